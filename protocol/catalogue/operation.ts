@@ -1,0 +1,74 @@
+/** What an operation of the catalogue is. Each is defined once and served over HTTP, MQTT and the command line. */
+import { type Static, type TObject, type TSchema, Type } from 'typebox'
+import type { ErrorCode } from '../errors.ts'
+import { DEVICE_ID_PATTERN, LOG_PATTERN, UID_PATTERN } from '../ids.ts'
+import { CALL_USERS_MAX, CLIENT_ID_CHARS_MAX } from '../limits.ts'
+
+export type Operation<Params extends TObject = TObject, Result extends TSchema = TSchema> = {
+  readonly summary: string
+  /** `public` needs no token; `user` needs one of the account. */
+  readonly access: 'public' | 'user'
+  /** A mutating call is acknowledged after its effect is committed, and takes a `requestId` for idempotency. */
+  readonly mutating: boolean
+  readonly params: Params
+  readonly result: Result
+  /** Refusals of its own, beside those that every operation may give ({@link COMMON_ERRORS}). */
+  readonly errors: readonly ErrorCode[]
+}
+
+export const COMMON_ERRORS = [
+  'bad_json',
+  'bad_request',
+  'too_deep',
+  'too_large',
+  'unauthenticated',
+  'revoked',
+  'rate_limited',
+  'busy',
+  'store_away',
+  'store_full',
+  'shutting_down',
+  'internal',
+] as const satisfies readonly ErrorCode[]
+
+type Definition<Params extends TObject, Result extends TSchema> = Omit<
+  Operation<Params, Result>,
+  'params'
+> & {
+  readonly params: Params
+}
+
+/** Keeps the static types of one definition; the schemas themselves are plain JSON Schema. */
+export function operation<Params extends TObject, Result extends TSchema>(
+  definition: Definition<Params, Result>,
+): Operation<Params, Result> {
+  return definition
+}
+
+/** An object that refuses unknown fields: what requests are. */
+export function request<const P extends Record<string, TSchema>>(properties: P) {
+  return Type.Object(properties, { additionalProperties: false })
+}
+
+export const Uid = Type.String({ pattern: UID_PATTERN, description: 'An account.' })
+export const DeviceIdSchema = Type.String({
+  pattern: DEVICE_ID_PATTERN,
+  description: 'A device of the account.',
+})
+export const Log = Type.String({
+  pattern: LOG_PATTERN,
+  description: 'A conversation: `d:{a}:{b}`, `g:{id}` or `n:{uid}`.',
+})
+export const GroupId = Type.String({ pattern: '^g:[A-Za-z0-9_-]{1,64}$', description: 'A group, `g:...`.' })
+export const Uids = Type.Array(Uid, { minItems: 1, maxItems: CALL_USERS_MAX, uniqueItems: true })
+export const RequestId = Type.Optional(
+  Type.String({
+    minLength: 1,
+    maxLength: CLIENT_ID_CHARS_MAX,
+    description: 'Idempotency: a call repeated under the same id takes effect once and has the same result.',
+  }),
+)
+export const Empty = Type.Object({})
+
+export type ParamsOf<O> = O extends Operation<infer P, TSchema> ? Static<P> : never
+export type ResultOf<O> = O extends Operation<TObject, infer R> ? Static<R> : never

@@ -1,0 +1,136 @@
+/**
+ * The error registry: one table for MQTT, HTTP and the command line.
+ *
+ * The code is the contract, the text is not. A `refused` reply, an HTTP error body and an MQTT 5 reason string
+ * all carry the code. On MQTT 3.1.1 a refused send or call is acknowledged and answered on the reply topic when
+ * the refusal is final; a retryable one is not acknowledged and the connection closes after the reply, so that a
+ * stock client sends again (design: section 3).
+ */
+
+type Row = {
+  /** HTTP status of the error body. */
+  readonly http: number
+  /** Reason code of an MQTT 5 PUBACK, PUBREC or DISCONNECT. */
+  readonly reason: number
+  /** The same request may succeed later without being changed. */
+  readonly retryable: boolean
+  readonly meaning: string
+}
+
+const final = (http: number, reason: number, meaning: string): Row => ({
+  http,
+  reason,
+  retryable: false,
+  meaning,
+})
+const retry = (http: number, reason: number, meaning: string): Row => ({
+  http,
+  reason,
+  retryable: true,
+  meaning,
+})
+
+const NOT_AUTHORIZED = 0x87
+const UNSPECIFIED = 0x80
+const IMPLEMENTATION = 0x83
+const TOPIC_INVALID = 0x90
+const TOO_LARGE = 0x95
+const QUOTA = 0x97
+const PAYLOAD_INVALID = 0x99
+
+export const ERRORS = {
+  // The request itself
+  bad_json: final(400, PAYLOAD_INVALID, 'The payload is not a JSON object in UTF-8.'),
+  bad_request: final(
+    400,
+    PAYLOAD_INVALID,
+    'A field is missing, unknown, of the wrong type or out of bounds.',
+  ),
+  too_deep: final(400, PAYLOAD_INVALID, 'The JSON is nested deeper than the limit.'),
+  too_large: final(413, TOO_LARGE, 'The payload is larger than the limit.'),
+  unknown_operation: final(404, TOPIC_INVALID, 'There is no operation of this name.'),
+  topic_denied: final(403, NOT_AUTHORIZED, 'This topic may not be published or subscribed by this client.'),
+  id_conflict: final(409, UNSPECIFIED, 'Another content was already sent under this id.'),
+  // Who is asking
+  unauthenticated: final(401, NOT_AUTHORIZED, 'The token is missing, malformed, expired or not trusted.'),
+  revoked: final(401, NOT_AUTHORIZED, 'The login or the device of this token was ended.'),
+  forbidden: final(403, NOT_AUTHORIZED, 'The caller may not do this.'),
+  device_required: final(403, NOT_AUTHORIZED, 'The operation needs a token that is bound to a device.'),
+  // Login
+  bad_phone: final(400, PAYLOAD_INVALID, 'The phone number is not in the international form +<digits>.'),
+  bad_code: final(401, NOT_AUTHORIZED, 'The code is wrong, expired or was used.'),
+  bad_refresh: final(401, NOT_AUTHORIZED, 'The refresh token is unknown, expired or was ended.'),
+  refresh_reused: final(401, NOT_AUTHORIZED, 'An old refresh token was used again; the login was ended.'),
+  uid_taken: final(409, UNSPECIFIED, 'The uid belongs to somebody else.'),
+  uid_fixed: final(409, UNSPECIFIED, 'This phone already has an account with another uid.'),
+  sms_failed: retry(502, IMPLEMENTATION, 'The SMS provider did not take the message.'),
+  too_many_devices: final(409, QUOTA, 'The account has as many devices as allowed; revoke one first.'),
+  // People and groups
+  unknown_user: final(404, NOT_AUTHORIZED, 'There is no such user.'),
+  not_friends: final(403, NOT_AUTHORIZED, 'The two are not friends, and this server asks for that.'),
+  blocked: final(403, NOT_AUTHORIZED, 'The receiver does not take messages or requests from the sender.'),
+  no_request: final(409, UNSPECIFIED, 'There is no open contact request from this user.'),
+  unknown_group: final(404, NOT_AUTHORIZED, 'There is no such group, or the caller is not a member of it.'),
+  not_member: final(403, NOT_AUTHORIZED, 'The caller is not a member of the group.'),
+  not_owner: final(403, NOT_AUTHORIZED, 'Only the owner of the group may do this.'),
+  users_refused: final(409, NOT_AUTHORIZED, 'Some of the users cannot be added; details lists them.'),
+  too_many_members: final(409, QUOTA, 'The group would exceed its size limit.'),
+  too_many_contacts: final(409, QUOTA, 'The account has as many contacts or open requests as allowed.'),
+  unknown_log: final(404, NOT_AUTHORIZED, 'There is no such conversation, or the caller cannot see it.'),
+  // Load and stores
+  rate_limited: retry(429, QUOTA, 'Too many requests; wait for retryAfterMs.'),
+  busy: retry(503, QUOTA, 'The server takes no more work at the moment.'),
+  store_away: retry(503, IMPLEMENTATION, 'The store cannot be reached.'),
+  store_full: retry(507, QUOTA, 'The disk of the store is full.'),
+  shutting_down: retry(503, IMPLEMENTATION, 'The server is stopping; connect again.'),
+  internal: final(500, UNSPECIFIED, 'The server failed; the failure was logged.'),
+} as const satisfies Record<string, Row>
+
+export type ErrorCode = keyof typeof ERRORS
+
+export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[]
+
+export type ErrorBody = {
+  code: ErrorCode
+  message: string
+  retryAfterMs?: number
+  /** What exactly was refused, e.g. `{"users": [{"uid": "eve", "code": "not_friends"}]}`. */
+  details?: unknown
+}
+
+/** A refusal by code, thrown anywhere below the wire and answered on it. The message never holds a token or a payload. */
+export class WochatError extends Error {
+  readonly code: ErrorCode
+  readonly retryAfterMs: number | undefined
+  readonly details: unknown
+
+  constructor(
+    code: ErrorCode,
+    message?: string,
+    options: { retryAfterMs?: number; details?: unknown; cause?: unknown } = {},
+  ) {
+    super(message ?? ERRORS[code].meaning, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'WochatError'
+    this.code = code
+    this.retryAfterMs = options.retryAfterMs
+    this.details = options.details
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable
+  }
+
+  toWire(): ErrorBody {
+    return {
+      code: this.code,
+      message: this.message,
+      ...(this.retryAfterMs !== undefined && { retryAfterMs: this.retryAfterMs }),
+      ...(this.details !== undefined && { details: this.details }),
+    }
+  }
+}
+
+/** Any thrown value as a refusal; what is not ours becomes `internal` and keeps its cause for the log. */
+export function asWochatError(error: unknown): WochatError {
+  return error instanceof WochatError ? error : new WochatError('internal', undefined, { cause: error })
+}

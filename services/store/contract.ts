@@ -1,0 +1,296 @@
+/**
+ * The store: what must not be lost, in the words of the domain.
+ *
+ * Two engines keep this contract and pass one suite: SQLite in a worker thread (one node) and PostgreSQL (a
+ * cluster). It is asynchronous and batched throughout, so that an engine may live in a thread, another process or
+ * a database.
+ *
+ * Promises:
+ * - **Durable.** A send that is `accepted` and a call that resolves are on disk; their effects survive `kill -9`.
+ * - **Ordered.** Sends and calls of one store object take effect in the order in which they were handed in. Its
+ *   {@link CommitFeed} reports them in that order, and before the promise of a later call resolves.
+ * - **Gap-free.** The entries of a log are numbered from 1 without gaps, under any concurrency.
+ * - **Idempotent.** The same (uid, id) with the same content gives the entry it gave first.
+ *
+ * A refusal is a {@link WochatError}; anything else is a failure of the store.
+ */
+import type { OperationName, Params, Result } from '../../protocol/catalogue/catalogue.ts'
+import type { GapReason } from '../../protocol/entry.ts'
+import type { WochatError } from '../../protocol/errors.ts'
+import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { PlainStore } from './plain.ts'
+
+/** Who makes a call. `device` is null for a token without one; then nothing counts as "own" of a device. */
+export type Caller = { uid: UserId; device: DeviceId | null }
+
+// ---------------------------------------------------------------- sending
+
+/**
+ * A message to be committed. The caller allocates it once; the store hands it back decided, in the order of
+ * `send` calls, by exactly one of the two methods.
+ */
+export interface SendJob {
+  readonly uid: UserId
+  readonly device: DeviceId | null
+  readonly id: string | null
+  readonly log: LogId
+  /** Of a direct log: the other person. */
+  readonly peer: UserId | null
+  readonly type: string
+  readonly bodyJson: string
+  /** Committed now, or by an earlier send of the same id. */
+  accepted(seq: number, at: number): void
+  refused(error: WochatError): void
+}
+
+/** A committed entry, ready for the wire: `bytes[start, end)` is its JSON in UTF-8. Valid during the call only, unless `bytes` is kept. */
+export type CommittedEntry = {
+  log: LogId
+  epoch: string
+  seq: number
+  uid: UserId
+  device: DeviceId | null
+  bytes: Buffer
+  start: number
+  end: number
+}
+
+/**
+ * What the commits of this store bring about, in their order: the doorbell of one node. A change of an audience
+ * comes before the entry that lets a member in, and after the entry that lets one out.
+ */
+export interface CommitFeed {
+  entryCommitted(entry: CommittedEntry): void
+  memberJoined(log: LogId, uid: UserId, fromSeq: number): void
+  memberLeft(log: LogId, uid: UserId, toSeq: number): void
+  readMoved(uid: UserId, log: LogId, seq: number): void
+  /** A login or a whole device was ended: its live connections must go. `sid` null: every connection of the device. */
+  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void
+}
+
+// ---------------------------------------------------------------- accounts and logins
+
+export type LoginDevice = { id: DeviceId; kind: string; name: string }
+
+export interface AccountStore {
+  /** Writes a login code (hash only), within the caps on codes per phone and per address and window. */
+  recordCode(input: {
+    phone: string
+    codeHash: string
+    expiresAt: number
+    address: string
+    perPhoneMax: number
+    perAddressMax: number
+    windowMs: number
+  }): Promise<{ taken: true } | { taken: false; retryAfterMs: number }>
+  /** Takes a code and begins a login; the first login of a phone makes the account. A refused uid leaves the code usable. */
+  login(input: {
+    phone: string
+    codeHash: string
+    triesMax: number
+    uid: UserId | null
+    /** Used when the phone has no account yet and no uid was chosen. */
+    newUid: UserId
+    device: LoginDevice
+    devicesMax: number
+    sid: string
+    refreshHash: string
+    refreshExpiresAt: number
+  }): Promise<{ uid: UserId }>
+  /** Changes a refresh token. An old one ends the login: `refresh_reused`, and the feed says `loginEnded`. */
+  refresh(input: {
+    sid: string
+    refreshHash: string
+    nextHash: string
+    nextExpiresAt: number
+  }): Promise<{ uid: UserId; device: DeviceId }>
+  /** Ends one login and the MQTT session of its device. */
+  endLogin(input: { uid: UserId; sid: string }): Promise<void>
+  devices(uid: UserId): Promise<Omit<Result<'auth.devices'>['devices'][number], 'current'>[]>
+  /** Ends every login and session of a device, and every token of it that was issued until now. */
+  revokeDevice(input: { uid: UserId; device: DeviceId }): Promise<void>
+  /**
+   * Whether a token's login still stands; makes the account of a trusted issuer's user. Refuses with `revoked`.
+   * `issuedAt` in ms.
+   */
+  checkLogin(input: {
+    uid: UserId
+    device: DeviceId | null
+    sid: string | null
+    issuedAt: number
+  }): Promise<void>
+}
+
+// ---------------------------------------------------------------- MQTT sessions and inboxes
+
+export type SessionSubscriptions = {
+  /** Granted QoS of the inbox, or null. */
+  inbox: 0 | 1 | null
+  reply: boolean
+  live: boolean
+}
+
+export type OpenedSession = {
+  /** The store's number of a persistent session; null for a clean one, which lives in memory. */
+  session: number | null
+  /** Raised by every takeover; writes of an older generation are ignored. */
+  generation: number
+  present: boolean
+  subscriptions: SessionSubscriptions
+  /** Plain subscriptions or stored plain messages wait for this session: attach the engine at once. */
+  plain: boolean
+}
+
+/** A log that has something for a device. The cursor is the last acknowledged seq. */
+export type BehindLog = { log: LogId; epoch: string; cursor: number; head: number }
+
+/** Where a session of a user stands when its inbox starts. */
+export type InboxState = {
+  /** Groups that the user is in now: the audience that this node must know. */
+  groups: LogId[]
+  behind: BehindLog[]
+  /** Sum of head - cursor over `behind`. */
+  pending: number
+}
+
+export type DrainRequest = { log: LogId; after: number }
+
+/**
+ * Entries of one log for one device. Every seq in (after, through] is either in `seqs` or is not for this device
+ * (its own entry, or outside its windows), so that the cursor may pass it.
+ */
+export type DrainPage = {
+  log: LogId
+  epoch: string
+  after: number
+  through: number
+  /** The last seq that this user may get at the time of the read. */
+  head: number
+  seqs: number[]
+  /** End of each entry's JSON in the shared `bytes`; an entry starts where the one before ends. */
+  ends: number[]
+  /** `after`+1 up to here is missing, and a gap must say so. */
+  gap: { to: number; reason: GapReason } | null
+}
+
+export interface SessionStore {
+  /**
+   * CONNECT of a device whose token is verified: makes account and device where new, refuses `revoked` and
+   * `too_many_devices`, ends or resumes the stored session and fences the one that held it.
+   */
+  openSession(input: {
+    clientId: ClientId
+    uid: UserId
+    device: DeviceId
+    sid: string | null
+    issuedAt: number
+    cleanStart: boolean
+    /** The session outlives the connection. */
+    persistent: boolean
+    devicesMax: number
+  }): Promise<OpenedSession>
+  /** The connection is gone; the session stays until `expiresAt` (ms), or ends at once with null. */
+  closeSession(input: {
+    clientId: ClientId
+    session: number
+    generation: number
+    expiresAt: number | null
+  }): Promise<void>
+  /** Keeps the subscriptions of a persistent session. */
+  saveSubscriptions(input: {
+    session: number
+    generation: number
+    subscriptions: SessionSubscriptions
+  }): Promise<void>
+  /**
+   * Where the inbox of a session starts. `fresh`: its first inbox SUBSCRIBE, which writes the heads of this commit
+   * as its cursors. Else what waits since the cursors. A log with more than `backlogMax` entries to send begins
+   * later, with a gap.
+   */
+  startInbox(input: {
+    uid: UserId
+    device: DeviceId
+    session: number | null
+    generation: number
+    fresh: boolean
+    backlogMax: number
+  }): Promise<InboxState>
+  /** Entries after a position, from several logs in turn, up to a number and a size in all (always one, if there is one). */
+  drain(input: {
+    uid: UserId
+    device: DeviceId | null
+    requests: DrainRequest[]
+    entriesMax: number
+    bytesMax: number
+  }): Promise<{ pages: DrainPage[]; bytes: Buffer }>
+  /** Moves cursors; never back, never for an older generation. */
+  saveCursors(
+    cursors: { session: number; generation: number; log: LogId; seq: number; epoch: string }[],
+  ): Promise<void>
+  /** Ends sessions whose time has come; returns their client ids. */
+  expireSessions(): Promise<ClientId[]>
+}
+
+// ---------------------------------------------------------------- people, groups, conversations
+
+/** The parameters of an operation of the catalogue, with its caller. */
+export type Call<Name extends OperationName> = Params<Name> & { caller: Caller }
+
+export interface ContactStore {
+  requestContact(
+    input: Call<'contacts.request'> & { contactsMax: number },
+  ): Promise<Result<'contacts.request'>>
+  acceptContact(input: Call<'contacts.accept'> & { contactsMax: number }): Promise<Result<'contacts.accept'>>
+  refuseContact(input: Call<'contacts.refuse'>): Promise<Result<'contacts.refuse'>>
+  removeContact(input: Call<'contacts.remove'>): Promise<Result<'contacts.remove'>>
+  blockContact(input: Call<'contacts.block'> & { contactsMax: number }): Promise<Result<'contacts.block'>>
+  unblockContact(input: Call<'contacts.unblock'>): Promise<Result<'contacts.unblock'>>
+  contacts(uid: UserId): Promise<Result<'contacts.list'>>
+}
+
+export interface GroupStore {
+  createGroup(
+    input: Call<'groups.create'> & { log: LogId; membersMax: number },
+  ): Promise<Result<'groups.create'>>
+  addMembers(input: Call<'groups.add'> & { membersMax: number }): Promise<Result<'groups.add'>>
+  removeMembers(input: Call<'groups.remove'>): Promise<Result<'groups.remove'>>
+  leaveGroup(input: Call<'groups.leave'>): Promise<Result<'groups.leave'>>
+  groups(uid: UserId): Promise<Result<'groups.list'>>
+  members(input: Call<'groups.members'>): Promise<Result<'groups.members'>>
+}
+
+export interface ConversationStore {
+  conversations(input: Call<'conversations.list'>): Promise<Result<'conversations.list'>>
+  markRead(input: Call<'conversations.read'>): Promise<Result<'conversations.read'>>
+  page(input: Call<'messages.page'>): Promise<Result<'messages.page'>>
+}
+
+// ---------------------------------------------------------------- the store
+
+export type StoreHealth = { writable: boolean; reason: string | null; diskFreeBytes: number }
+
+/** Figures of the commit path, since the start. */
+export type StoreMetrics = {
+  commits: number
+  entries: number
+  /** Sends that wait for a commit now. */
+  waiting: number
+  /** Called once per commit: sends in it, and ms from hand-over to durable. */
+  onCommit: ((sends: number, ms: number) => void) | null
+}
+
+export interface Store
+  extends AccountStore,
+    SessionStore,
+    ContactStore,
+    GroupStore,
+    ConversationStore,
+    PlainStore,
+    AsyncDisposable {
+  /** Hands a message to the next commit. Never throws; a store that cannot take it refuses the job. */
+  send(job: SendJob): void
+  /** Who hears of commits; set once, before the first send. */
+  feed: CommitFeed
+  readonly metrics: StoreMetrics
+  health(): Promise<StoreHealth>
+}

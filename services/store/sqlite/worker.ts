@@ -1,0 +1,167 @@
+/**
+ * The store's thread: one batch, one transaction, one fsync.
+ *
+ * A batch holds sends and calls in the order in which they were handed in. Each call has a savepoint, so that a
+ * refused one leaves the others alone. A failure of the transaction rolls all of it back and reads the state again
+ * from the file; a failed fsync ends the process, since nobody knows what such a disk holds.
+ */
+import { parentPort, workerData } from 'node:worker_threads'
+import { asWochatError, WochatError } from '../../../protocol/errors.ts'
+import { AccountsIndex } from './accounts-index.ts'
+import { Database } from './database.ts'
+import { Logs, UNFILED_ENTRIES_MAX } from './logs.ts'
+import type {
+  BatchAnswer,
+  BatchMessage,
+  CallMessage,
+  CallResult,
+  WorkerMessage,
+  WorkerSettings,
+} from './messages.ts'
+import { OPERATIONS } from './operations.ts'
+import { SendDecider } from './sends.ts'
+import type { Work } from './work.ts'
+
+/** SQLITE_IOERR and its variants share the low byte [sqlite.org/rescode.html]. */
+const SQLITE_IOERR = 10
+const SQLITE_FULL = 13
+
+const port = parentPort!
+const settings = workerData as WorkerSettings
+
+const db = new Database(settings.file)
+db.migrate()
+const accounts = new AccountsIndex(db)
+const logs = new Logs(db, accounts, settings.policy)
+const work: Work = { db, accounts, logs, policy: settings.policy, now: Date.now(), feed: [] }
+logs.recover()
+
+let filing: NodeJS.Timeout | null = null
+
+port.on('message', (message: BatchMessage | { kind: 'close' }) => {
+  if ('kind' in message) close()
+  else runBatch(message)
+})
+port.postMessage({ kind: 'ready' } satisfies WorkerMessage)
+
+function runBatch(batch: BatchMessage): void {
+  let answer: BatchAnswer
+  try {
+    answer = transact(() => decide(batch))
+  } catch (error) {
+    rollBack(batch, error)
+    return
+  }
+  const transfer: ArrayBuffer[] = [answer.decisions.buffer, answer.bytes.buffer, answer.ends.buffer]
+  for (const result of answer.results) collectBuffers(result, transfer)
+  port.postMessage(answer, transfer)
+  if (logs.unfiled > 0 && filing === null) filing = setTimeout(fileIdle, settings.unfiledAgeMaxMs)
+}
+
+function transact<Result>(body: () => Result): Result {
+  work.now = Date.now()
+  work.feed = []
+  logs.begin()
+  db.prepare('begin immediate').run()
+  const result = body()
+  db.prepare('commit').run()
+  return result
+}
+
+function decide(batch: BatchMessage): BatchAnswer {
+  const sends = new SendDecider(work, batch.text, batch.lengths)
+  const results: CallResult[] = []
+  const feed: BatchAnswer['feed'] = []
+  for (const call of batch.calls) {
+    sends.decideUntil(call.before)
+    results.push(runCall(call))
+    for (const item of work.feed) feed.push({ before: call.before, item })
+    work.feed = []
+  }
+  sends.decideUntil(sends.decisions.length)
+  const ends = lineEnds(logs.lines)
+  const journal = logs.journal()
+  if (logs.unfiled >= UNFILED_ENTRIES_MAX) logs.file()
+  return { kind: 'batch', decisions: sends.decisions, bytes: exact(journal), ends, feed, results }
+}
+
+function runCall({ id, op, input }: CallMessage): CallResult {
+  const { changes } = logs
+  const { created } = accounts
+  db.prepare('savepoint call').run()
+  try {
+    const value = OPERATIONS[op as keyof typeof OPERATIONS](work, input as never)
+    db.prepare('release call').run()
+    return { id, value }
+  } catch (error) {
+    // What was appended is numbered already; only the whole batch can be undone.
+    if (logs.changes !== changes) throw error
+    db.prepare('rollback to call').run()
+    db.prepare('release call').run()
+    work.feed = []
+    if (accounts.created !== created) accounts.reset()
+    if (error instanceof WochatError) return { id, refused: error.toWire() }
+    return { id, failed: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+  }
+}
+
+function rollBack(batch: BatchMessage, error: unknown): void {
+  const code = (error as { errcode?: number }).errcode ?? 0
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  if ((code & 0xff) === SQLITE_IOERR) {
+    port.postMessage({ kind: 'fatal', message } satisfies WorkerMessage)
+    return
+  }
+  if (db.connection.isTransaction) db.prepare('rollback').run()
+  accounts.reset()
+  logs.recover()
+  port.postMessage({
+    kind: 'rolledBack',
+    code: code === SQLITE_FULL ? 'store_full' : 'internal',
+    message: code === SQLITE_FULL ? asWochatError(new WochatError('store_full')).message : message,
+    callIds: batch.calls.map((call) => call.id),
+  } satisfies WorkerMessage)
+}
+
+/** Files what waited long enough, so that a quiet server keeps a short journal. */
+function fileIdle(): void {
+  filing = null
+  try {
+    transact(() => logs.file())
+  } catch (error) {
+    rollBack({ text: '', lengths: new Uint32Array(0), calls: [] }, error)
+  }
+}
+
+function lineEnds(lines: readonly string[]): Uint32Array<ArrayBuffer> {
+  const ends = new Uint32Array(lines.length)
+  let end = -1
+  for (let i = 0; i < lines.length; i++) {
+    end += 1 + Buffer.byteLength(lines[i]!)
+    ends[i] = end
+  }
+  return ends
+}
+
+/** The same bytes in a buffer of their own, which can be moved to the other thread. */
+function exact(bytes: Buffer | null): Uint8Array<ArrayBuffer> {
+  if (bytes === null) return new Uint8Array(0)
+  if (bytes.byteLength === bytes.buffer.byteLength) return bytes as Uint8Array<ArrayBuffer>
+  return new Uint8Array(bytes)
+}
+
+function collectBuffers(result: CallResult, transfer: ArrayBuffer[]): void {
+  const bytes = 'value' in result ? (result.value as { bytes?: unknown } | undefined)?.bytes : undefined
+  if (bytes instanceof Uint8Array && bytes.byteLength === bytes.buffer.byteLength) {
+    transfer.push(bytes.buffer as ArrayBuffer)
+  }
+}
+
+function close(): void {
+  if (filing !== null) clearTimeout(filing)
+  transact(() => logs.file())
+  db.connection.exec('pragma wal_checkpoint(truncate)')
+  db.close()
+  port.postMessage({ kind: 'closed' } satisfies WorkerMessage)
+  port.close()
+}
