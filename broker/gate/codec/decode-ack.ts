@@ -38,7 +38,7 @@ export function readPuback311(buffer: Buffer, start: number, end: number): numbe
  * Decodes the body of a PUBACK, PUBREC, PUBREL or PUBCOMP (sections 3.4 to 3.7).
  *
  * Throws `ProtocolViolation` 0x82 for packet identifier 0 or a reason code not of this type [MQTT-3.4.2-1] [MQTT-3.5.2-1]
- * [MQTT-3.6.2-1] [MQTT-3.7.2-1], 0x81 for flags [MQTT-2.2.2-2], lengths and properties.
+ * [MQTT-3.6.2-1] [MQTT-3.7.2-1], 0x81 for flags [MQTT-2.1.3-1], lengths and properties.
  */
 export function decodeAck(
   type: AckType,
@@ -49,7 +49,7 @@ export function decodeAck(
   version: ProtocolVersion,
 ): AckPacket {
   if (flags !== (type === PacketType.pubrel ? 2 : 0))
-    malformed('reserved flags of the fixed header [MQTT-2.2.2-2]')
+    malformed('reserved flags of the fixed header [MQTT-2.1.3-1]')
   const reader = new Reader(buffer, start, end)
   const packetId = reader.packetId()
   if (version === 4 || reader.left === 0) {

@@ -61,7 +61,7 @@ export function decodeClientPacket(
     case PacketType.disconnect:
       return { type: 'disconnect', packet: decodeDisconnect(buffer, start, end, version) }
     case PacketType.auth:
-      if (version === 4) malformed('packet type 15 is reserved in MQTT 3.1.1 [MQTT-2.2.1]')
+      if (version === 4) malformed('packet type 15 is reserved in MQTT 3.1.1 (its section 2.2.1)')
       return { type: 'auth', packet: decodeAuth(buffer, start, end) }
     default:
       return protocolError('a packet type that only a server may send (table 2-1)')

@@ -97,7 +97,7 @@ function readFlags(reader: Reader, version: ProtocolVersion): number {
     if (flags & FLAG_WILL_RETAIN) malformed('will retain without a will [MQTT-3.1.2-13]')
   }
   if (version === 4 && flags & FLAG_PASSWORD && !(flags & FLAG_USERNAME)) {
-    malformed('password without user name on MQTT 3.1.1 [MQTT-3.1.2-22]')
+    malformed('password without user name [MQTT-3.1.2-22 of 3.1.1]')
   }
   return flags
 }
@@ -115,7 +115,7 @@ function readClientId(reader: Reader, version: ProtocolVersion, cleanStart: bool
   if (clientId.length === 0 && version === 4 && !cleanStart) {
     throw new ProtocolViolation(
       ReasonCode.clientIdentifierNotValid,
-      'empty client id without clean session [MQTT-3.1.3-8]',
+      'empty client id without clean session [MQTT-3.1.3-8 of 3.1.1]',
     )
   }
   return clientId
@@ -125,7 +125,7 @@ function readWill(reader: Reader, flags: number, version: ProtocolVersion): Will
   const properties: WillProperties = version === 5 ? (reader.properties('will') ?? {}) : {}
   const topic = reader.text()
   if (topic.length === 0) refuseTopic('empty will topic [MQTT-4.7.3-1]')
-  if (hasWildcard(topic)) refuseTopic('will topic with a wildcard [MQTT-4.7.1-1]')
+  if (hasWildcard(topic)) refuseTopic('will topic with a wildcard [MQTT-4.7.0-1]')
   const payload = reader.binary()
   if (properties.payloadFormatIndicator === 1 && !isUtf8(payload)) {
     throw new ProtocolViolation(

@@ -120,7 +120,7 @@ function readTopicEnd(buffer: Buffer, start: number, end: number): number {
 }
 
 function readPacketId(buffer: Buffer, at: number, end: number): number {
-  if (at + 2 > end) malformed('PUBLISH ends before its packet identifier [MQTT-2.2.3]')
+  if (at + 2 > end) malformed('PUBLISH ends before its packet identifier (section 2.1.4)')
   const packetId = (buffer[at]! << 8) | buffer[at + 1]!
   if (packetId === 0) protocolError('packet identifier 0 [MQTT-2.2.1-3]')
   return packetId

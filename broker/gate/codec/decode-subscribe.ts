@@ -32,7 +32,7 @@ export interface UnsubscribePacket {
 /**
  * Decodes the body of a SUBSCRIBE (section 3.8). `$share/` filters follow the shared-subscription grammar on both versions.
  *
- * Throws `ProtocolViolation`: 0x8f for a filter against [MQTT-4.7.1-2], [MQTT-4.7.1-3] or [MQTT-4.8.2-1/2], 0x97 for more than
+ * Throws `ProtocolViolation`: 0x8f for a filter against [MQTT-4.7.1-1], [MQTT-4.7.1-2] or [MQTT-4.8.2-1/2], 0x97 for more than
  * `filtersMax` filters, 0x82 for an empty list [MQTT-3.8.3-2], packet identifier 0 or No Local on a shared subscription
  * [MQTT-3.8.3-4], 0x81 for reserved bits [MQTT-3.8.3-5] and the rest.
  */
@@ -80,7 +80,7 @@ function readFilter(reader: Reader): string {
   if (isValidTopicFilter(filter)) return filter
   throw new ProtocolViolation(
     ReasonCode.topicFilterInvalid,
-    'topic filter that is empty or against the wildcard or share grammar [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.8.2-2]',
+    'topic filter that is empty or against the wildcard or share grammar [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.8.2-2]',
   )
 }
 

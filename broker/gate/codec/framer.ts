@@ -66,9 +66,9 @@ const FIRST_BYTES: Readonly<Record<Sender, Uint8Array>> = {
 function refuseFirstByte(verdict: number): never {
   switch (verdict) {
     case HEADER_RESERVED_TYPE:
-      return malformed('packet type 0 is reserved [MQTT-2.1.2]')
+      return malformed('packet type 0 is reserved (section 2.1.2)')
     case HEADER_RESERVED_FLAGS:
-      return malformed('reserved flags of the fixed header [MQTT-2.2.2-1] [MQTT-2.2.2-2]')
+      return malformed('reserved flags of the fixed header [MQTT-2.1.3-1], [MQTT-2.2.2-2] of 3.1.1')
     case HEADER_QOS_3:
       return malformed('PUBLISH with both QoS bits set [MQTT-3.3.1-4]')
     case HEADER_DUP_QOS_0:
@@ -84,7 +84,7 @@ function refuseFirstByte(verdict: number): never {
  * - A packet that lies whole in a chunk is handed over in place. An unfinished one is copied once into a buffer
  *   that grows with the bytes received (at most doubling, never above the announced size).
  * - Refused with `ProtocolViolation` as soon as the byte that tells has been seen, before anything is kept:
- *   reserved types and flags [MQTT-2.2.2-1/2], a remaining length of more than four bytes [MQTT-2.2.3], a packet
+ *   reserved types and flags [MQTT-2.2.2-1/2], a remaining length of more than four bytes (section 2.1.4), a packet
  *   larger than `packetBytesMax` (fixed header included, as Maximum Packet Size counts) with 0x95.
  * - A remaining length that is not in its shortest form is accepted on MQTT 3.1.1, which does not forbid it, and
  *   refused on MQTT 5 [MQTT-1.5.5-1]. That the first packet is a CONNECT is for the connection to check; it calls
@@ -236,7 +236,7 @@ export class Framer {
     const verdict = this.#firstBytes[firstByte]!
     if (verdict !== HEADER_OK) refuseFirstByte(verdict)
     if (firstByte >= 0xf0 && this.#version === 4)
-      malformed('packet type 15 is reserved in MQTT 3.1.1 [MQTT-2.2.1]')
+      malformed('packet type 15 is reserved in MQTT 3.1.1 (its section 2.2.1)')
     let length = 0
     let shift = 0
     for (let i = at + 1; i < end; i++) {
@@ -249,7 +249,7 @@ export class Framer {
         return i + 1
       }
       shift += 7
-      if (shift === 28) malformed('remaining length of more than four bytes [MQTT-2.2.3]')
+      if (shift === 28) malformed('remaining length of more than four bytes (section 2.1.4)')
     }
     return -1
   }
@@ -263,7 +263,7 @@ export class Framer {
     if (totalBytes <= this.packetBytesMax) return
     throw new ProtocolViolation(
       ReasonCode.packetTooLarge,
-      `packet of ${totalBytes} bytes, at most ${this.packetBytesMax} are accepted [MQTT-3.1.2-24]`,
+      `packet of ${totalBytes} bytes, at most ${this.packetBytesMax} are accepted [MQTT-3.2.2-15]`,
     )
   }
 

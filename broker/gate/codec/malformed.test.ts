@@ -162,8 +162,10 @@ function cutBody(packet: Buffer, bodyBytes: number): Buffer {
 }
 
 describe('sound packets, damaged', () => {
-  test.each(VALID)('$name is accepted as it is', ({ bytes, version, first }) => {
-    expect(refusalOf(bytes, version, first)).toBeUndefined()
+  test.each(VALID)('$name is accepted whole and cut at any byte', ({ bytes, version, first }) => {
+    for (let chunkBytes = 1; chunkBytes <= bytes.length; chunkBytes++) {
+      expect(refusalOf(bytes, version, first, chunkBytes), `chunks of ${chunkBytes}`).toBeUndefined()
+    }
   })
 
   test.each(VALID)('$name with a body cut anywhere is refused or sound, and never another error', (entry) => {

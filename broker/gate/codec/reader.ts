@@ -51,7 +51,7 @@ export class Reader {
   }
 
   byte(): number {
-    if (this.at >= this.end) malformed('packet ends inside a field [MQTT-2.2.3]')
+    if (this.at >= this.end) malformed('packet ends inside a field (section 2.1.4)')
     return this.buffer[this.at++]!
   }
 
@@ -74,7 +74,7 @@ export class Reader {
       if (byte === 0 && shift > 0) malformed('variable byte integer not in its shortest form [MQTT-1.5.5-1]')
       return value
     }
-    return malformed('variable byte integer of more than four bytes [MQTT-1.5.5]')
+    return malformed('variable byte integer of more than four bytes (section 1.5.5)')
   }
 
   text(): string {
@@ -99,7 +99,7 @@ export class Reader {
 
   /** Nothing may follow the last field. */
   finish(): void {
-    if (this.at !== this.end) malformed('bytes after the last field of the packet [MQTT-2.2.3]')
+    if (this.at !== this.end) malformed('bytes after the last field of the packet (section 2.1.4)')
   }
 
   /** A property list with its length (MQTT 5 section 2.2.2), null when it is empty. */
@@ -112,7 +112,7 @@ export class Reader {
 
   #take(bytes: number): number {
     const at = this.at
-    if (bytes > this.end - at) malformed('field longer than its packet [MQTT-2.2.3]')
+    if (bytes > this.end - at) malformed('field longer than its packet (section 2.1.4)')
     this.at = at + bytes
     return at
   }
@@ -125,7 +125,7 @@ function readProperties<L extends PropertyList>(reader: Reader, list: L): Proper
   const identifiers: number[] = []
   while (reader.left > 0) {
     const spec = findProperty(list, reader.varint())
-    if (!spec) malformed(`property that is unknown or not allowed in ${list} [MQTT-2.2.2.2]`)
+    if (!spec) malformed(`property that is unknown or not allowed in ${list} (section 2.2.2.2)`)
     if (spec.wire === 'pairs') {
       if (pairs.length === USER_PROPERTIES_MAX) refuseUserProperties()
       pairs.push([reader.text(), reader.text()])
@@ -134,7 +134,7 @@ function readProperties<L extends PropertyList>(reader: Reader, list: L): Proper
       identifiers.push(readValue(reader, spec) as number)
       found[spec.name] = identifiers
     } else {
-      if (found[spec.name] !== undefined) protocolError(`property ${spec.name} twice [MQTT-2.2.2.2]`)
+      if (found[spec.name] !== undefined) protocolError(`property ${spec.name} twice (section 2.2.2.2)`)
       found[spec.name] = readValue(reader, spec)
     }
   }

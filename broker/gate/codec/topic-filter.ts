@@ -20,7 +20,7 @@ function isValidTopicString(text: string): boolean {
   return text.length * 3 <= FIELD_BYTES_MAX || Buffer.byteLength(text) <= FIELD_BYTES_MAX
 }
 
-/** Does the text hold `+` or `#`, which a topic name must not [MQTT-4.7.1-1]? */
+/** Does the text hold `+` or `#`, which a topic name must not [MQTT-4.7.0-1]? */
 export function hasWildcard(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
@@ -34,7 +34,7 @@ export function isValidTopicName(topic: string): boolean {
   return isValidTopicString(topic) && !hasWildcard(topic)
 }
 
-/** `#` only alone in the last level [MQTT-4.7.1-1 of 3.1.1: -2], `+` only alone in its level [-3]. */
+/** `#` only alone in the last level [MQTT-4.7.1-1], `+` only alone in its level [MQTT-4.7.1-2]. */
 function hasValidWildcards(filter: string): boolean {
   for (let i = 0; i < filter.length; i++) {
     const code = filter.charCodeAt(i)
@@ -48,7 +48,7 @@ function hasValidWildcards(filter: string): boolean {
 }
 
 /**
- * A filter to subscribe to [MQTT-4.7.1-2] [MQTT-4.7.1-3]. One that begins with `$share/` must be a well-formed shared
+ * A filter to subscribe to [MQTT-4.7.1-1] [MQTT-4.7.1-2]. One that begins with `$share/` must be a well-formed shared
  * subscription [MQTT-4.8.2-1] [MQTT-4.8.2-2], on either protocol version.
  */
 export function isValidTopicFilter(filter: string): boolean {
@@ -137,8 +137,8 @@ export function filterMatches(filter: string, topic: string): boolean {
  */
 export function filterCovers(grant: string, filter: string): boolean {
   if (hidesFromWildcard(grant, filter)) return false
-  // A topic has at least one level, so `#` alone says the same as `+/#`.
-  const wanted = filter === '#' ? '+/#' : filter
+  // A topic is never empty, so in these two `#` stands for at least one level.
+  const wanted = filter === '#' ? '+/#' : filter === '/#' ? '/+/#' : filter
   let g = 0
   let w = 0
   for (;;) {

@@ -4,7 +4,7 @@ import { ReasonCode } from './constants.ts'
  * A client broke the protocol: the connection must be closed [MQTT-4.8.0-1] [MQTT-4.13.1-1].
  *
  * `reason` is the MQTT 5 reason code for the DISCONNECT, or for the CONNACK when no CONNECT was accepted yet.
- * `detail` names the rule broken, with its clause. It never contains bytes the client sent.
+ * `detail` names the rule broken, with its clause: of the MQTT 5 specification, unless it says of 3.1.1. It never contains bytes the client sent.
  */
 export class ProtocolViolation extends Error {
   readonly reason: number
