@@ -46,7 +46,7 @@ describe('CONNECT', () => {
   test('exactly 64 user properties are taken', () => {
     const userProperties = Array.from({ length: 64 }, (_, i) => [`k${i}`, 'v'] as const)
     const bytes = encodeConnect({ ...BARE, version: 5, properties: { userProperties } })
-    expect(decodeConnect(bytes, 3, bytes.length - 0).properties.userProperties).toHaveLength(64)
+    expect(decodeConnect(bytes, 3, bytes.length).properties.userProperties).toHaveLength(64)
   })
 
   test('a byte order mark and characters of four bytes are kept', () => {
@@ -84,6 +84,15 @@ describe('PUBLISH', () => {
     const whole = decodePublish(2, bytes, 2, bytes.length, 5)
     expect(decodePublish(2, bytes, 2, bytes.length, 5, topic)).toEqual(whole)
     expect(bytes.toString('utf8', whole.payloadStart, whole.payloadEnd)).toBe('hi')
+  })
+
+  test('no field reaches past the end, whatever lies behind it in the buffer', () => {
+    const behind = Buffer.concat([Buffer.from('\0\x04abcd\0\x07'), Buffer.alloc(40, 'a')])
+    for (let end = 0; end < 8; end++) {
+      expect(() => decodePublish(2, behind, 0, end, 4), `end ${end}`).toThrow('0x81')
+      if (end < 6) expect(() => decodePublish(0, behind, 0, end, 4), `QoS 0, end ${end}`).toThrow('0x81')
+    }
+    expect(decodePublish(2, behind, 0, 8, 4)).toMatchObject({ topic: 'abcd', packetId: 7, payloadStart: 8 })
   })
 
   test('an alias may stand for the topic on 5', () => {

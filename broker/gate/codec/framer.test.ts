@@ -148,6 +148,17 @@ describe('refusals', () => {
     expect(violationOf(() => framer.setVersion(5)).reason).toBe(0x81)
   })
 
+  test('type 15 is refused by its first byte on 3.1.1 and taken on 5', () => {
+    const framer = new Framer(BYTES_MAX)
+    framer.setVersion(4)
+    expect(violationOf(() => framer.push(Buffer.from([0xf0]), new Collector())).reason).toBe(0x81)
+    const sink = new Collector()
+    const onV5 = new Framer(BYTES_MAX)
+    onV5.setVersion(5)
+    onV5.push(Buffer.from([0xf0, 0]), sink)
+    expect(sink.frames).toEqual(['f0:'])
+  })
+
   test('a reader of a server takes CONNACK and refuses CONNECT', () => {
     const sink = new Collector()
     new Framer(BYTES_MAX, 'server').push(Buffer.from([0x20, 2, 0, 0]), sink)

@@ -51,6 +51,16 @@ describe('malformed packets are refused with their reason, however they are cut'
     expectRefused(entry, true),
   )
 
+  test('bytes that follow in the same chunk do not complete what is cut short', () => {
+    const following = Buffer.concat(Array.from({ length: 50 }, () => Buffer.from([0xc0, 0x00])))
+    for (const entry of [...MALFORMED_CONNECTS, ...MALFORMED_PACKETS]) {
+      const first = MALFORMED_CONNECTS.includes(entry)
+      const error = refusalOf(Buffer.concat([entry.bytes, following]), entry.version, first)
+      expect(error, entry.name).toBeInstanceOf(ProtocolViolation)
+      expect((error as ProtocolViolation).reason, entry.name).toBe(entry.reason)
+    }
+  })
+
   test('every case has a name of its own', () => {
     const names = [...MALFORMED_CONNECTS, ...MALFORMED_PACKETS, ...FIRST_PACKETS_NOT_CONNECT].map(
       (c) => c.name,

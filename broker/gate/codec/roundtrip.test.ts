@@ -274,6 +274,20 @@ describe('PUBLISH', () => {
     )
   })
 
+  test.each([127, 128, 16_383, 16_384, 2_097_151, 2_097_152])(
+    'a body of %i bytes has the shortest length',
+    (body) => {
+      const payload = Buffer.alloc(body - 3)
+      const ours = encode.encodePublish({ version: 4, topic: 'a', qos: 0, payload })
+      expect(
+        ours.equals(
+          mqttPacket.generate({ cmd: 'publish', topic: 'a', qos: 0, dup: false, retain: false, payload }),
+        ),
+      ).toBe(true)
+      expect(encode.publishFrameBytes(1, payload.length, 4, 0)).toBe(ours.length)
+    },
+  )
+
   test('the hot writer gives the bytes of mqtt-packet, in exactly the room announced', () => {
     fc.assert(
       fc.property(publishes, fc.nat(9), fc.constantFrom<(0 | 1)[]>(0, 1), (each, offset, hotQos) => {
