@@ -56,6 +56,7 @@ export function readSend(value: unknown, sender: UserId): Send {
     throw new WochatError('bad_request', `id: a string of 1 to ${CLIENT_ID_CHARS_MAX} characters`)
   }
   if (typeof to !== 'string') throw new WochatError('bad_request', 'to: a uid, a group or a conversation id')
+  if (id?.isWellFormed() === false) throw new WochatError('bad_request', 'id: not well-formed Unicode')
   const target = parseTarget(to, sender)
   if (target === undefined)
     throw new WochatError('bad_request', 'to: not a uid, a group or a conversation of the sender')

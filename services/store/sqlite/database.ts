@@ -17,6 +17,7 @@ export class Database {
   /** Builds queries; never executes them itself. */
   readonly sql: Kysely<Schema>
   readonly #statements = new Map<string, StatementSync>()
+  #savepoint = false
 
   constructor(file: string) {
     this.connection = new DatabaseSync(file)
@@ -64,6 +65,29 @@ export class Database {
   run(query: Query<unknown>): number {
     const { sql, parameters } = query.compile()
     return Number(this.prepare(sql).run(...(parameters as SQLInputValue[])).changes)
+  }
+
+  /** From here on, what is written can be taken back by {@link undoSavepoint} without the rest of the transaction. */
+  openSavepoint(): void {
+    this.prepare('savepoint call').run()
+    this.#savepoint = true
+  }
+
+  undoSavepoint(): void {
+    this.prepare('rollback to call').run()
+  }
+
+  closeSavepoint(): void {
+    this.#savepoint = false
+    // A transaction that SQLite ended by itself, such as on a full disk, took its savepoints along.
+    if (this.connection.isTransaction) this.prepare('release call').run()
+  }
+
+  /** What was written since {@link openSavepoint} is no longer taken back with what comes after. */
+  advanceSavepoint(): void {
+    if (!this.#savepoint) return
+    this.closeSavepoint()
+    this.openSavepoint()
   }
 
   /** Brings the schema to the newest version, in one transaction; a newer one than we know is refused. */

@@ -81,6 +81,8 @@ export class Logs {
   changes = 0
   /** JSON of the entries appended in the open transaction, in order. */
   lines: string[] = []
+  /** Counts the times that entries went to the tables: what was looked up before the last one may be stale. */
+  filings = 0
   /** How many of `lines` went straight to the tables and need no journal. */
   #linesFiled = 0
 
@@ -150,6 +152,14 @@ export class Logs {
     this.recheckWriter(state.name, this.#accounts.uidOf(account))
   }
 
+  /** Begins a new life of a log, after it was found to have lost entries that a device had. */
+  raiseEpoch(name: LogId): void {
+    const state = this.state(name)
+    state.epoch++
+    state.epochText = `k${state.epoch}`
+    this.#db.prepare('update log set epoch = ? where n = ?').run(state.epoch, state.n)
+  }
+
   /** Looks up again what a user may do in a log. Call it when a contact or a membership changed. */
   recheckWriter(name: LogId, uid: UserId): void {
     const state = this.#states.get(name)
@@ -213,6 +223,8 @@ export class Logs {
     this.changes++
     if (isMessage) {
       const writer = this.writer(state, entry.uid, account)
+      // A journal that is read back holds entries of people who may not write any more; they count all the same.
+      state.writers.set(entry.uid, writer)
       writer.own++
       writer.dirty = true
       state.messages++
@@ -285,9 +297,13 @@ export class Logs {
     return bytes
   }
 
-  /** Files every entry of memory into the tables and empties the journal, in the open transaction. */
+  /**
+   * Files every entry of memory into the tables and empties the journal, in the open transaction. It stands even if
+   * the call that asked for it is refused; so a call files before it writes anything that a refusal takes back.
+   */
   file(): void {
     if (this.#unfiled.length === 0) return
+    this.#db.advanceSavepoint()
     const insert = this.#db.prepare(
       `insert into entry (log, seq, message_no, at, kind, account, device, id, type, body)
        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -306,6 +322,8 @@ export class Logs {
     this.#unfiled.length = 0
     this.#unfiledById.clear()
     this.#linesFiled = this.lines.length
+    this.filings++
+    this.#db.advanceSavepoint()
   }
 
   #saveWriter(log: LogState, writer: Writer | undefined): void {

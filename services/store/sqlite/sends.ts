@@ -24,7 +24,9 @@ type PackedSend = {
 export class SendDecider {
   readonly #work: Work
   readonly #reader: SendReader
-  readonly #stored: ReturnType<Work['logs']['probe']>
+  readonly #ids: (number | string)[]
+  #stored: ReturnType<Work['logs']['probe']>
+  #probedAt: number
   readonly decisions: Float64Array<ArrayBuffer>
   #next = 0
   #nextWithId = 0
@@ -33,12 +35,22 @@ export class SendDecider {
     this.#work = work
     this.#reader = new SendReader(text, lengths)
     this.decisions = new Float64Array(this.#reader.count * DECISION_FIELDS)
-    this.#stored = work.logs.probe(this.#idsToProbe(new SendReader(text, lengths)))
+    this.#ids = this.#idsToProbe(new SendReader(text, lengths))
+    this.#stored = work.logs.probe(this.#ids)
+    this.#probedAt = work.logs.filings
   }
 
   /** Decides the sends up to (not including) position `until`. */
   decideUntil(until: number): void {
+    this.#probeAgainIfFiled()
     for (; this.#next < until; this.#next++) this.#decide(this.#reader.read())
+  }
+
+  /** A call of this batch may have moved entries from memory, where ids are found at once, to the tables. */
+  #probeAgainIfFiled(): void {
+    if (this.#probedAt === this.#work.logs.filings) return
+    this.#stored = this.#work.logs.probe(this.#ids)
+    this.#probedAt = this.#work.logs.filings
   }
 
   #idsToProbe(reader: SendReader): (number | string)[] {
@@ -54,6 +66,12 @@ export class SendDecider {
     const { logs, accounts, now } = this.#work
     const account = accounts.ensure(send.uid, now)
     if (send.id !== null) {
+      // Two ids that differ only in a lone surrogate are one in the table: such an id would spoil the filing of others.
+      if (!send.id.isWellFormed()) {
+        this.#nextWithId++
+        this.#refuse('bad_request')
+        return
+      }
       const stored = this.#stored.get(this.#nextWithId++) ?? logs.findUnfiled(account, send.id)
       if (stored !== undefined) {
         const same = stored.log === send.log && stored.type === send.type && stored.bodyJson === send.bodyJson

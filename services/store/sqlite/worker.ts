@@ -6,7 +6,7 @@
  * from the file; a failed fsync ends the process, since nobody knows what such a disk holds.
  */
 import { parentPort, workerData } from 'node:worker_threads'
-import { asWochatError, WochatError } from '../../../protocol/errors.ts'
+import { WochatError } from '../../../protocol/errors.ts'
 import { AccountsIndex } from './accounts-index.ts'
 import { Database } from './database.ts'
 import { Logs, UNFILED_ENTRIES_MAX } from './logs.ts'
@@ -88,39 +88,55 @@ function decide(batch: BatchMessage): BatchAnswer {
 function runCall({ id, op, input }: CallMessage): CallResult {
   const { changes } = logs
   const { created } = accounts
-  db.prepare('savepoint call').run()
+  db.openSavepoint()
   try {
-    const value = OPERATIONS[op as keyof typeof OPERATIONS](work, input as never)
-    db.prepare('release call').run()
-    return { id, value }
+    return { id, value: OPERATIONS[op as keyof typeof OPERATIONS](work, input as never) }
   } catch (error) {
     // What was appended is numbered already; only the whole batch can be undone.
-    if (logs.changes !== changes) throw error
-    db.prepare('rollback to call').run()
-    db.prepare('release call').run()
+    if (logs.changes !== changes || isDiskFailure(error)) throw error
+    db.undoSavepoint()
     work.feed = []
     if (accounts.created !== created) accounts.reset()
     if (error instanceof WochatError) return { id, refused: error.toWire() }
-    return { id, failed: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+    return { id, failed: describe(error) }
+  } finally {
+    db.closeSavepoint()
   }
 }
 
 function rollBack(batch: BatchMessage, error: unknown): void {
-  const code = (error as { errcode?: number }).errcode ?? 0
-  const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  if ((code & 0xff) === SQLITE_IOERR) {
-    port.postMessage({ kind: 'fatal', message } satisfies WorkerMessage)
-    return
+  if (!recover(error)) return
+  port.postMessage({
+    kind: 'rolledBack',
+    code: primaryCode(error) === SQLITE_FULL ? 'store_full' : 'internal',
+    message: describe(error),
+    callIds: batch.calls.map((call) => call.id),
+  } satisfies WorkerMessage)
+}
+
+/** Takes the transaction back and reads the state again; false when the disk cannot be trusted any more. */
+function recover(error: unknown): boolean {
+  if (primaryCode(error) === SQLITE_IOERR) {
+    port.postMessage({ kind: 'fatal', message: describe(error) } satisfies WorkerMessage)
+    return false
   }
   if (db.connection.isTransaction) db.prepare('rollback').run()
   accounts.reset()
   logs.recover()
-  port.postMessage({
-    kind: 'rolledBack',
-    code: code === SQLITE_FULL ? 'store_full' : 'internal',
-    message: code === SQLITE_FULL ? asWochatError(new WochatError('store_full')).message : message,
-    callIds: batch.calls.map((call) => call.id),
-  } satisfies WorkerMessage)
+  return true
+}
+
+/** SQLite's result code without its variant; 0 for what is not an error of SQLite. */
+function primaryCode(error: unknown): number {
+  return ((error as { errcode?: number }).errcode ?? 0) & 0xff
+}
+
+function isDiskFailure(error: unknown): boolean {
+  return primaryCode(error) === SQLITE_IOERR || primaryCode(error) === SQLITE_FULL
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
 /** Files what waited long enough, so that a quiet server keeps a short journal. */
@@ -129,7 +145,8 @@ function fileIdle(): void {
   try {
     transact(() => logs.file())
   } catch (error) {
-    rollBack({ text: '', lengths: new Uint32Array(0), calls: [] }, error)
+    // Nobody waits for an answer: the journal keeps what was not filed, and the next batch tries again.
+    recover(error)
   }
 }
 
@@ -159,8 +176,13 @@ function collectBuffers(result: CallResult, transfer: ArrayBuffer[]): void {
 
 function close(): void {
   if (filing !== null) clearTimeout(filing)
-  transact(() => logs.file())
-  db.connection.exec('pragma wal_checkpoint(truncate)')
+  try {
+    transact(() => logs.file())
+    db.connection.exec('pragma wal_checkpoint(truncate)')
+  } catch (error) {
+    // The journal is on disk, and the next start reads it; only a disk that lies must be told of.
+    recover(error)
+  }
   db.close()
   port.postMessage({ kind: 'closed' } satisfies WorkerMessage)
   port.close()
