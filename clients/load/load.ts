@@ -1,0 +1,63 @@
+import { RUN_PATTERN, randomRun } from './marker.ts'
+import { runFlow } from './modes/flow.ts'
+import { runOffline } from './modes/offline.ts'
+import { runStorm } from './modes/storm.ts'
+import { helpText, type Mode, type Options, parseOptions, UsageError } from './options.ts'
+import { type Result, renderTable } from './result.ts'
+
+const RATE_OF_LATENCY = 1_000
+const EXIT_FAULTY = 1
+const EXIT_NOT_RUN = 2
+
+const RUNNERS: Record<Mode, (options: Options, pids: readonly number[]) => Promise<Result>> = {
+  flow: runFlow,
+  latency: runFlow,
+  storm: runStorm,
+  offline: runOffline,
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2))
+  if (options.help) process.stdout.write(helpText())
+  else await run(options)
+} catch (error) {
+  report(error)
+}
+
+async function run(given: Options): Promise<void> {
+  const options = { ...given, run: runOf(given), rate: rateOf(given) }
+  const result = await RUNNERS[options.mode](options, parsePids(options.pids))
+  if (!options.quiet) process.stderr.write(renderTable(result))
+  process.stdout.write(`${JSON.stringify(result)}\n`)
+  if (!result.ok) process.exitCode = EXIT_FAULTY
+}
+
+function report(error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error)
+  process.stderr.write(
+    `load: ${message}${error instanceof UsageError ? ' (--help lists the options)' : ''}\n`,
+  )
+  process.stdout.write(`${JSON.stringify({ ok: false, problems: [message] })}\n`)
+  process.exitCode = EXIT_NOT_RUN
+}
+
+function runOf({ mode, phases, run }: Options): string {
+  if (run !== '' && !RUN_PATTERN.test(run)) throw new UsageError('--run: four of A-Z a-z 0-9 _ -')
+  const partial = mode === 'offline' && phases.includes('enqueue') !== phases.includes('drain')
+  if (partial && run === '') throw new UsageError('enqueue and drain apart need the same --run')
+  return run === '' ? randomRun() : run
+}
+
+function rateOf({ mode, rate }: Options): number {
+  return mode === 'latency' && rate === 0 ? RATE_OF_LATENCY : rate
+}
+
+function parsePids(list: string): number[] {
+  const pids = list
+    .split(',')
+    .filter((pid) => pid !== '')
+    .map(Number)
+  if (!pids.every((pid) => Number.isInteger(pid) && pid > 0))
+    throw new UsageError(`--pids ${list}: process ids expected`)
+  return pids
+}

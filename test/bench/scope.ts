@@ -1,0 +1,43 @@
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+
+type Undo = () => void | Promise<void>
+
+/** What is open right now, so that an interrupted bench leaves no process and no folder behind. */
+const open = new Set<Undo>()
+
+/** Registers what undoes something; the result undoes it once, whoever asks first. */
+export function onceOnLeave(undo: Undo): Undo {
+  const once = async () => {
+    if (open.delete(once)) await undo()
+  }
+  open.add(once)
+  return once
+}
+
+async function leaveAll(): Promise<void> {
+  // The newest first: a process is ended before the folder it writes to is removed.
+  for (const undo of [...open].reverse()) await undo()
+}
+
+export function leaveOnSignals(): void {
+  for (const [signal, status] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.once(signal, () => {
+      void leaveAll().finally(() => process.exit(status))
+    })
+  }
+}
+
+export interface TemporaryFolder extends AsyncDisposable {
+  readonly path: string
+}
+
+export function createTemporaryFolder(parent: string = os.tmpdir()): TemporaryFolder {
+  const folder = fs.mkdtempSync(path.join(parent, 'wochat-bench-'))
+  const remove = onceOnLeave(() => fs.rmSync(folder, { recursive: true, force: true }))
+  return { path: folder, [Symbol.asyncDispose]: async () => remove() }
+}
