@@ -1,4 +1,274 @@
-import type { PlainStore } from '../plain.ts'
+/** Plain MQTT in SQLite. Statements are written out: most of them run once per message. */
+import type { PlainMessage, PlainStore, PlainSubscription, PlainTarget, PlainWill } from '../plain.ts'
 import type { Operations } from './operations.ts'
+import { plainQueueOperations } from './plain-queue.ts'
+import { endPlainSession, ensurePlainSession, findPlainSession, hasPlainSession } from './plain-session.ts'
+import type { Work } from './work.ts'
 
-export const plainOperations: Operations<PlainStore> = {} as Operations<PlainStore>
+export { endPlainSession, hasPlainSession } from './plain-session.ts'
+
+type SubscriptionRow = {
+  session: number
+  client_id: string
+  filter: string
+  qos: 0 | 1 | 2
+  rh: number | null
+  rap: number | null
+  nl: number | null
+  identifier: number | null
+}
+
+type RetainedRow = {
+  topic: string
+  payload: Uint8Array | string
+  head: string
+  origin: string
+  expires_at: number | null
+}
+
+type WillRow = { client_id: string; will: string; publish_at: number | null }
+
+export const plainOperations: Operations<PlainStore> = {
+  ...plainQueueOperations,
+
+  publishPlain(work, { message, retained, targets, receipt, queuedMax }) {
+    if (receipt !== null) keepReceipt(work, receipt.clientId, receipt.packetId, '')
+    if (retained === 'keep') keepRetained(work, message)
+    else if (retained === 'clear') dropRetained(work, message.topic)
+    return enqueue(work, message, targets, queuedMax)
+  },
+
+  subscribePlain(work, { clientId, subscriptions }) {
+    const session = ensurePlainSession(work, clientId)
+    for (const subscription of subscriptions) keepSubscription(work, session, subscription)
+  },
+
+  unsubscribePlain(work, { clientId, filters }) {
+    const session = findPlainSession(work, clientId)
+    if (session === undefined) return
+    const statement = work.db.prepare('delete from plain_subscription where session = ? and filter = ?')
+    for (const filter of filters) statement.run(session, filter)
+  },
+
+  pagePlainSubscriptions(work, { after, entriesMax }) {
+    const [session, filter] = after ?? [0, '']
+    const rows = work.db
+      .prepare(
+        `select p.session, s.client_id, p.filter, p.qos, p.rh, p.rap, p.nl, p.identifier
+         from plain_subscription p join plain_session s on s.n = p.session
+         where (p.session, p.filter) > (?, ?) order by p.session, p.filter limit ?`,
+      )
+      .all(session, filter, entriesMax) as SubscriptionRow[]
+    const last = rows.at(-1)
+    const more = last !== undefined && rows.length === entriesMax
+    return { subscriptions: rows.map(readSubscription), next: more ? [last.session, last.filter] : null }
+  },
+
+  resumePlain(work, { clientId }) {
+    const session = findPlainSession(work, clientId)
+    if (session === undefined) return { receipts: [], packetIds: [], waiting: false }
+    const receipts = work.db
+      .prepare('select packet_id from plain_receipt where session = ? order by packet_id')
+      .all(session) as { packet_id: number }[]
+    return {
+      receipts: receipts.map((row) => row.packet_id),
+      packetIds: sentIds(work, session),
+      waiting: work.db.prepare('select 1 from plain_queue where session = ?').get(session) !== undefined,
+    }
+  },
+
+  endPlainSession,
+
+  keepPlainReceipt(work, { clientId, packetId, packet }) {
+    keepReceipt(work, clientId, packetId, packet)
+  },
+
+  findPlainReceipt(work, { clientId, packetId }) {
+    const session = findPlainSession(work, clientId)
+    if (session === undefined) return null
+    const row = work.db
+      .prepare('select packet from plain_receipt where session = ? and packet_id = ?')
+      .get(session, packetId) as { packet: string } | undefined
+    return row?.packet ?? null
+  },
+
+  dropPlainReceipt(work, { clientId, packetId }) {
+    const session = findPlainSession(work, clientId)
+    if (session === undefined) return false
+    return (
+      work.db.prepare('delete from plain_receipt where session = ? and packet_id = ?').run(session, packetId)
+        .changes === 1
+    )
+  },
+
+  pagePlainTopics(work, { after, entriesMax }) {
+    const rows = work.db
+      .prepare('select topic from plain_retained where topic > ? order by topic limit ?')
+      .all(after ?? '', entriesMax) as { topic: string }[]
+    return rows.map((row) => row.topic)
+  },
+
+  plainRetained(work, { topics }) {
+    const statement = work.db.prepare(
+      'select topic, payload, head, origin, expires_at from plain_retained where topic = ?',
+    )
+    return topics.flatMap((topic) => {
+      const row = statement.get(topic) as RetainedRow | undefined
+      if (row === undefined) return []
+      const { expires_at: expiresAt, ...message } = row
+      return [{ ...message, expiresAt }]
+    })
+  },
+
+  keepPlainWill(work, { clientId, will, publishAt }) {
+    work.db
+      .prepare(
+        `insert into plain_will (client_id, will, publish_at) values (?, ?, ?)
+         on conflict (client_id) do update set will = excluded.will, publish_at = excluded.publish_at`,
+      )
+      .run(clientId, will, publishAt)
+  },
+
+  findPlainWill(work, clientId) {
+    const row = work.db
+      .prepare('select client_id, will, publish_at from plain_will where client_id = ?')
+      .get(clientId) as WillRow | undefined
+    return row === undefined ? null : readWill(row)
+  },
+
+  dropPlainWill(work, clientId) {
+    work.db.prepare('delete from plain_will where client_id = ?').run(clientId)
+  },
+
+  pagePlainWills(work, { after, entriesMax }) {
+    const rows = work.db
+      .prepare(
+        'select client_id, will, publish_at from plain_will where client_id > ? order by client_id limit ?',
+      )
+      .all(after, entriesMax) as WillRow[]
+    return rows.map(readWill)
+  },
+}
+
+/** The packet ids of what was sent: it lies before what was not. */
+function sentIds(work: Work, session: number): number[] {
+  const rows = work.db
+    .prepare('select packet_id from plain_queue where session = ? order by message')
+    .iterate(session) as IterableIterator<{ packet_id: number | null }>
+  const ids: number[] = []
+  for (const row of rows) {
+    if (row.packet_id === null) break
+    ids.push(row.packet_id)
+  }
+  return ids
+}
+
+// ---------------------------------------------------------------- publishing
+
+function enqueue(work: Work, message: PlainMessage, targets: readonly PlainTarget[], queuedMax: number) {
+  const refused: { clientId: string; reason: 'unknown' | 'full' }[] = []
+  const sessions: { session: number; target: PlainTarget }[] = []
+  const admit = work.db.prepare(
+    'update plain_session set queued = queued + 1 where client_id = ? and queued < ? returning n',
+  )
+  for (const target of targets) {
+    const row = admit.get(target.clientId, queuedMax) as { n: number } | undefined
+    if (row !== undefined) sessions.push({ session: row.n, target })
+    else {
+      const reason = hasPlainSession(work, target.clientId) ? 'full' : 'unknown'
+      refused.push({ clientId: target.clientId, reason })
+    }
+  }
+  if (sessions.length === 0) return { message: 0, refused }
+  const n = keepMessage(work, message, sessions.length)
+  const refer = work.db.prepare(
+    `insert into plain_queue (session, message, qos, retain, identifiers, packet_id, state)
+     values (?, ?, ?, ?, ?, ?, ?)`,
+  )
+  for (const { session, target } of sessions) {
+    const { qos, retain, identifiers, packetId } = target
+    refer.run(
+      session,
+      n,
+      qos,
+      retain ? 1 : 0,
+      JSON.stringify(identifiers),
+      packetId,
+      packetId === null ? 0 : 1,
+    )
+  }
+  return { message: n, refused }
+}
+
+function keepMessage(
+  work: Work,
+  { topic, payload, head, origin, expiresAt }: PlainMessage,
+  refs: number,
+): number {
+  const { lastInsertRowid } = work.db
+    .prepare(
+      'insert into plain_message (topic, payload, head, origin, expires_at, refs) values (?, ?, ?, ?, ?, ?)',
+    )
+    .run(topic, payload, head, origin, expiresAt, refs)
+  return Number(lastInsertRowid)
+}
+
+function keepRetained(work: Work, { topic, payload, head, origin, expiresAt }: PlainMessage): void {
+  work.db
+    .prepare(
+      `insert into plain_retained (topic, payload, head, origin, expires_at) values (?, ?, ?, ?, ?)
+       on conflict (topic) do update set payload = excluded.payload, head = excluded.head,
+         origin = excluded.origin, expires_at = excluded.expires_at`,
+    )
+    .run(topic, payload, head, origin, expiresAt)
+}
+
+function dropRetained(work: Work, topic: string): void {
+  work.db.prepare('delete from plain_retained where topic = ?').run(topic)
+}
+
+function keepReceipt(work: Work, clientId: string, packetId: number, packet: string): void {
+  work.db
+    .prepare(
+      `insert into plain_receipt (session, packet_id, packet) values (?, ?, ?)
+       on conflict (session, packet_id) do update set packet = excluded.packet`,
+    )
+    .run(ensurePlainSession(work, clientId), packetId, packet)
+}
+
+// ---------------------------------------------------------------- rows
+
+function keepSubscription(work: Work, session: number, subscription: PlainSubscription): void {
+  const { filter, qos, rh, rap, nl, identifier } = subscription
+  work.db
+    .prepare(
+      `insert into plain_subscription (session, filter, qos, rh, rap, nl, identifier) values (?, ?, ?, ?, ?, ?, ?)
+       on conflict (session, filter) do update set qos = excluded.qos, rh = excluded.rh, rap = excluded.rap,
+         nl = excluded.nl, identifier = excluded.identifier`,
+    )
+    .run(session, filter, qos, rh ?? null, writeFlag(rap), writeFlag(nl), identifier ?? null)
+}
+
+function readSubscription(row: SubscriptionRow): PlainSubscription & { clientId: string } {
+  return {
+    clientId: row.client_id,
+    filter: row.filter,
+    qos: row.qos,
+    rh: row.rh ?? undefined,
+    rap: readFlag(row.rap),
+    nl: readFlag(row.nl),
+    identifier: row.identifier ?? undefined,
+  }
+}
+
+function writeFlag(flag: boolean | undefined): number | null {
+  return flag === undefined ? null : flag ? 1 : 0
+}
+
+function readFlag(flag: number | null): boolean | undefined {
+  return flag === null ? undefined : flag === 1
+}
+
+function readWill({ client_id, will, publish_at }: WillRow): PlainWill {
+  return { clientId: client_id, will, publishAt: publish_at }
+}
