@@ -49,6 +49,7 @@ export const ERRORS = {
   too_deep: final(400, PAYLOAD_INVALID, 'The JSON is nested deeper than the limit.'),
   too_large: final(413, TOO_LARGE, 'The payload is larger than the limit.'),
   unknown_operation: final(404, TOPIC_INVALID, 'There is no operation of this name.'),
+  method_not_allowed: final(405, TOPIC_INVALID, 'Over HTTP, operations are called by POST.'),
   topic_denied: final(403, NOT_AUTHORIZED, 'This topic may not be published or subscribed by this client.'),
   id_conflict: final(409, UNSPECIFIED, 'Another content was already sent under this id.'),
   // Who is asking

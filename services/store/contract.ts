@@ -83,7 +83,10 @@ export interface AccountStore {
     perAddressMax: number
     windowMs: number
   }): Promise<{ taken: true } | { taken: false; retryAfterMs: number }>
-  /** Takes a code and begins a login; the first login of a phone makes the account. A refused uid leaves the code usable. */
+  /**
+   * Takes a code and begins a login; the first login of a phone makes the account. A refused uid leaves the code
+   * usable. A code that is not right is a result, not a refusal, because its try is counted.
+   */
   login(input: {
     phone: string
     codeHash: string
@@ -96,14 +99,14 @@ export interface AccountStore {
     sid: string
     refreshHash: string
     refreshExpiresAt: number
-  }): Promise<{ uid: UserId }>
-  /** Changes a refresh token. An old one ends the login: `refresh_reused`, and the feed says `loginEnded`. */
+  }): Promise<{ uid: UserId } | { refused: 'bad_code' }>
+  /** Changes a refresh token; refuses `bad_refresh`. An old one ends the login, and the feed says `loginEnded`. */
   refresh(input: {
     sid: string
     refreshHash: string
     nextHash: string
     nextExpiresAt: number
-  }): Promise<{ uid: UserId; device: DeviceId }>
+  }): Promise<{ uid: UserId; device: DeviceId } | { refused: 'refresh_reused' }>
   /** Ends one login and the MQTT session of its device. */
   endLogin(input: { uid: UserId; sid: string }): Promise<void>
   devices(uid: UserId): Promise<Omit<Result<'auth.devices'>['devices'][number], 'current'>[]>
@@ -141,8 +144,11 @@ export type OpenedSession = {
   plain: boolean
 }
 
-/** A log that has something for a device. The cursor is the last acknowledged seq. */
-export type BehindLog = { log: LogId; epoch: string; cursor: number; head: number }
+/** Entries up to `to` that a device is not sent, and why. */
+export type MissingEntries = { to: number; reason: GapReason }
+
+/** A log that has something for a device. The cursor is the last acknowledged seq; a gap begins right after it. */
+export type BehindLog = { log: LogId; epoch: string; cursor: number; head: number; gap: MissingEntries | null }
 
 /** Where a session of a user stands when its inbox starts. */
 export type InboxState = {
@@ -170,7 +176,7 @@ export type DrainPage = {
   /** End of each entry's JSON in the shared `bytes`; an entry starts where the one before ends. */
   ends: number[]
   /** `after`+1 up to here is missing, and a gap must say so. */
-  gap: { to: number; reason: GapReason } | null
+  gap: MissingEntries | null
 }
 
 export interface SessionStore {
@@ -203,16 +209,14 @@ export interface SessionStore {
     subscriptions: SessionSubscriptions
   }): Promise<void>
   /**
-   * Where the inbox of a session starts. `fresh`: its first inbox SUBSCRIBE, which writes the heads of this commit
-   * as its cursors. Else what waits since the cursors. A log with more than `backlogMax` entries to send begins
-   * later, with a gap.
+   * Where the inbox of a session starts. The first time (and always without a stored session) the heads of this
+   * commit are its cursors and nothing waits. Else what waits since the cursors; a log with more than `backlogMax`
+   * entries to send begins later, with a gap.
    */
   startInbox(input: {
     uid: UserId
-    device: DeviceId
     session: number | null
     generation: number
-    fresh: boolean
     backlogMax: number
   }): Promise<InboxState>
   /** Entries after a position, from several logs in turn, up to a number and a size in all (always one, if there is one). */
@@ -227,6 +231,8 @@ export interface SessionStore {
   saveCursors(
     cursors: { session: number; generation: number; log: LogId; seq: number; epoch: string }[],
   ): Promise<void>
+  /** At start: sessions that a process which died left connected end at `expiresAt` (ms) unless they come back. */
+  adoptSessions(input: { expiresAt: number }): Promise<void>
   /** Ends sessions whose time has come; returns their client ids. */
   expireSessions(): Promise<ClientId[]>
 }
