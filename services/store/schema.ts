@@ -4,8 +4,9 @@
  * small; nothing outside the store sees those.
  */
 import type { Generated, Kysely } from 'kysely'
+import { createPlainTables, PLAIN_CLUSTERED_TABLES, type PlainSchema } from './plain-schema.ts'
 
-export type Schema = {
+export type Schema = PlainSchema & {
   meta: { key: string; value: string }
   account: { n: Generated<number>; uid: string; phone: string | null; created_at: number }
   /** A device of an account. Tokens issued up to `revoked_at` are refused. */
@@ -39,6 +40,8 @@ export type Schema = {
     device: string
     generation: number
     inbox_qos: number | null
+    /** The inbox was subscribed once: its cursors count from then on. */
+    inbox_started: number
     reply: number
     live: number
     expires_at: number | null
@@ -139,12 +142,14 @@ export const MIGRATIONS: readonly ((db: Kysely<Schema>) => readonly { compile():
         .addColumn('count', 'integer', (c) => c.notNull()),
       schema
         .createTable('session')
-        .addColumn('n', 'integer', (c) => c.primaryKey())
+        // Never given twice: a cursor that is written late must not fall into a later session of the same number.
+        .addColumn('n', 'integer', (c) => c.primaryKey().autoIncrement())
         .addColumn('client_id', 'text', (c) => c.notNull().unique())
         .addColumn('account', 'integer', (c) => c.notNull())
         .addColumn('device', 'text', (c) => c.notNull())
         .addColumn('generation', 'integer', (c) => c.notNull())
         .addColumn('inbox_qos', 'integer')
+        .addColumn('inbox_started', 'integer', (c) => c.notNull())
         .addColumn('reply', 'integer', (c) => c.notNull())
         .addColumn('live', 'integer', (c) => c.notNull())
         .addColumn('expires_at', 'bigint'),
@@ -189,7 +194,11 @@ export const MIGRATIONS: readonly ((db: Kysely<Schema>) => readonly { compile():
         .addColumn('to_seq', 'bigint')
         .addColumn('joined_at', 'bigint', (c) => c.notNull())
         .addPrimaryKeyConstraint('membership_pk', ['account', 'log', 'from_seq']),
-      schema.createIndex('membership_by_log').on('membership').columns(['log', 'account']),
+      // The members of now, in the order in which they joined, without those who left.
+      schema
+        .createIndex('membership_by_log')
+        .on('membership')
+        .columns(['log', 'to_seq', 'from_seq', 'account']),
       schema
         .createTable('reader')
         .addColumn('account', 'integer', (c) => c.notNull())
@@ -232,6 +241,7 @@ export const MIGRATIONS: readonly ((db: Kysely<Schema>) => readonly { compile():
         .addColumn('at', 'bigint', (c) => c.notNull())
         .addPrimaryKeyConstraint('request_pk', ['account', 'id']),
       schema.createIndex('request_by_time').on('request').column('at'),
+      ...createPlainTables(db),
     ]
   },
 ]
@@ -245,4 +255,5 @@ export const CLUSTERED_TABLES: ReadonlySet<string> = new Set([
   'entry',
   'device',
   'request',
+  ...PLAIN_CLUSTERED_TABLES,
 ])

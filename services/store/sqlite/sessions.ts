@@ -1,4 +1,341 @@
-import type { SessionStore } from '../contract.ts'
+/** MQTT sessions: who holds one, where its inbox stands, and what it is still to be sent. */
+import { encodeEntry } from '../../../protocol/entry.ts'
+import { WochatError } from '../../../protocol/errors.ts'
+import type { ClientId, LogId } from '../../../protocol/ids.ts'
+import type { BehindLog, DrainPage, MissingEntries, SessionStore } from '../contract.ts'
+import { assertLoginStands } from './accounts.ts'
 import type { Operations } from './operations.ts'
+import { hasPlainSession } from './plain.ts'
+import type { Work } from './work.ts'
 
-export const sessionOperations: Operations<SessionStore> = {} as Operations<SessionStore>
+/** `seen_at` of a device is written at most this often. */
+const SEEN_EVERY_MS = 60 * 60 * 1000
+/** Sessions ended by one call. */
+const EXPIRE_BATCH = 500
+
+type SessionRow = { n: number; generation: number; inbox_qos: number | null; reply: number; live: number; expires_at: number | null }
+
+export const sessionOperations: Operations<SessionStore> = {
+  openSession(work, input) {
+    const account = work.accounts.ensure(input.uid, work.now)
+    assertLoginStands(work, { account, device: input.device, sid: input.sid, issuedAt: input.issuedAt })
+    noteDevice(work, account, input.device, input.devicesMax)
+    const stored = findSession(work, input.clientId)
+    if (stored !== undefined && input.cleanStart) endSession(work, stored.n)
+    const plain = !input.cleanStart && hasPlainSession(work, input.clientId)
+    if (stored !== undefined && !input.cleanStart) {
+      work.db.prepare('update session set generation = generation + 1, expires_at = null where n = ?').run(stored.n)
+      return {
+        session: stored.n,
+        generation: stored.generation + 1,
+        present: true,
+        subscriptions: {
+          inbox: stored.inbox_qos as 0 | 1 | null,
+          reply: stored.reply === 1,
+          live: stored.live === 1,
+        },
+        plain,
+      }
+    }
+    const subscriptions = { inbox: null, reply: false, live: false }
+    if (!input.persistent) return { session: null, generation: 0, present: plain, subscriptions, plain }
+    const { lastInsertRowid } = work.db
+      .prepare(
+        `insert into session (client_id, account, device, generation, inbox_qos, inbox_started, reply, live, expires_at)
+         values (?, ?, ?, 1, null, 0, 0, 0, null)`,
+      )
+      .run(input.clientId, account, input.device)
+    return { session: Number(lastInsertRowid), generation: 1, present: plain, subscriptions, plain }
+  },
+
+  closeSession(work, { session, generation, expiresAt }) {
+    if (!holds(work, session, generation)) return
+    if (expiresAt === null) endSession(work, session)
+    else work.db.prepare('update session set expires_at = ? where n = ?').run(expiresAt, session)
+  },
+
+  saveSubscriptions(work, { session, generation, subscriptions: { inbox, reply, live } }) {
+    if (!holds(work, session, generation)) return
+    work.db
+      .prepare('update session set inbox_qos = ?, reply = ?, live = ? where n = ?')
+      .run(inbox, reply ? 1 : 0, live ? 1 : 0, session)
+  },
+
+  startInbox(work, { uid, session, generation, backlogMax }) {
+    work.logs.file()
+    const account = work.accounts.ensure(uid, work.now)
+    const stored = session !== null && holds(work, session, generation) ? session : null
+    const logs = visibleLogs(work, account, stored)
+    const groups = logs.filter((row) => row.open > 0 && row.name.startsWith('g:')).map((row) => row.name)
+    if (stored === null) return { groups, behind: [], pending: 0 }
+    if (!hasStarted(work, stored)) {
+      for (const row of logs) writeCursor(work, stored, row.n, row.visible, row.epoch)
+      work.db.prepare('update session set inbox_started = 1 where n = ?').run(stored)
+      return { groups, behind: [], pending: 0 }
+    }
+    const behind = logs.flatMap((row) => behindLog(work, row, backlogMax))
+    const pending = behind.reduce((sum, log) => sum + log.head - (log.gap?.to ?? log.cursor), 0)
+    return { groups, behind, pending }
+  },
+
+  drain(work, { uid, device, requests, entriesMax, bytesMax }) {
+    work.logs.file()
+    const account = work.accounts.ensure(uid, work.now)
+    const reader = new DrainReader(work, account, device, entriesMax, bytesMax)
+    const pages: DrainPage[] = []
+    for (const { log, after } of requests) {
+      if (reader.isFull) break
+      pages.push(reader.read(log, after))
+    }
+    return { pages, bytes: reader.bytes() }
+  },
+
+  saveCursors(work, cursors) {
+    const held = new Map<number, boolean>()
+    for (const { session, generation, log, seq, epoch } of cursors) {
+      if (!held.has(session)) held.set(session, holds(work, session, generation))
+      if (!held.get(session)) continue
+      const state = work.logs.state(log)
+      if (state.n !== 0) writeCursor(work, session, state.n, seq, Number(epoch.slice(1)))
+    }
+  },
+
+  expireSessions(work) {
+    const rows = work.db
+      .prepare('select n, client_id from session where expires_at <= ? order by expires_at limit ?')
+      .all(work.now, EXPIRE_BATCH) as { n: number; client_id: ClientId }[]
+    for (const row of rows) endSession(work, row.n)
+    return rows.map((row) => row.client_id)
+  },
+
+  adoptSessions(work, { expiresAt }) {
+    work.db.prepare('update session set expires_at = ? where expires_at is null').run(expiresAt)
+  },
+}
+
+// ---------------------------------------------------------------- sessions
+
+function findSession(work: Work, clientId: ClientId): SessionRow | undefined {
+  const row = work.db
+    .prepare('select n, generation, inbox_qos, reply, live, expires_at from session where client_id = ?')
+    .get(clientId) as SessionRow | undefined
+  if (row === undefined || row.expires_at === null || row.expires_at > work.now) return row
+  endSession(work, row.n)
+  return undefined
+}
+
+function holds(work: Work, session: number, generation: number): boolean {
+  const row = work.db.prepare('select generation from session where n = ?').get(session) as
+    | { generation: number }
+    | undefined
+  return row?.generation === generation
+}
+
+function hasStarted(work: Work, session: number): boolean {
+  const row = work.db.prepare('select inbox_started from session where n = ?').get(session) as
+    | { inbox_started: number }
+    | undefined
+  return row?.inbox_started === 1
+}
+
+function endSession(work: Work, session: number): void {
+  work.db.prepare('delete from cursor where session = ?').run(session)
+  work.db.prepare('delete from session where n = ?').run(session)
+}
+
+function noteDevice(work: Work, account: number, device: string, devicesMax: number): void {
+  const row = work.db.prepare('select seen_at from device where account = ? and id = ?').get(account, device) as
+    | { seen_at: number }
+    | undefined
+  if (row !== undefined) {
+    if (row.seen_at > work.now - SEEN_EVERY_MS) return
+    work.db.prepare('update device set seen_at = ? where account = ? and id = ?').run(work.now, account, device)
+    return
+  }
+  const { count } = work.db
+    .prepare('select count(*) as count from device where account = ? and (revoked_at is null or seen_at > revoked_at)')
+    .get(account) as { count: number }
+  if (count >= devicesMax) throw new WochatError('too_many_devices')
+  work.db
+    .prepare('insert into device (account, id, kind, name, created_at, seen_at) values (?, ?, ?, ?, ?, ?)')
+    .run(account, device, '', '', work.now, work.now)
+}
+
+/** Never moves back within an epoch [design: section 11, Sessions and cursors]. */
+function writeCursor(work: Work, session: number, log: number, seq: number, epoch: number): void {
+  work.db
+    .prepare(
+      `insert into cursor (session, log, seq, epoch) values (?, ?, ?, ?)
+       on conflict (session, log) do update set
+         seq = case when epoch = excluded.epoch then max(seq, excluded.seq) else excluded.seq end,
+         epoch = excluded.epoch
+       where excluded.epoch >= epoch`,
+    )
+    .run(session, log, seq, epoch)
+}
+
+// ---------------------------------------------------------------- where an inbox stands
+
+type VisibleLog = {
+  n: number
+  name: LogId
+  epoch: number
+  head: number
+  from: number
+  /** Last seq that the account may see. */
+  visible: number
+  /** Windows that are still open. */
+  open: number
+  cursor: number | null
+  cursorEpoch: number | null
+}
+
+function visibleLogs(work: Work, account: number, session: number | null): VisibleLog[] {
+  return work.db
+    .prepare(
+      `select log.n, log.name, log.epoch, log.head, min(m.from_seq) as "from",
+         max(coalesce(m.to_seq, log.head)) as visible, sum(m.to_seq is null) as open,
+         cursor.seq as cursor, cursor.epoch as cursorEpoch
+       from membership m
+       join log on log.n = m.log
+       left join cursor on cursor.session = ? and cursor.log = m.log
+       where m.account = ?
+       group by m.log`,
+    )
+    .all(session, account) as VisibleLog[]
+}
+
+function behindLog(work: Work, row: VisibleLog, backlogMax: number): BehindLog[] {
+  if (row.cursor !== null && (row.cursor > row.head || row.cursorEpoch !== row.epoch)) return [restored(work, row)]
+  const cursor = row.cursor ?? row.from - 1
+  if (row.visible <= cursor) return []
+  const gap: MissingEntries | null =
+    row.visible - cursor > backlogMax ? { to: row.visible - backlogMax, reason: 'backlog' } : null
+  return [{ log: row.name, epoch: `k${row.epoch}`, cursor, head: row.visible, gap }]
+}
+
+/** The cursor is of another life of the log: its reader is told, and goes on from what there is [design: section 11, Epoch]. */
+function restored(work: Work, row: VisibleLog): BehindLog {
+  const cursor = Math.min(row.cursor ?? 0, row.visible)
+  if (row.cursorEpoch === row.epoch) {
+    row.epoch++
+    work.logs.raiseEpoch(row.name)
+  }
+  const gap: MissingEntries = { to: cursor, reason: 'restored' }
+  return { log: row.name, epoch: `k${row.epoch}`, cursor: Math.max(0, cursor - 1), head: row.visible, gap }
+}
+
+// ---------------------------------------------------------------- draining
+
+type EntryRow = {
+  seq: number
+  at: number
+  kind: string
+  account: number
+  device: string | null
+  id: string | null
+  type: string
+  body: string
+}
+
+type Window = { from_seq: number; to_seq: number | null }
+
+/** Reads logs one after the other for one device, until the number or the size of entries is reached. */
+class DrainReader {
+  readonly #work: Work
+  readonly #account: number
+  readonly #device: string | null
+  readonly #bytesMax: number
+  readonly #lines: string[] = []
+  #entriesLeft: number
+  #bytes = 0
+
+  constructor(work: Work, account: number, device: string | null, entriesMax: number, bytesMax: number) {
+    this.#work = work
+    this.#account = account
+    this.#device = device
+    this.#entriesLeft = entriesMax
+    this.#bytesMax = bytesMax
+  }
+
+  get isFull(): boolean {
+    return this.#entriesLeft <= 0 || this.#bytes >= this.#bytesMax
+  }
+
+  bytes(): Buffer {
+    const text = this.#lines.join('')
+    const bytes = Buffer.allocUnsafeSlow(this.#bytes)
+    bytes.write(text)
+    return bytes
+  }
+
+  read(log: LogId, after: number): DrainPage {
+    const state = this.#work.logs.state(log)
+    const first = this.#first(state.n)
+    const page: DrainPage = { log, epoch: state.epochText, after, through: after, head: after, seqs: [], ends: [], gap: null }
+    for (const window of this.#windows(state.n)) {
+      const to = window.to_seq ?? state.head
+      page.head = Math.max(page.head, to)
+      if (to <= page.through || this.isFull) continue
+      const start = Math.max(page.through, window.from_seq - 1)
+      if (start < first - 1) {
+        // Only a page that begins with the hole can say so; else the next one does.
+        if (page.seqs.length > 0) break
+        page.gap = { to: Math.min(first - 1, to), reason: 'retention' }
+      }
+      this.#readWindow(page, state.n, state.name, Math.max(start, Math.min(first - 1, to)), to)
+    }
+    return page
+  }
+
+  #readWindow(page: DrainPage, n: number, log: LogId, after: number, to: number): void {
+    page.through = Math.max(page.through, after)
+    const limit = this.#entriesLeft
+    const rows = this.#work.db
+      .prepare(
+        `select seq, at, kind, account, device, id, type, body from entry
+         where log = ? and seq > ? and seq <= ? order by seq limit ?`,
+      )
+      .iterate(n, after, to, limit) as IterableIterator<EntryRow>
+    let read = 0
+    for (const row of rows) {
+      read++
+      page.through = row.seq
+      if (row.account === this.#account && row.device !== null && row.device === this.#device) continue
+      this.#add(page, log, row)
+      if (this.isFull) return
+    }
+    if (read < limit) page.through = to
+  }
+
+  #add(page: DrainPage, log: LogId, row: EntryRow): void {
+    const line = encodeEntry({
+      log,
+      epoch: page.epoch,
+      seq: row.seq,
+      at: row.at,
+      kind: row.kind,
+      from: this.#work.accounts.uidOf(row.account),
+      device: row.device,
+      id: row.id,
+      type: row.type,
+      bodyJson: row.body,
+    })
+    this.#lines.push(line)
+    this.#bytes += Buffer.byteLength(line)
+    this.#entriesLeft--
+    page.seqs.push(row.seq)
+    page.ends.push(this.#bytes)
+  }
+
+  #windows(n: number): Window[] {
+    return this.#work.db
+      .prepare('select from_seq, to_seq from membership where account = ? and log = ? order by from_seq')
+      .all(this.#account, n) as Window[]
+  }
+
+  #first(n: number): number {
+    const row = this.#work.db.prepare('select first from log where n = ?').get(n) as { first: number } | undefined
+    return row?.first ?? 1
+  }
+}

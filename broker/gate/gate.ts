@@ -1,0 +1,71 @@
+/** The gate: it owns every socket, and hands each to a {@link Connection}. */
+import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { CommitFeed, CommittedEntry } from '../../services/store/contract.ts'
+import type { Hub } from '../inbox/hub.ts'
+import { ReasonCode } from './codec/constants.ts'
+import { Connection } from './connection.ts'
+import type { GateServices } from './gate-services.ts'
+import type { Transport, TransportEvents } from './transport.ts'
+
+const TIMEOUTS_EVERY_MS = 1000
+
+export class Gate implements CommitFeed {
+  readonly #services: GateServices
+  readonly #hub: Hub
+  readonly #timer: NodeJS.Timeout
+
+  constructor(services: GateServices) {
+    this.#services = services
+    this.#hub = services.inbox.hub
+    this.#timer = setInterval(() => this.#checkTimeouts(), TIMEOUTS_EVERY_MS)
+    this.#timer.unref()
+  }
+
+  /** Takes a socket; null when there is no place for it. */
+  accept(transport: Transport): TransportEvents | null {
+    return this.#services.admission.open() ? new Connection(this.#services, transport) : null
+  }
+
+  #checkTimeouts(): void {
+    const { now } = this.#services.clock
+    for (const connection of this.#services.registry.all) connection.checkTimeouts(now)
+  }
+
+  // -------------------------------------------------------------- the store's feed
+
+  entryCommitted(entry: CommittedEntry): void {
+    this.#hub.entryCommitted(entry)
+  }
+
+  memberJoined(log: LogId, uid: UserId, fromSeq: number): void {
+    this.#hub.memberJoined(log, uid, fromSeq)
+  }
+
+  memberLeft(log: LogId, uid: UserId): void {
+    this.#hub.memberLeft(log, uid)
+  }
+
+  readMoved(uid: UserId, log: LogId, seq: number): void {
+    for (const connection of this.#services.registry.ofUser(uid)) connection.sendLive({ kind: 'read', log, seq })
+  }
+
+  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {
+    const { registry, engine, log } = this.#services
+    registry.endLogin(uid, device, sid)
+    engine.endSession(`${uid}/${device}`).catch((error: unknown) => {
+      log.error({ err: error }, 'a plain session was not ended')
+    })
+  }
+
+  // -------------------------------------------------------------- stopping
+
+  /** Lets nobody in, tells MQTT 5 clients, and closes every connection; resolves when their sessions are in the store. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    const { admission, registry } = this.#services
+    admission.isClosed = true
+    const connections = [...registry.all]
+    for (const connection of connections) connection.disconnect(ReasonCode.serverShuttingDown)
+    await Promise.all(connections.map((connection) => connection.left))
+  }
+}

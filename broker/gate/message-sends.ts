@@ -1,0 +1,95 @@
+/** Messages of one connection on their way to the store, and what becomes of their PUBLISHes. */
+import { WochatError } from '../../protocol/errors.ts'
+import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import { readSend } from '../../protocol/send.ts'
+import type { SendJob } from '../../services/store/contract.ts'
+import { Answer } from './answers.ts'
+import type { Connection } from './connection.ts'
+import { parsePayload } from './payload.ts'
+
+/** Told back when the bucket of sends is empty. */
+const RATE_WINDOW_MS = 1000
+
+/** One message: its place in the order of answers, and the store's job at once, so that it is one allocation. */
+class MessageSend extends Answer implements SendJob {
+  readonly connection: Connection
+  readonly uid: UserId
+  readonly device: DeviceId
+  readonly id: string | null
+  readonly log: LogId
+  readonly peer: UserId | null
+  readonly type: string
+  readonly bodyJson: string
+
+  constructor(connection: Connection, packetId: number, qos: 0 | 1 | 2, send: ReturnType<typeof readSend>) {
+    super(packetId, qos)
+    this.connection = connection
+    this.uid = connection.uid
+    this.device = connection.device
+    this.id = send.id
+    this.log = send.target.log
+    this.peer = send.target.peer
+    this.type = send.type
+    this.bodyJson = send.bodyJson
+  }
+
+  accepted(seq: number, at: number): void {
+    this.connection.sendAccepted(this, this.log, seq, at, this.id)
+  }
+
+  refused(error: WochatError): void {
+    this.connection.refusePublish(this, error, this.id === null ? {} : { id: this.id })
+  }
+}
+
+export class MessageSends {
+  readonly #connection: Connection
+  #windowStart = 0
+  #sent = 0
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+  }
+
+  /** Takes the payload of a PUBLISH on `send`: `buffer[start, end)`. */
+  take(packetId: number, qos: 0 | 1 | 2, buffer: Buffer, start: number, end: number): void {
+    const connection = this.#connection
+    let send: MessageSend
+    try {
+      this.#assertWithinRate()
+      const json = parsePayload(buffer, start, end, connection.services.limits.payloadBytesMax)
+      send = new MessageSend(connection, packetId, qos, readSend(json, connection.uid))
+    } catch (error) {
+      const answer = new Answer(packetId, qos)
+      connection.answers.push(answer)
+      connection.refusePublish(answer, error as WochatError, idOf(buffer, start, end))
+      return
+    }
+    connection.answers.push(send)
+    connection.services.metrics.sends++
+    connection.services.store.send(send)
+  }
+
+  #assertWithinRate(): void {
+    const { limits, clock } = this.#connection.services
+    if (limits.sendsPerSecondMax === 0) return
+    if (clock.now - this.#windowStart >= RATE_WINDOW_MS) {
+      this.#windowStart = clock.now
+      this.#sent = 0
+    }
+    if (++this.#sent > limits.sendsPerSecondMax) {
+      const retryAfterMs = this.#windowStart + RATE_WINDOW_MS - clock.now
+      throw new WochatError('rate_limited', undefined, { retryAfterMs: Math.max(1, retryAfterMs) })
+    }
+  }
+}
+
+/** The id of a send that was refused, so that the sender knows which; none when even that cannot be read. */
+function idOf(buffer: Buffer, start: number, end: number): { id?: string } {
+  try {
+    const { id } = JSON.parse(buffer.toString('utf8', start, end)) as { id?: unknown }
+    return typeof id === 'string' ? { id } : {}
+  } catch {
+    return {}
+  }
+}

@@ -1,0 +1,60 @@
+/** Calls of one connection: operations of the catalogue on `u/{uid}/call/{operation}`. */
+import { asWochatError, WochatError } from '../../protocol/errors.ts'
+import { isWithinDepth } from '../../protocol/send.ts'
+import { CLIENT_ID_CHARS_MAX, JSON_DEPTH_MAX } from '../../protocol/limits.ts'
+import { replyTopic } from '../../protocol/topics.ts'
+import { Answer } from './answers.ts'
+import type { PublishPacket } from './codec/decode.ts'
+import type { Connection } from './connection.ts'
+import { parsePayload } from './payload.ts'
+
+type CallRequest = { ref?: string; params: Record<string, unknown> }
+
+export class OperationCalls {
+  readonly #connection: Connection
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+  }
+
+  take(op: string, packet: PublishPacket, buffer: Buffer): void {
+    const answer = new Answer(packet.packetId, packet.qos)
+    this.#connection.answers.push(answer)
+    const correlationData = packet.properties?.correlationData
+    // The chunk that holds it may be gone by the time of the answer.
+    const correlation = correlationData === undefined ? undefined : Buffer.from(correlationData)
+    const about: { op: string; ref?: string } = { op }
+    this.#run(op, packet, buffer, about)
+      .then((result) => {
+        this.#connection.replies.send(() => ({ kind: 'result', ...about, result }), correlation)
+        this.#connection.decide(answer)
+      })
+      .catch((error: unknown) => this.#connection.refusePublish(answer, asWochatError(error), about, correlation))
+  }
+
+  async #run(op: string, packet: PublishPacket, buffer: Buffer, about: { ref?: string }): Promise<unknown> {
+    const { services, uid, device, identity, transport } = this.#connection
+    const { payloadStart, payloadEnd, properties } = packet
+    const request = readRequest(parsePayload(buffer, payloadStart, payloadEnd, services.limits.payloadBytesMax))
+    if (request.ref !== undefined) about.ref = request.ref
+    if (properties?.responseTopic !== undefined && properties.responseTopic !== replyTopic(uid, device)) {
+      throw new WochatError('topic_denied', 'the Response Topic is the reply topic of this device')
+    }
+    const context = { token: identity.token, device, address: transport.remoteAddress }
+    return services.dispatcher.call(op, request.params, context)
+  }
+}
+
+/** Takes `ref` off the parameters. */
+function readRequest(value: unknown): CallRequest {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new WochatError('bad_json', 'a call is a JSON object')
+  }
+  if (!isWithinDepth(value, JSON_DEPTH_MAX)) throw new WochatError('too_deep')
+  const { ref, ...params } = value as Record<string, unknown>
+  if (ref === undefined) return { params }
+  if (typeof ref !== 'string' || ref.length > CLIENT_ID_CHARS_MAX) {
+    throw new WochatError('bad_request', `ref: a string of at most ${CLIENT_ID_CHARS_MAX} characters`)
+  }
+  return { ref, params }
+}

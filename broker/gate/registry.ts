@@ -1,0 +1,61 @@
+/** The open connections of this node, by client id and by user; and sessions between two connections. */
+import type { ClientId, DeviceId, UserId } from '../../protocol/ids.ts'
+import type { InboxSession } from '../inbox/inbox-session.ts'
+import type { Connection } from './connection.ts'
+
+/** Sessions kept in memory after a cut, for a redelivery under the same packet ids; the oldest go first. */
+const DETACHED_MAX = 10_000
+
+export class Registry {
+  readonly #connections = new Map<string, Connection>()
+  readonly #byUser = new Map<UserId, Set<Connection>>()
+  readonly #detached = new Map<ClientId, InboxSession>()
+  readonly all = new Set<Connection>()
+
+  find(clientId: string): Connection | undefined {
+    return this.#connections.get(clientId)
+  }
+
+  add(connection: Connection, clientId: string, uid: UserId | null): void {
+    this.#connections.set(clientId, connection)
+    if (uid === null) return
+    const connections = this.#byUser.get(uid)
+    if (connections === undefined) this.#byUser.set(uid, new Set([connection]))
+    else connections.add(connection)
+  }
+
+  remove(connection: Connection, clientId: string, uid: UserId | null): void {
+    if (this.#connections.get(clientId) === connection) this.#connections.delete(clientId)
+    if (uid === null) return
+    const connections = this.#byUser.get(uid)
+    connections?.delete(connection)
+    if (connections?.size === 0) this.#byUser.delete(uid)
+  }
+
+  ofUser(uid: UserId): Iterable<Connection> {
+    return this.#byUser.get(uid) ?? []
+  }
+
+  /** Ends the connections of a login, or of a whole device when `sid` is null. */
+  endLogin(uid: UserId, device: DeviceId, sid: string | null): void {
+    for (const connection of [...this.ofUser(uid)]) connection.loginEnded(device, sid)
+  }
+
+  /** Keeps a session whose connection is gone and which has unacknowledged entries. */
+  detach(clientId: ClientId, session: InboxSession): void {
+    this.#detached.delete(clientId)
+    this.#detached.set(clientId, session)
+    if (this.#detached.size <= DETACHED_MAX) return
+    for (const oldest of this.#detached.keys()) {
+      this.#detached.delete(oldest)
+      break
+    }
+  }
+
+  /** Takes a kept session back; undefined when there is none. */
+  reattach(clientId: ClientId): InboxSession | undefined {
+    const session = this.#detached.get(clientId)
+    this.#detached.delete(clientId)
+    return session
+  }
+}

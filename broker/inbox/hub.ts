@@ -1,0 +1,83 @@
+/**
+ * The audience on this node: which inbox sessions hear of which log. It is the other end of the store's feed.
+ *
+ * A direct log is found by the uids in its name, a group by its list of links, so that a message to a thousand
+ * members walks one array.
+ */
+import { type LogId, parseLog, type UserId } from '../../protocol/ids.ts'
+import type { CommittedEntry } from '../../services/store/contract.ts'
+import type { InboxSession } from './inbox-session.ts'
+import type { Link } from './link.ts'
+
+export class Hub {
+  readonly #users = new Map<UserId, Set<InboxSession>>()
+  readonly #groups = new Map<LogId, Link[]>()
+
+  register(session: InboxSession): void {
+    const sessions = this.#users.get(session.uid)
+    if (sessions === undefined) this.#users.set(session.uid, new Set([session]))
+    else sessions.add(session)
+  }
+
+  unregister(session: InboxSession): void {
+    const sessions = this.#users.get(session.uid)
+    sessions?.delete(session)
+    if (sessions?.size === 0) this.#users.delete(session.uid)
+    for (const link of session.links.values()) this.removeFromGroup(link)
+  }
+
+  addToGroup(link: Link): void {
+    const links = this.#groups.get(link.log)
+    if (links === undefined) this.#groups.set(link.log, [link])
+    else if (!links.includes(link)) links.push(link)
+  }
+
+  removeFromGroup(link: Link): void {
+    const links = this.#groups.get(link.log)
+    const at = links?.indexOf(link) ?? -1
+    if (links === undefined || at < 0) return
+    links[at] = links.at(-1)!
+    links.pop()
+    if (links.length === 0) this.#groups.delete(link.log)
+  }
+
+  entryCommitted(entry: CommittedEntry): void {
+    const { log, uid } = entry
+    if (log.startsWith('g:')) {
+      const links = this.#groups.get(log)
+      if (links !== undefined) for (let i = 0; i < links.length; i++) links[i]!.session.rungLink(links[i]!, entry)
+      return
+    }
+    if (log.startsWith('n:')) {
+      this.#ring(log.slice(2) as UserId, entry)
+      return
+    }
+    const peer = peerOf(log, uid)
+    this.#ring(peer, entry)
+    if (peer !== uid) this.#ring(uid, entry)
+  }
+
+  memberJoined(log: LogId, uid: UserId, fromSeq: number): void {
+    if (parseLog(log)?.kind !== 'group') return
+    for (const session of this.sessionsOf(uid)) session.joined(log, fromSeq)
+  }
+
+  memberLeft(log: LogId, uid: UserId): void {
+    for (const session of this.sessionsOf(uid)) session.left(log)
+  }
+
+  sessionsOf(uid: UserId): Iterable<InboxSession> {
+    return this.#users.get(uid) ?? []
+  }
+
+  #ring(uid: UserId, entry: CommittedEntry): void {
+    const sessions = this.#users.get(uid)
+    if (sessions !== undefined) for (const session of sessions) session.rung(entry)
+  }
+}
+
+/** The other uid in the name of a direct log. */
+function peerOf(log: LogId, uid: UserId): UserId {
+  const isFirst = log.startsWith(uid, 2) && log[2 + uid.length] === ':'
+  return (isFirst ? log.slice(3 + uid.length) : log.slice(2, log.length - uid.length - 1)) as UserId
+}

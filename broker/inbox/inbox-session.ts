@@ -1,0 +1,406 @@
+/**
+ * One device's inbox: its window, its cursors, and the entries on their way.
+ *
+ * Modes, changed only by {@link start}, {@link stop} and {@link #pump}:
+ * - `off`: no connection, or the inbox is not subscribed. Nothing is sent.
+ * - `starting`: registered for doorbells, the store is asked where the inbox stands. What rings is noted as behind.
+ * - `draining`: some logs are behind. They are read from the store, in turn, as the window has room.
+ * - `live`: nothing is behind. A doorbell with the next seq is written at once.
+ *
+ * Behind is per log: one long backlog does not hold up the others. A slow device costs a {@link Link} per active
+ * log, never a queue of messages.
+ */
+import { encodeGap, type GapReason } from '../../protocol/entry.ts'
+import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import { inboxTopic } from '../../protocol/topics.ts'
+import type { CommittedEntry, DrainPage, InboxState, Store } from '../../services/store/contract.ts'
+import { publishFrameBytes } from '../gate/codec/encode.ts'
+import type { Outbox } from '../gate/outbox.ts'
+import type { CursorWriter } from './cursor-writer.ts'
+import type { Hub } from './hub.ts'
+import { Inflight, SPAN_MAX } from './inflight.ts'
+import { Link, UNKNOWN } from './link.ts'
+
+const PUBLISH_QOS0 = 0x30
+const PUBLISH_QOS1 = 0x32
+const PUBLISH_QOS1_DUP = 0x3a
+/** Above this many bytes that the kernel has not taken, a device is sent nothing more until it drains. */
+const PENDING_BYTES_MAX = 1024 * 1024
+/** Bytes of one read of the store. */
+const DRAIN_BYTES_MAX = 512 * 1024
+/** Logs of one read of the store. */
+const DRAIN_LOGS_MAX = 64
+/** Links beyond this are forgotten once they are acknowledged and saved; the next entry makes a new one. */
+const IDLE_LINKS_MAX = 256
+
+/** What an inbox needs of the connection that it is sent over. */
+export interface InboxWire {
+  readonly version: 4 | 5
+  readonly outbox: Outbox
+  /** Whole packet, fixed header included; MQTT 5 Maximum Packet Size. */
+  readonly packetBytesMax: number
+  /** Entries that may be unacknowledged now, next to what else is on its way on this connection. */
+  entryRoom(): number
+  /** ms, read once per turn. */
+  now(): number
+  /** The inbox has been sent everything (`done`), or begins to drain so many entries (`start`). */
+  syncStarted(pending: number): void
+  syncDone(): void
+  /** The inbox cannot go on; the connection must close so that the device comes back. */
+  failed(error: unknown): void
+}
+
+export type InboxServices = {
+  readonly store: Store
+  readonly hub: Hub
+  readonly cursors: CursorWriter
+  readonly metrics: { deliveries: number; drains: number; acks: number; gaps: number; redeliveries: number }
+  readonly backlogEntriesMax: number
+}
+
+export class InboxSession {
+  readonly uid: UserId
+  readonly device: DeviceId
+  /** The store's number; null for a clean session, whose cursors live here only. */
+  readonly number: number | null
+  generation: number
+  readonly inflight = new Inflight()
+  readonly links = new Map<LogId, Link>()
+  readonly #services: InboxServices
+  readonly #topic: Buffer
+  #wire: InboxWire | null = null
+  #qos: 0 | 1 = 1
+  #mode: 'off' | 'starting' | 'draining' | 'live' = 'off'
+  /** Groups that the user left while the store was asked. */
+  #leftWhileStarting: Set<LogId> | null = null
+  #behind: Link[] = []
+  /** Gaps without a PUBACK, by packet id: unlike an entry, a gap cannot be read from the store again. */
+  readonly #gapsInflight = new Map<number, Buffer>()
+  #reading = false
+
+  constructor(services: InboxServices, uid: UserId, device: DeviceId, number: number | null, generation: number) {
+    this.#services = services
+    this.uid = uid
+    this.device = device
+    this.number = number
+    this.generation = generation
+    this.#topic = Buffer.from(inboxTopic(uid))
+  }
+
+  get mode(): 'off' | 'starting' | 'draining' | 'live' {
+    return this.#mode
+  }
+
+  // -------------------------------------------------------------- start and stop
+
+  /**
+   * Begins to send over `wire`: first what is still unacknowledged, then what waits, then live. `onStarted` is called
+   * when the start is in the store and before anything that waits is sent.
+   */
+  async start(wire: InboxWire, qos: 0 | 1, onStarted: () => void = () => {}): Promise<void> {
+    this.#wire = wire
+    this.#qos = qos
+    if (this.#mode !== 'off') {
+      onStarted()
+      return
+    }
+    this.#mode = 'starting'
+    this.#leftWhileStarting = new Set()
+    this.#services.hub.register(this)
+    const { store, backlogEntriesMax } = this.#services
+    const { uid, number: session, generation } = this
+    await this.#redeliver(wire)
+    const state = await store.startInbox({ uid, session, generation, backlogMax: backlogEntriesMax })
+    if (this.#wire !== wire || this.#mode !== 'starting') return
+    this.#adopt(state)
+    this.#mode = 'draining'
+    onStarted()
+    wire.syncStarted(state.pending)
+    this.pump()
+  }
+
+  /** The connection is gone or the inbox was unsubscribed. Unacknowledged entries stay, for the resume. */
+  stop(now: number): void {
+    if (this.#mode === 'off') return
+    this.#mode = 'off'
+    this.#wire = null
+    this.#leftWhileStarting = null
+    this.#services.hub.unregister(this)
+    this.inflight.dropReplies(now)
+    this.#behind = []
+    for (const [log, link] of this.links) {
+      link.isBehind = false
+      if (link.outstanding === 0) this.links.delete(log)
+    }
+  }
+
+  #adopt(state: InboxState): void {
+    for (const { log, epoch, cursor, head, gap } of state.behind) {
+      const link = this.links.get(log) ?? this.#addLink(log, epoch, cursor)
+      // Entries in flight over a resumed session are beyond the cursor already.
+      if (link.outstanding === 0) {
+        link.sent = cursor
+        link.cursor = Math.min(link.cursor, cursor)
+      }
+      link.epoch = epoch
+      link.gap = gap !== null && gap.to > link.sent ? gap : null
+      this.#markBehind(link, head)
+    }
+    for (const log of state.groups) if (!this.#leftWhileStarting!.has(log)) this.joined(log, UNKNOWN)
+    this.#leftWhileStarting = null
+  }
+
+  /** Sends again what a cut left without a PUBACK: same ids, DUP, in order [MQTT-4.4.0-1]. */
+  async #redeliver(wire: InboxWire): Promise<void> {
+    const waiting = [...this.inflight.unackedEntries()]
+    if (waiting.length === 0) return
+    const found = await this.#readUnacked(waiting)
+    if (this.#wire !== wire) return
+    for (const { packetId, link, seq } of waiting) {
+      const payload = this.#gapsInflight.get(packetId) ?? found.get(link)?.get(seq)
+      if (payload === undefined) {
+        // Trimmed since it was sent. Nobody will get it any more, so the cursor may pass it.
+        this.inflight.acknowledge(packetId, wire.now())
+        continue
+      }
+      this.#services.metrics.redeliveries++
+      wire.outbox.publish(PUBLISH_QOS1_DUP, this.#topic, packetId, wire.version, payload, 0, payload.length)
+    }
+  }
+
+  async #readUnacked(waiting: readonly { link: Link; seq: number }[]): Promise<Map<Link, Map<number, Buffer>>> {
+    const found = new Map<Link, Map<number, Buffer>>()
+    const after = new Map<Link, number>()
+    for (const { link, seq } of waiting) if (!after.has(link)) after.set(link, seq - 1)
+    while (after.size > 0) {
+      const links = [...after.keys()]
+      const { pages, bytes } = await this.#services.store.drain({
+        uid: this.uid,
+        device: this.device,
+        requests: links.map((link) => ({ log: link.log, after: after.get(link)! })),
+        entriesMax: SPAN_MAX,
+        bytesMax: DRAIN_BYTES_MAX,
+      })
+      for (const { log, seq, start, end } of entriesOf(pages)) {
+        const link = this.links.get(log)!
+        if (!found.has(link)) found.set(link, new Map())
+        found.get(link)!.set(seq, bytes.subarray(start, end))
+      }
+      for (const [i, page] of pages.entries()) {
+        const link = links[i]!
+        if (page.through >= link.sent || page.through === page.after) after.delete(link)
+        else after.set(link, page.through)
+      }
+    }
+    return found
+  }
+
+  // -------------------------------------------------------------- doorbells
+
+  /** The user became a member: entries from `fromSeq` are theirs, or from the next one that rings if UNKNOWN. */
+  joined(log: LogId, fromSeq: number): void {
+    this.#leftWhileStarting?.delete(log)
+    const known = this.links.get(log)
+    const link = known ?? this.#addLink(log, '', fromSeq === UNKNOWN ? UNKNOWN : fromSeq - 1)
+    this.#services.hub.addToGroup(link)
+  }
+
+  left(log: LogId): void {
+    this.#leftWhileStarting?.add(log)
+    const link = this.links.get(log)
+    if (link !== undefined) this.#services.hub.removeFromGroup(link)
+  }
+
+  /** A doorbell for a log of which there may be no link yet. */
+  rung(entry: CommittedEntry): void {
+    const link = this.links.get(entry.log) ?? this.#addLink(entry.log, entry.epoch, entry.seq - 1)
+    this.rungLink(link, entry)
+  }
+
+  /** Writes the entry if it is the next one and there is room; else the log is behind. */
+  rungLink(link: Link, entry: CommittedEntry): void {
+    const { seq } = entry
+    if (link.sent === UNKNOWN) {
+      link.sent = link.head = link.cursor = seq - 1
+      link.epoch = entry.epoch
+    }
+    if (seq <= link.sent) return
+    const wire = this.#wire
+    if (this.#mode === 'starting' || wire === null || link.isBehind || seq !== link.sent + 1) {
+      this.#markBehind(link, seq)
+    } else if (entry.uid === this.uid && entry.device === this.device) {
+      link.pass(seq)
+    } else if (this.#room(wire) > 0) {
+      this.#write(wire, link, seq, entry.bytes, entry.start, entry.end)
+    } else {
+      this.#markBehind(link, seq)
+    }
+  }
+
+  #addLink(log: LogId, epoch: string, sent: number): Link {
+    if (this.links.size >= IDLE_LINKS_MAX) this.#forgetIdleLinks()
+    const link = new Link(this, log, epoch, sent)
+    this.links.set(log, link)
+    return link
+  }
+
+  #forgetIdleLinks(): void {
+    for (const [log, link] of this.links) {
+      const isIdle = link.outstanding === 0 && !link.isBehind && !log.startsWith('g:')
+      if (isIdle && !this.#services.cursors.isWaiting(link)) this.links.delete(log)
+    }
+  }
+
+  #markBehind(link: Link, head: number): void {
+    if (head > link.head) link.head = head
+    if (link.isBehind || link.head <= link.sent) return
+    link.isBehind = true
+    this.#behind.push(link)
+    if (this.#mode === 'live') this.#mode = 'draining'
+    if (!this.#reading) this.pump()
+  }
+
+  // -------------------------------------------------------------- draining
+
+  /** There is room again: a PUBACK came, or the socket drained. */
+  pump(): void {
+    const wire = this.#wire
+    if (wire === null || this.#reading || this.#mode === 'starting' || this.#mode === 'off') return
+    if (this.#behind.length === 0) {
+      if (this.#mode === 'draining') {
+        this.#mode = 'live'
+        wire.syncDone()
+      }
+      return
+    }
+    const room = this.#room(wire)
+    // A read per PUBACK would cost more than the entries; half a window at a time is enough to keep a device busy.
+    if (room === 0 || (room < this.inflight.entries && this.#qos === 1)) return
+    this.#reading = true
+    this.#read(wire, room).catch((error: unknown) => wire.failed(error))
+  }
+
+  async #read(wire: InboxWire, room: number): Promise<void> {
+    const links = this.#behind.splice(0, DRAIN_LOGS_MAX)
+    for (const link of links) this.#reportGap(wire, link)
+    const { store, metrics } = this.#services
+    const { uid, device } = this
+    metrics.drains++
+    try {
+      const { pages, bytes } = await store.drain({
+        uid,
+        device,
+        requests: links.map((link) => ({ log: link.log, after: link.sent })),
+        entriesMax: room,
+        bytesMax: DRAIN_BYTES_MAX,
+      })
+      if (this.#wire !== wire) return
+      let start = 0
+      for (const page of pages) {
+        this.#writePage(wire, this.links.get(page.log)!, page, bytes, start)
+        start = page.ends.at(-1) ?? start
+      }
+      this.#requeue(links)
+    } finally {
+      this.#reading = false
+    }
+    this.pump()
+  }
+
+  /** Those that were not read wait in front; those that have more go to the end, so that all have their turn. */
+  #requeue(links: Link[]): void {
+    const waiting = links.filter((link) => link.sent < link.head)
+    for (const link of links) link.isBehind = link.sent < link.head
+    this.#behind.push(...waiting)
+  }
+
+  #writePage(wire: InboxWire, link: Link, page: DrainPage, bytes: Buffer, from: number): void {
+    link.epoch = page.epoch
+    if (page.gap !== null && page.gap.to > link.sent) {
+      link.gap = page.gap
+      this.#reportGap(wire, link)
+    }
+    if (page.head > link.head) link.head = page.head
+    let start = from
+    for (let i = 0; i < page.seqs.length; i++) {
+      const seq = page.seqs[i]!
+      const end = page.ends[i]!
+      if (seq > link.sent) {
+        if (seq > link.sent + 1) link.pass(seq - 1)
+        this.#write(wire, link, seq, bytes, start, end)
+      }
+      start = end
+    }
+    if (page.through > link.sent) link.pass(page.through)
+    // Nothing beyond is for this device, whatever rang: a left group, or a log that was cut.
+    if (page.seqs.length === 0 && page.through === page.after && link.head > page.head) link.head = page.head
+  }
+
+  #reportGap(wire: InboxWire, link: Link): void {
+    const { gap } = link
+    if (gap === null) return
+    link.gap = null
+    this.#writeGap(wire, link, link.sent + 1, gap.to, gap.reason)
+  }
+
+  #writeGap(wire: InboxWire, link: Link, from: number, to: number, reason: GapReason): void {
+    this.#services.metrics.gaps++
+    const payload = encodeGap({ kind: 'gap', log: link.log, epoch: link.epoch, from, to, reason })
+    const packetId = this.#publish(wire, link, to, payload, 0, payload.length)
+    if (packetId !== 0) this.#gapsInflight.set(packetId, payload)
+  }
+
+  // -------------------------------------------------------------- writing
+
+  /** Entries that may be written now. */
+  #room(wire: InboxWire): number {
+    if (wire.outbox.pendingBytes > PENDING_BYTES_MAX || !this.inflight.hasFreeId) return 0
+    return wire.entryRoom()
+  }
+
+  #write(wire: InboxWire, link: Link, seq: number, bytes: Buffer, start: number, end: number): void {
+    if (publishFrameBytes(this.#topic.length, end - start, wire.version, this.#qos) > wire.packetBytesMax) {
+      this.#writeGap(wire, link, seq, seq, 'too_large')
+    } else {
+      this.#publish(wire, link, seq, bytes, start, end)
+    }
+  }
+
+  /** Writes one packet; answers its id, 0 at QoS 0. */
+  #publish(wire: InboxWire, link: Link, seq: number, bytes: Buffer, start: number, end: number): number {
+    this.#services.metrics.deliveries++
+    if (this.#qos === 0) {
+      wire.outbox.publish(PUBLISH_QOS0, this.#topic, 0, wire.version, bytes, start, end)
+      link.pass(seq)
+      return 0
+    }
+    link.sent = seq
+    if (link.head < seq) link.head = seq
+    const packetId = this.inflight.pushEntry(link, seq, wire.now())
+    wire.outbox.publish(PUBLISH_QOS1, this.#topic, packetId, wire.version, bytes, start, end)
+    return packetId
+  }
+
+  /** A PUBACK of an id from 32,768 up. */
+  acknowledged(packetId: number, now: number): void {
+    if (!this.inflight.acknowledge(packetId, now)) return
+    if (this.#gapsInflight.size > 0) this.#gapsInflight.delete(packetId)
+    this.#services.metrics.acks++
+    if (this.#behind.length > 0) this.pump()
+  }
+
+  cursorMoved(link: Link): void {
+    if (this.number !== null) this.#services.cursors.add(link)
+  }
+}
+
+function* entriesOf(pages: DrainPage[]): Generator<{ log: LogId; seq: number; start: number; end: number }> {
+  let start = 0
+  for (const { log, seqs, ends } of pages) {
+    for (const [i, seq] of seqs.entries()) {
+      const end = ends[i]!
+      yield { log, seq, start, end }
+      start = end
+    }
+  }
+}

@@ -1,0 +1,48 @@
+/** One log as one device sees it: how far it was sent, acknowledged, and whether it is behind. */
+import type { LogId } from '../../protocol/ids.ts'
+import type { MissingEntries } from '../../services/store/contract.ts'
+import type { InboxSession } from './inbox-session.ts'
+
+/** Nothing of the log was seen yet: the first entry that rings decides. */
+export const UNKNOWN = -1
+
+export class Link {
+  readonly session: InboxSession
+  readonly log: LogId
+  epoch: string
+  /** Last seq that was written, or passed because it is not for this device. */
+  sent: number
+  /** Last seq that is known to exist for this device; above `sent` the log is behind. */
+  head: number
+  /** Written entries without a PUBACK. */
+  outstanding = 0
+  /** Everything up to here is acknowledged. */
+  cursor: number
+  /** The log waits in the session's queue to be read from the store. */
+  isBehind = false
+  /** Entries right after `sent` that a gap must report before the log goes on. */
+  gap: MissingEntries | null = null
+
+  constructor(session: InboxSession, log: LogId, epoch: string, sent: number) {
+    this.session = session
+    this.log = log
+    this.epoch = epoch
+    this.sent = sent
+    this.head = sent
+    this.cursor = sent
+  }
+
+  /** Moves the cursor forward; the session's store hears of it within the flush time. */
+  moveCursor(seq: number): void {
+    if (seq <= this.cursor) return
+    this.cursor = seq
+    this.session.cursorMoved(this)
+  }
+
+  /** Entries up to `seq` need no PUBACK of this device: its own ones, and what it may not see. */
+  pass(seq: number): void {
+    this.sent = seq
+    if (this.head < seq) this.head = seq
+    if (this.outstanding === 0) this.moveCursor(seq)
+  }
+}
