@@ -58,13 +58,13 @@ export const groupOperations = {
     errors: [],
   }),
   'groups.members': operation({
-    summary: 'The members of a group, in pages, by uid.',
+    summary: 'The members of a group, in pages, who joined first first.',
     access: 'user',
     mutating: false,
     params: request({
       id: GroupId,
       limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LIST_ITEMS_MAX })),
-      cursor: Type.Optional(Type.String({ maxLength: 64, description: 'From the page before.' })),
+      cursor: Type.Optional(Type.String({ maxLength: 96, description: 'From the page before.' })),
     }),
     result: Type.Object({
       members: Type.Array(Type.Object({ uid: Type.String(), role: Type.String(), joinedAt: Type.Integer() })),

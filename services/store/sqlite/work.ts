@@ -30,11 +30,14 @@ export type Work = {
   feed: FeedItem[]
 }
 
-/** Keeps the result of a mutating call under its requestId, and gives that result when the call comes again. */
+/**
+ * Keeps the result of a mutating call under its requestId, and gives that result when the call comes again. `input`
+ * names what makes two calls the same: the caller's parameters in a fixed order, without bounds or ids of our own.
+ */
 export function once<Result>(
   work: Work,
   op: string,
-  input: { caller: Caller; requestId?: string | undefined },
+  input: { caller: Caller; requestId?: string | undefined; [param: string]: unknown },
   effect: () => Result,
 ): Result {
   const { requestId, caller, ...params } = input

@@ -1,0 +1,74 @@
+/** Filed entries as the objects of the contract. */
+import type { Entry } from '../../../protocol/entry.ts'
+import type { LogId } from '../../../protocol/ids.ts'
+import type { Work } from './work.ts'
+
+/** JSON text of the entries in one answer; an answer has at least one entry, whatever its size. */
+export const ANSWER_BYTES_MAX = 1024 * 1024
+
+export type LogRow = { n: number; name: LogId; epoch: number }
+
+type EntryRow = {
+  seq: number
+  at: number
+  kind: string
+  account: number
+  device: string | null
+  id: string | null
+  type: string
+  body: string
+}
+
+/** A stretch of a log, both ends included, read from one of its ends. */
+export type Stretch = { from: number; to: number; newestFirst: boolean }
+
+const COLUMNS = 'select seq, at, kind, account, device, id, type, body from entry'
+const OLDEST_FIRST = `${COLUMNS} where log = ? and seq between ? and ? order by seq`
+const NEWEST_FIRST = `${OLDEST_FIRST} desc`
+
+/** Reads entries until the answer is full, by number or by size. File the logs first. */
+export class EntryReader {
+  readonly #work: Work
+  #entriesLeft: number
+  #bytes = 0
+
+  constructor(work: Work, entriesMax: number) {
+    this.#work = work
+    this.#entriesLeft = entriesMax
+  }
+
+  get isFull(): boolean {
+    return this.#entriesLeft <= 0 || this.#bytes >= ANSWER_BYTES_MAX
+  }
+
+  /** The entries of a stretch, in the order of reading, as far as the answer has room. */
+  read(log: LogRow, { from, to, newestFirst }: Stretch): Entry[] {
+    const entries: Entry[] = []
+    if (this.isFull) return entries
+    const rows = this.#work.db
+      .prepare(newestFirst ? NEWEST_FIRST : OLDEST_FIRST)
+      .iterate(log.n, from, to) as IterableIterator<EntryRow>
+    for (const row of rows) {
+      entries.push(this.#build(log, row))
+      this.#entriesLeft--
+      this.#bytes += row.body.length
+      if (this.isFull) break
+    }
+    return entries
+  }
+
+  #build(log: LogRow, row: EntryRow): Entry {
+    return {
+      log: log.name,
+      epoch: `k${log.epoch}`,
+      seq: row.seq,
+      at: row.at,
+      kind: row.kind,
+      from: this.#work.accounts.uidOf(row.account),
+      ...(row.device !== null && { device: row.device }),
+      ...(row.id !== null && { id: row.id }),
+      type: row.type,
+      body: JSON.parse(row.body),
+    }
+  }
+}
