@@ -1,0 +1,71 @@
+/** What every client command shares: its options, how it prints and how it fails. */
+import type { Command } from 'commander'
+import { WochatError } from '../../protocol/errors.ts'
+import { ClientError } from '../sdk/errors.ts'
+import { createPaint, escapeText, formatTable } from './format.ts'
+import { DEFAULT_URL, openSession, type Session, type SessionOptions } from './session.ts'
+
+export type CommonOptions = SessionOptions & { json?: boolean }
+
+/** Adds the options that say who and where. */
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option('--profile <name>', 'the login to use', 'default')
+    .option('--url <url>', `HTTP address of the server (of the login, else ${DEFAULT_URL})`)
+    .option('--mqtt <url>', 'MQTT address, e.g. mqtt://host:1883 (by WebSocket at --url)')
+    .option('--token <jwt>', 'an access token, instead of a login')
+    .option('--uid <uid>', 'the user of the token (its own claim)')
+    .option('--device <id>', 'the device of the token (its own claim, else cli)')
+    .option('--json', 'print JSON')
+}
+
+/** A command of a user who is logged in. `positional` are its arguments in order. */
+export function userCommand<Options extends CommonOptions>(
+  parent: Command,
+  usage: string,
+  summary: string,
+  run: (session: Session, positional: string[], options: Options) => Promise<void>,
+): Command {
+  const command = addCommonOptions(parent.command(usage).description(summary))
+  return command.action((...input: unknown[]) => {
+    const options = command.opts<Options>()
+    const positional = input.slice(0, -2).flat() as string[]
+    return reportFailure(async () => run(await openSession(options), positional, options))
+  })
+}
+
+/** One line, `code: message`, and exit code 1. */
+export async function reportFailure(work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    process.stderr.write(`${formatFailure(error)}\n`)
+    process.exitCode = 1
+  }
+}
+
+export function formatFailure(error: unknown): string {
+  if (error instanceof WochatError)
+    return escapeText(`${error.code}: ${error.message}${formatDetails(error.details)}`)
+  if (error instanceof ClientError) return escapeText(`${error.code}: ${error.message}`)
+  return escapeText(`failed: ${error instanceof Error ? error.message : String(error)}`)
+}
+
+function formatDetails(details: unknown): string {
+  return details === undefined || details === null ? '' : ` ${JSON.stringify(details)}`
+}
+
+/** Resolves when the line is out, so that a slow reader slows what prints. */
+export function print(line: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(`${line}\n`, (error) => (error ? reject(error) : resolve()))
+  })
+}
+
+export function printJson(value: unknown): Promise<void> {
+  return print(JSON.stringify(value))
+}
+
+export function printTable(header: string[], rows: readonly (string | number)[][]): Promise<void> {
+  return print(formatTable(header, rows, createPaint(process.stdout)))
+}

@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest'
+import { WochatError } from '../../protocol/errors.ts'
+import { ClientError } from '../sdk/errors.ts'
+import { formatFailure } from './command.ts'
+import { escapeText, formatEntry, formatTable, formatTime, noPaint } from './format.ts'
+
+const entry = {
+  log: 'd:alice:bob',
+  epoch: 'k1',
+  seq: 42,
+  at: Date.UTC(2026, 10, 22, 7, 1, 2),
+  kind: 'message',
+  from: 'alice',
+  device: 'phone',
+  type: 'text',
+  body: { text: 'Hello!' },
+}
+
+test('a text message is one line with time, place, author and text', () => {
+  expect(formatEntry(entry, noPaint)).toBe(`${formatTime(entry.at)} d:alice:bob 42 alice/phone: Hello!`)
+})
+
+test('what is not a text message shows its type and its body', () => {
+  expect(formatEntry({ ...entry, type: 'image', body: { url: 'x' } }, noPaint)).toMatch(
+    /: \[image\] \{"url":"x"\}$/,
+  )
+  expect(formatEntry({ ...entry, kind: 'group', type: 'left', body: {} }, noPaint)).toMatch(
+    /: \[group left\] \{\}$/,
+  )
+})
+
+test('time is local, in full', () => {
+  expect(formatTime(entry.at)).toMatch(/^2026-11-2\d \d\d:\d\d:02$/)
+})
+
+test.each([
+  ['an escape sequence', '\u001b[2J', '\\x1b[2J'],
+  ['a line feed', 'a\nb', 'a\\nb'],
+  ['a carriage return', 'a\rb', 'a\\x0db'],
+  ['a C1 control', '\u009b31m', '\\x9b31m'],
+  ['a turn of direction', '\u202egnp.exe', '\\u202egnp.exe'],
+  ['nothing special', '你好 🎉 é', '你好 🎉 é'],
+])('text with %s cannot drive the terminal', (_, text, expected) => {
+  expect(escapeText(text)).toBe(expected)
+  expect(formatEntry({ ...entry, body: { text } }, noPaint)).toContain(`: ${expected}`)
+})
+
+test('columns are as wide as their widest cell', () => {
+  const table = formatTable(
+    ['uid', 'state'],
+    [
+      ['alexandra', 'friend'],
+      ['bo', 'asked'],
+    ],
+    noPaint,
+  )
+  expect(table).toBe('uid        state\nalexandra  friend\nbo         asked')
+})
+
+test('a failure is one line that begins with its code', () => {
+  const refused = new WochatError('users_refused', undefined, {
+    details: { users: [{ uid: 'eve', code: 'not_friends' }] },
+  })
+  expect(formatFailure(refused)).toMatch(
+    /^users_refused: .*\{"users":\[\{"uid":"eve","code":"not_friends"\}\]\}$/,
+  )
+  expect(formatFailure(new ClientError('unreachable', 'no\nway'))).toBe('unreachable: no\\nway')
+  expect(formatFailure(new Error('EACCES'))).toBe('failed: EACCES')
+})

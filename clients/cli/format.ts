@@ -1,0 +1,66 @@
+/** How entries and lists look on a terminal. */
+import { styleText } from 'node:util'
+import type { Entry, Gap } from '../../protocol/entry.ts'
+
+/** Colours for a stream that takes them; plain text for a pipe, a file or NO_COLOR. */
+export type Paint = (style: 'dim' | 'bold' | 'cyan' | 'yellow', text: string) => string
+
+export function createPaint(stream: NodeJS.WriteStream): Paint {
+  return (style, text) => (stream.isTTY ? styleText(style, text, { stream }) : text)
+}
+
+export const noPaint: Paint = (_, text) => text
+
+/**
+ * Characters that move the cursor, start an escape sequence or turn the direction of writing: text of other people
+ * must not drive the terminal.
+ */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const DRIVES_TERMINAL = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+/** Text on one line, with nothing in it that a terminal obeys: a line feed shows as `\n`, an escape as `\x1b`. */
+export function escapeText(text: string): string {
+  return text.replace(DRIVES_TERMINAL, (character) => {
+    if (character === '\n') return '\\n'
+    const code = character.charCodeAt(0)
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`
+  })
+}
+
+/** Local time, `2026-11-22 07:01:02`. */
+export function formatTime(at: number): string {
+  const local = new Date(at - new Date(at).getTimezoneOffset() * 60_000)
+  return local.toISOString().slice(0, 19).replace('T', ' ')
+}
+
+/** `2026-11-22 07:01:02 d:alice:bob 42 alice/phone: Hello!` */
+export function formatEntry(entry: Entry, paint: Paint): string {
+  const author = entry.device === undefined ? entry.from : `${entry.from}/${entry.device}`
+  const time = paint('dim', formatTime(entry.at))
+  const place = paint('dim', escapeText(`${entry.log} ${entry.seq}`))
+  return `${time} ${place} ${paint('cyan', escapeText(author))}: ${formatContent(entry)}`
+}
+
+function formatContent({ kind, type, body }: Entry): string {
+  const text = (body as { text?: unknown } | null)?.text
+  if (kind === 'message' && type === 'text' && typeof text === 'string') return escapeText(text)
+  const what = kind === 'message' ? type : `${kind} ${type}`
+  return escapeText(`[${what}] ${JSON.stringify(body)}`)
+}
+
+export function formatGap({ log, from, to, reason }: Gap): string {
+  return escapeText(`${log}: entries ${from} to ${to} are not sent (${reason}); see wochat history`)
+}
+
+/** Columns as wide as their widest cell; the last one is not padded. */
+export function formatTable(header: string[], rows: readonly (string | number)[][], paint: Paint): string {
+  const cells = [header, ...rows.map((row) => row.map((cell) => escapeText(String(cell))))]
+  const widths = header.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)))
+  const lines = cells.map((row) => {
+    const padded = row.map((cell, column) =>
+      column === row.length - 1 ? cell : cell.padEnd(widths[column]!),
+    )
+    return padded.join('  ').trimEnd()
+  })
+  return [paint('bold', lines[0]!), ...lines.slice(1)].join('\n')
+}
