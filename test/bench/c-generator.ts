@@ -63,6 +63,7 @@ function readResult(child: Child): GeneratorResult {
       ok: problems.length === 0,
       problems,
       deliveriesPerSecond: result.deliveries_per_s,
+      latencyMs: result.latency_ms,
       cpuPercent: { generator: result.cpu_gen, broker: result.cpu_broker },
       original: result,
     }

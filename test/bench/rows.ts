@@ -236,11 +236,13 @@ async function measureAwayGroup({ broker, generate, flow, seconds }: RowContext)
   const away = await storm(generate, broker, single, senders)
   const group = await broker.group({ publishers: senders, members })
   const membersAway = await storm(generate, broker, group.members, members)
-  // Brokers that copy for every member would fill the memory if this went on.
   const short = { subs: 0, seconds: Math.min(seconds, 2), warmup: 0.5, window: 20 }
+  // A broker that queues a copy for every member is at each of these for long: with 400 under way it would not be done
+  // with them when the drain ends, and its memory would be full.
+  const window = broker.name === 'wochat' ? short.window : 1
   const pairs = await broker.people({ publishers: senders, devices: senders, prefix: 'o' })
   const oneToOne = await flow({ ...pairs, ...short, groups: senders })
-  const toGroup = await flow({ ...group.flow, ...short, pubs: senders })
+  const toGroup = await flow({ ...group.flow, ...short, pubs: senders, window })
   const values = {
     'to group': figure(toGroup, 'acksPerSecond'),
     'one to one': figure(oneToOne, 'acksPerSecond'),
