@@ -77,6 +77,12 @@ function parseScaled(raw: unknown, scale: Scale): number {
   return factor === undefined ? Number.NaN : Number(match[1]) * factor
 }
 
+/** `90s`, `1h`, `7d` or a number of ms; undefined for anything else. */
+export function parseDuration(text: string): number | undefined {
+  const ms = parseScaled(text, IN_MS)
+  return Number.isSafeInteger(ms) && ms > 0 ? ms : undefined
+}
+
 /** The value by its largest suffix that divides it: 3600000 ms as `1h`. */
 function showScaled(value: number, scale: Scale): string {
   const largest = [...scale].reverse().find(([, factor]) => value !== 0 && value % factor === 0)

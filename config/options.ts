@@ -87,6 +87,10 @@ const running = {
     false,
     'Test profile: any client id, no password, every topic outside u/ as plain MQTT. On loopback only.',
   ),
+  gcOnSigusr2: flag(
+    false,
+    'SIGUSR2 collects garbage, if Node runs with --expose-gc; for measuring memory.',
+  ),
   stopTimeoutMs: duration(
     10 * SECOND,
     { min: SECOND, max: 10 * MINUTE },

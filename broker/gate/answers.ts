@@ -70,6 +70,8 @@ export class Answers {
       return
     }
     const encode = qos === 1 ? encodePuback : encodePubrec
-    this.#outbox.raw(encode(this.#version, packetId, reason, reasonString === null ? undefined : { reasonString }))
+    this.#outbox.raw(
+      encode(this.#version, packetId, reason, reasonString === null ? undefined : { reasonString }),
+    )
   }
 }

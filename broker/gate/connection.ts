@@ -13,7 +13,6 @@ import type { VerifiedToken } from '../../services/auth/token.ts'
 import type { SessionSubscriptions } from '../../services/store/contract.ts'
 import type { InboxSession, InboxWire } from '../inbox/inbox-session.ts'
 import { Answer, Answers } from './answers.ts'
-import { OperationCalls } from './operation-calls.ts'
 import { PacketType, type ProtocolVersion, ReasonCode } from './codec/constants.ts'
 import {
   type AckPacket,
@@ -31,6 +30,7 @@ import { ProtocolViolation } from './codec/violation.ts'
 import type { GateServices } from './gate-services.ts'
 import { openConnection } from './handshake.ts'
 import { MessageSends } from './message-sends.ts'
+import { OperationCalls } from './operation-calls.ts'
 import { Outbox } from './outbox.ts'
 import type { PlainSide } from './plain.ts'
 import { ReplySide } from './reply-side.ts'
@@ -227,7 +227,10 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
       case PacketType.pubrec:
       case PacketType.pubrel:
       case PacketType.pubcomp:
-        this.#onQos2(decodeAck((firstByte >> 4) as 5 | 6 | 7, firstByte & 15, buffer, start, end, version), firstByte >> 4)
+        this.#onQos2(
+          decodeAck((firstByte >> 4) as 5 | 6 | 7, firstByte & 15, buffer, start, end, version),
+          firstByte >> 4,
+        )
         return
       case PacketType.subscribe:
         this.#subscribes.onSubscribe(buffer, start, end)
@@ -245,7 +248,10 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
       case PacketType.connect:
         throw new ProtocolViolation(ReasonCode.protocolError, 'a second CONNECT [MQTT-3.1.0-2]')
       default:
-        throw new ProtocolViolation(ReasonCode.protocolError, 'a packet that was not agreed on (section 4.12)')
+        throw new ProtocolViolation(
+          ReasonCode.protocolError,
+          'a packet that was not agreed on (section 4.12)',
+        )
     }
   }
 
@@ -257,7 +263,8 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
       const payload = at + (this.version === 5 ? 3 : 2)
       if (payload <= end && (this.version === 4 || buffer[at + 2] === 0)) {
         const packetId = (buffer[at]! << 8) | buffer[at + 1]!
-        if (packetId === 0) throw new ProtocolViolation(ReasonCode.protocolError, 'packet id 0 [MQTT-2.2.1-2]')
+        if (packetId === 0)
+          throw new ProtocolViolation(ReasonCode.protocolError, 'packet id 0 [MQTT-2.2.1-2]')
         this.#sends.take(packetId, 1, buffer, payload, end)
         return
       }
@@ -299,12 +306,16 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     const alias = properties?.topicAlias
     if (alias === undefined) return topic
     if (alias > TOPIC_ALIAS_MAX) {
-      throw new ProtocolViolation(ReasonCode.topicAliasInvalid, 'topic alias above Topic Alias Maximum [MQTT-3.3.2-9]')
+      throw new ProtocolViolation(
+        ReasonCode.topicAliasInvalid,
+        'topic alias above Topic Alias Maximum [MQTT-3.3.2-9]',
+      )
     }
     this.#aliases ??= new Map()
     if (topic !== '') this.#aliases.set(alias, topic)
     const known = this.#aliases.get(alias)
-    if (known === undefined) throw new ProtocolViolation(ReasonCode.protocolError, 'unknown topic alias (section 3.3.2.3.4)')
+    if (known === undefined)
+      throw new ProtocolViolation(ReasonCode.protocolError, 'unknown topic alias (section 3.3.2.3.4)')
     return known
   }
 
@@ -362,7 +373,10 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     const expiry = properties?.sessionExpiryInterval
     if (expiry !== undefined) {
       if (expiry > 0 && identity.sessionExpirySeconds === 0) {
-        throw new ProtocolViolation(ReasonCode.protocolError, 'session expiry set after 0 (section 3.14.2.2.2)')
+        throw new ProtocolViolation(
+          ReasonCode.protocolError,
+          'session expiry set after 0 (section 3.14.2.2.2)',
+        )
       }
       identity.sessionExpirySeconds = Math.min(expiry, this.services.limits.sessionExpirySecondsMax)
     }
@@ -410,7 +424,11 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   decide(answer: Answer): void {
     if (this.state !== 'open') return
     this.answers.decided(answer)
-    if (this.#framer.stopped && this.state === 'open' && this.answers.waiting <= this.services.limits.sendsWaitingMax / 2) {
+    if (
+      this.#framer.stopped &&
+      this.state === 'open' &&
+      this.answers.waiting <= this.services.limits.sendsWaitingMax / 2
+    ) {
       this.resumeReading()
     }
   }
@@ -418,7 +436,15 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   sendLive(event: LiveEvent): void {
     if (this.state !== 'open' || !this.#subscribes.subscriptions.live) return
     const payload = Buffer.from(JSON.stringify(event))
-    this.outbox.publish(PUBLISH_QOS0, Buffer.from(liveTopic(this.uid)), 0, this.version, payload, 0, payload.length)
+    this.outbox.publish(
+      PUBLISH_QOS0,
+      Buffer.from(liveTopic(this.uid)),
+      0,
+      this.version,
+      payload,
+      0,
+      payload.length,
+    )
   }
 
   // -------------------------------------------------------------- room on the way out
@@ -431,19 +457,27 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
 
   entryRoom(): number {
     const { session } = this.identity
-    return Math.max(0, Math.min(this.services.limits.windowEntries - session.inflight.entries, this.#freeOfReceiveMaximum))
+    return Math.max(
+      0,
+      Math.min(this.services.limits.windowEntries - session.inflight.entries, this.#freeOfReceiveMaximum),
+    )
   }
 
   /** The engine's share: what Receive Maximum leaves, within its own window. */
   plainRoom(): number {
     const { plain } = this.identity
-    return Math.max(0, Math.min(this.services.limits.plainInflightMax - plain.inflight, this.#freeOfReceiveMaximum))
+    return Math.max(
+      0,
+      Math.min(this.services.limits.plainInflightMax - plain.inflight, this.#freeOfReceiveMaximum),
+    )
   }
 
   #replyRoom(): boolean {
     const { inflight } = this.identity.session
     return (
-      inflight.hasFreeId && inflight.replies < this.services.limits.windowEntries && this.#freeOfReceiveMaximum > 0
+      inflight.hasFreeId &&
+      inflight.replies < this.services.limits.windowEntries &&
+      this.#freeOfReceiveMaximum > 0
     )
   }
 
@@ -476,7 +510,11 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     if (this.state !== 'open') return
     const { keepAliveSeconds, token, session } = this.identity
     // One and a half times the keep alive [MQTT-3.1.2-22].
-    if (keepAliveSeconds > 0 && now - this.lastReceivedAt > keepAliveSeconds * 1500 && !this.#framer.stopped) {
+    if (
+      keepAliveSeconds > 0 &&
+      now - this.lastReceivedAt > keepAliveSeconds * 1500 &&
+      !this.#framer.stopped
+    ) {
       this.disconnect(ReasonCode.keepAliveTimeout)
     } else if (token !== null && token.sid === null && token.expiresAt <= now) {
       this.disconnect(ReasonCode.notAuthorized)
@@ -555,7 +593,10 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     registry.remove(this, identity.clientId, identity.token === null ? null : identity.uid)
     identity.plain.close({ publishWill: !this.#wasClean })
     this.left = this.#leaveSession(identity).catch((error: unknown) => {
-      this.services.log.warn({ err: error }, 'a session was not closed in the store; it is adopted at the next start')
+      this.services.log.warn(
+        { err: error },
+        'a session was not closed in the store; it is adopted at the next start',
+      )
     })
   }
 
@@ -573,4 +614,3 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     await store.closeSession({ clientId: clientId as ClientId, session: number, generation, expiresAt })
   }
 }
-

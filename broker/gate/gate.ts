@@ -1,10 +1,10 @@
 /** The gate: it owns every socket, and hands each to a {@link Connection}. */
-import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import { buildClientId, type ClientId, type DeviceId, type LogId, type UserId } from '../../protocol/ids.ts'
 import type { CommitFeed, CommittedEntry } from '../../services/store/contract.ts'
 import type { Hub } from '../inbox/hub.ts'
 import { ReasonCode } from './codec/constants.ts'
 import { Connection } from './connection.ts'
-import type { GateServices } from './gate-services.ts'
+import type { GateMetrics, GateServices } from './gate-services.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
 const TIMEOUTS_EVERY_MS = 1000
@@ -19,6 +19,10 @@ export class Gate implements CommitFeed {
     this.#hub = services.inbox.hub
     this.#timer = setInterval(() => this.#checkTimeouts(), TIMEOUTS_EVERY_MS)
     this.#timer.unref()
+  }
+
+  get metrics(): GateMetrics {
+    return this.#services.metrics
   }
 
   /** Takes a socket; null when there is no place for it. */
@@ -46,15 +50,20 @@ export class Gate implements CommitFeed {
   }
 
   readMoved(uid: UserId, log: LogId, seq: number): void {
-    for (const connection of this.#services.registry.ofUser(uid)) connection.sendLive({ kind: 'read', log, seq })
+    for (const connection of this.#services.registry.ofUser(uid))
+      connection.sendLive({ kind: 'read', log, seq })
   }
 
   loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {
-    const { registry, engine, log } = this.#services
-    registry.endLogin(uid, device, sid)
-    engine.endSession(`${uid}/${device}`).catch((error: unknown) => {
-      log.error({ err: error }, 'a plain session was not ended')
+    this.#services.registry.endLogin(uid, device, sid)
+    this.endPlainSession(buildClientId(uid, device)).catch((error: unknown) => {
+      this.#services.log.error({ err: error }, 'a plain session was not ended')
     })
+  }
+
+  /** A session of the store has ended: the engine forgets its part too. */
+  endPlainSession(clientId: ClientId): Promise<void> {
+    return this.#services.engine.endSession(clientId)
   }
 
   // -------------------------------------------------------------- stopping

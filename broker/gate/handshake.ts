@@ -2,7 +2,13 @@
  * CONNECT, step by step: admission, form, token, will, session, takeover, CONNACK. The first step that refuses ends it.
  */
 import { asWochatError, type ErrorCode, WochatError } from '../../protocol/errors.ts'
-import { buildClientId, type ClientId, type DeviceId, parseClientId, type UserId } from '../../protocol/ids.ts'
+import {
+  buildClientId,
+  type ClientId,
+  type DeviceId,
+  parseClientId,
+  type UserId,
+} from '../../protocol/ids.ts'
 import type { VerifiedToken } from '../../services/auth/token.ts'
 import type { OpenedSession } from '../../services/store/contract.ts'
 import { InboxSession } from '../inbox/inbox-session.ts'
@@ -23,14 +29,34 @@ const PACKET_BYTES_UNLIMITED = 0x1000_0005
 type Refusal = { v311: number; v5: number; code: ErrorCode }
 
 const REFUSALS = {
-  badClientId: { v311: ConnackCode311.identifierRejected, v5: ReasonCode.clientIdentifierNotValid, code: 'bad_request' },
-  badToken: { v311: ConnackCode311.badUserNameOrPassword, v5: ReasonCode.badUserNameOrPassword, code: 'unauthenticated' },
+  badClientId: {
+    v311: ConnackCode311.identifierRejected,
+    v5: ReasonCode.clientIdentifierNotValid,
+    code: 'bad_request',
+  },
+  badToken: {
+    v311: ConnackCode311.badUserNameOrPassword,
+    v5: ReasonCode.badUserNameOrPassword,
+    code: 'unauthenticated',
+  },
   notAllowed: { v311: ConnackCode311.notAuthorized, v5: ReasonCode.notAuthorized, code: 'forbidden' },
   revoked: { v311: ConnackCode311.notAuthorized, v5: ReasonCode.notAuthorized, code: 'revoked' },
-  tooManyDevices: { v311: ConnackCode311.notAuthorized, v5: ReasonCode.quotaExceeded, code: 'too_many_devices' },
-  tooFast: { v311: ConnackCode311.serverUnavailable, v5: ReasonCode.connectionRateExceeded, code: 'rate_limited' },
+  tooManyDevices: {
+    v311: ConnackCode311.notAuthorized,
+    v5: ReasonCode.quotaExceeded,
+    code: 'too_many_devices',
+  },
+  tooFast: {
+    v311: ConnackCode311.serverUnavailable,
+    v5: ReasonCode.connectionRateExceeded,
+    code: 'rate_limited',
+  },
   busy: { v311: ConnackCode311.serverUnavailable, v5: ReasonCode.serverUnavailable, code: 'busy' },
-  badMethod: { v311: ConnackCode311.notAuthorized, v5: ReasonCode.badAuthenticationMethod, code: 'unauthenticated' },
+  badMethod: {
+    v311: ConnackCode311.notAuthorized,
+    v5: ReasonCode.badAuthenticationMethod,
+    code: 'unauthenticated',
+  },
 } as const satisfies Record<string, Refusal>
 
 class ConnectRefused extends Error {
@@ -156,19 +182,26 @@ function join(
     uid: identity.token === null ? null : identity.uid,
   })
   const sessionPresent =
-    present === 'ask the engine' ? !packet.cleanStart && services.engine.hasSession(identity.clientId) : present
-  const properties = packet.version === 5 ? { properties: connackProperties(connection, packet, identity) } : {}
+    present === 'ask the engine'
+      ? !packet.cleanStart && services.engine.hasSession(identity.clientId)
+      : present
+  const properties =
+    packet.version === 5 ? { properties: connackProperties(connection, packet, identity) } : {}
   connection.outbox.raw(encodeConnack({ version: packet.version, sessionPresent, code: 0, ...properties }))
   if (attach || packet.will !== undefined) plain.attach()
   return { ...identity, plain }
 }
 
-type Terms = Pick<Identity, 'keepAliveSeconds' | 'receiveMaximum' | 'clientPacketBytesMax' | 'sessionExpirySeconds'>
+type Terms = Pick<
+  Identity,
+  'keepAliveSeconds' | 'receiveMaximum' | 'clientPacketBytesMax' | 'sessionExpirySeconds'
+>
 
 function sessionTerms({ services: { limits } }: Connection, packet: ConnectPacket): Terms {
   const { version, properties, cleanStart, keepAliveSeconds } = packet
   // On 3.1.1 a session without Clean Session lasts as long as the server keeps any.
-  const asked = version === 5 ? (properties.sessionExpiryInterval ?? 0) : cleanStart ? 0 : Number.POSITIVE_INFINITY
+  const asked =
+    version === 5 ? (properties.sessionExpiryInterval ?? 0) : cleanStart ? 0 : Number.POSITIVE_INFINITY
   const keepAliveMax = limits.keepAliveSecondsMax
   // Only MQTT 5 lets the server set another keep alive [MQTT-3.1.2-21].
   const isOverruled = version === 5 && (keepAliveSeconds === 0 || keepAliveSeconds > keepAliveMax)
@@ -180,7 +213,11 @@ function sessionTerms({ services: { limits } }: Connection, packet: ConnectPacke
   }
 }
 
-function connackProperties(connection: Connection, packet: ConnectPacket, identity: Terms & { uid: UserId }): ConnackProperties {
+function connackProperties(
+  connection: Connection,
+  packet: ConnectPacket,
+  identity: Terms & { uid: UserId },
+): ConnackProperties {
   const { limits } = connection.services
   const asked = packet.properties.sessionExpiryInterval ?? 0
   return {
@@ -190,8 +227,12 @@ function connackProperties(connection: Connection, packet: ConnectPacket, identi
     subscriptionIdentifierAvailable: false,
     sharedSubscriptionAvailable: false,
     ...(asked !== identity.sessionExpirySeconds && { sessionExpiryInterval: identity.sessionExpirySeconds }),
-    ...(packet.keepAliveSeconds !== identity.keepAliveSeconds && { serverKeepAlive: identity.keepAliveSeconds }),
-    ...(packet.properties.requestResponseInformation === true && { responseInformation: `u/${identity.uid}/reply/` }),
+    ...(packet.keepAliveSeconds !== identity.keepAliveSeconds && {
+      serverKeepAlive: identity.keepAliveSeconds,
+    }),
+    ...(packet.properties.requestResponseInformation === true && {
+      responseInformation: `u/${identity.uid}/reply/`,
+    }),
   }
 }
 
@@ -231,7 +272,10 @@ async function closeEarlier(
 function winsOver({ services }: Connection, clientId: ClientId, opened: OpenedSession): boolean {
   const other = services.registry.find(clientId)
   if (other === undefined) return true
-  if (other.identity.session.number === opened.session && other.identity.session.generation > opened.generation) {
+  if (
+    other.identity.session.number === opened.session &&
+    other.identity.session.generation > opened.generation
+  ) {
     return false
   }
   services.metrics.takeovers++
@@ -240,7 +284,12 @@ function winsOver({ services }: Connection, clientId: ClientId, opened: OpenedSe
 }
 
 /** The socket closed while the session was opened, or another connection has it: leave it as a disconnect would. */
-async function abandon(connection: Connection, clientId: ClientId, opened: OpenedSession, expirySeconds: number): Promise<void> {
+async function abandon(
+  connection: Connection,
+  clientId: ClientId,
+  opened: OpenedSession,
+  expirySeconds: number,
+): Promise<void> {
   connection.destroy()
   if (opened.session === null) return
   const { session, generation } = opened
@@ -279,7 +328,9 @@ function refuse(connection: Connection, version: ProtocolVersion, { v311, v5, co
   if (connection.state !== 'opening') return
   connection.services.metrics.refused(code)
   const properties = version === 5 ? { properties: { reasonString: code } } : {}
-  connection.outbox.raw(encodeConnack({ version, sessionPresent: false, code: version === 5 ? v5 : v311, ...properties }))
+  connection.outbox.raw(
+    encodeConnack({ version, sessionPresent: false, code: version === 5 ? v5 : v311, ...properties }),
+  )
   connection.close()
 }
 
@@ -297,6 +348,8 @@ export function refuseMalformedConnect(
       encodeConnack({ version: 4, sessionPresent: false, code: ConnackCode311.unacceptableProtocolVersion }),
     )
   } else if (violation.reason === ReasonCode.clientIdentifierNotValid) {
-    connection.outbox.raw(encodeConnack({ version: 4, sessionPresent: false, code: ConnackCode311.identifierRejected }))
+    connection.outbox.raw(
+      encodeConnack({ version: 4, sessionPresent: false, code: ConnackCode311.identifierRejected }),
+    )
   }
 }

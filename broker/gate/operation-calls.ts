@@ -1,7 +1,7 @@
 /** Calls of one connection: operations of the catalogue on `u/{uid}/call/{operation}`. */
 import { asWochatError, WochatError } from '../../protocol/errors.ts'
-import { isWithinDepth } from '../../protocol/send.ts'
 import { CLIENT_ID_CHARS_MAX, JSON_DEPTH_MAX } from '../../protocol/limits.ts'
+import { isWithinDepth } from '../../protocol/send.ts'
 import { replyTopic } from '../../protocol/topics.ts'
 import { Answer } from './answers.ts'
 import type { PublishPacket } from './codec/decode.ts'
@@ -29,13 +29,17 @@ export class OperationCalls {
         this.#connection.replies.send(() => ({ kind: 'result', ...about, result }), correlation)
         this.#connection.decide(answer)
       })
-      .catch((error: unknown) => this.#connection.refusePublish(answer, asWochatError(error), about, correlation))
+      .catch((error: unknown) =>
+        this.#connection.refusePublish(answer, asWochatError(error), about, correlation),
+      )
   }
 
   async #run(op: string, packet: PublishPacket, buffer: Buffer, about: { ref?: string }): Promise<unknown> {
     const { services, uid, device, identity, transport } = this.#connection
     const { payloadStart, payloadEnd, properties } = packet
-    const request = readRequest(parsePayload(buffer, payloadStart, payloadEnd, services.limits.payloadBytesMax))
+    const request = readRequest(
+      parsePayload(buffer, payloadStart, payloadEnd, services.limits.payloadBytesMax),
+    )
     if (request.ref !== undefined) about.ref = request.ref
     if (properties?.responseTopic !== undefined && properties.responseTopic !== replyTopic(uid, device)) {
       throw new WochatError('topic_denied', 'the Response Topic is the reply topic of this device')

@@ -113,8 +113,8 @@ export class Outbox {
     const used = this.#used
     this.#chunk = null
     this.#used = 0
-    const free = this.#closed || this.#transport.write(used === chunk.length ? chunk : chunk.subarray(0, used))
+    const free =
+      this.#closed || this.#transport.write(used === chunk.length ? chunk : chunk.subarray(0, used))
     if (free && chunk.length === CHUNK_BYTES) this.#turn.giveBack(chunk)
   }
 }
-

@@ -29,7 +29,10 @@ export class SubscribeSide {
   onSubscribe(buffer: Buffer, start: number, end: number): void {
     const packet = decodeSubscribe(buffer, start, end, this.#connection.version)
     if (packet.properties?.subscriptionIdentifier !== undefined) {
-      throw new ProtocolViolation(ReasonCode.subscriptionIdentifiersNotSupported, 'not available, as the CONNACK says')
+      throw new ProtocolViolation(
+        ReasonCode.subscriptionIdentifiersNotSupported,
+        'not available, as the CONNACK says',
+      )
     }
     this.#inTurn(async () => {
       const before = this.subscriptions

@@ -27,7 +27,8 @@ export class CursorWriter {
 
   /** Writes the cursors of one session, or of all. A failed write is tried with the next: the cursors are still here. */
   async flush(session?: InboxSession): Promise<void> {
-    const links = session === undefined ? [...this.#waiting] : [...this.#waiting].filter((l) => l.session === session)
+    const links =
+      session === undefined ? [...this.#waiting] : [...this.#waiting].filter((l) => l.session === session)
     for (const link of links) this.#waiting.delete(link)
     if (session === undefined && this.#timer !== null) {
       clearTimeout(this.#timer)

@@ -45,7 +45,8 @@ export class Hub {
     const { log, uid } = entry
     if (log.startsWith('g:')) {
       const links = this.#groups.get(log)
-      if (links !== undefined) for (let i = 0; i < links.length; i++) links[i]!.session.rungLink(links[i]!, entry)
+      if (links !== undefined)
+        for (let i = 0; i < links.length; i++) links[i]!.session.rungLink(links[i]!, entry)
       return
     }
     if (log.startsWith('n:')) {

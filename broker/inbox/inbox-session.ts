@@ -78,7 +78,13 @@ export class InboxSession {
   readonly #gapsInflight = new Map<number, Buffer>()
   #reading = false
 
-  constructor(services: InboxServices, uid: UserId, device: DeviceId, number: number | null, generation: number) {
+  constructor(
+    services: InboxServices,
+    uid: UserId,
+    device: DeviceId,
+    number: number | null,
+    generation: number,
+  ) {
     this.#services = services
     this.uid = uid
     this.device = device
@@ -168,7 +174,9 @@ export class InboxSession {
     }
   }
 
-  async #readUnacked(waiting: readonly { link: Link; seq: number }[]): Promise<Map<Link, Map<number, Buffer>>> {
+  async #readUnacked(
+    waiting: readonly { link: Link; seq: number }[],
+  ): Promise<Map<Link, Map<number, Buffer>>> {
     const found = new Map<Link, Map<number, Buffer>>()
     const after = new Map<Link, number>()
     for (const { link, seq } of waiting) if (!after.has(link)) after.set(link, seq - 1)

@@ -1,5 +1,5 @@
 /** MQTT over TCP and over TLS. */
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import type { Gate } from '../gate/gate.ts'
 import { SocketTransport } from './socket-transport.ts'
@@ -11,7 +11,12 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
 export type TlsFiles = Pick<TlsOptions, 'cert' | 'key'>
 
 /** Listens for MQTT; rejects with the error of `listen`, such as EADDRINUSE. */
-export async function listenTcp(gate: Gate, host: string, port: number, tls: TlsFiles | null): Promise<Server> {
+export async function listenTcp(
+  gate: Gate,
+  host: string,
+  port: number,
+  tls: TlsFiles | null,
+): Promise<Server> {
   const accept = (socket: Socket): void => {
     const transport = new SocketTransport(socket, tls === null ? 'tcp' : 'tls')
     const events = gate.accept(transport)
@@ -21,10 +26,13 @@ export async function listenTcp(gate: Gate, host: string, port: number, tls: Tls
   const server =
     tls === null
       ? createServer({ noDelay: true }, accept)
-      : createTlsServer({ ...tls, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE_TIMEOUT_MS }, (socket) => {
-          socket.setNoDelay(true)
-          accept(socket)
-        })
+      : createTlsServer(
+          { ...tls, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE_TIMEOUT_MS },
+          (socket) => {
+            socket.setNoDelay(true)
+            accept(socket)
+          },
+        )
   // Failures of a handshake concern one peer; its socket is gone already.
   server.on('tlsClientError', () => {})
   await new Promise<void>((resolve, reject) => {
