@@ -148,7 +148,13 @@ export type OpenedSession = {
 export type MissingEntries = { to: number; reason: GapReason }
 
 /** A log that has something for a device. The cursor is the last acknowledged seq; a gap begins right after it. */
-export type BehindLog = { log: LogId; epoch: string; cursor: number; head: number; gap: MissingEntries | null }
+export type BehindLog = {
+  log: LogId
+  epoch: string
+  cursor: number
+  head: number
+  gap: MissingEntries | null
+}
 
 /** Where a session of a user stands when its inbox starts. */
 export type InboxState = {

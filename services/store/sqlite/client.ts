@@ -215,7 +215,7 @@ class SqliteClient {
   #settleCall(result: CallResult): void {
     const pending = this.#pending.get(result.id)
     this.#pending.delete(result.id)
-    if ('value' in result) pending?.resolve(result.value as never)
+    if ('value' in result) pending?.resolve(withBuffer(result.value) as never)
     else if ('refused' in result) pending?.reject(refusal(result.refused))
     else pending?.reject(new Error(`the store failed: ${result.failed}`))
   }
@@ -241,6 +241,13 @@ class SqliteClient {
     const { bavail, bsize } = await statfs(dirname(this.#settings.file))
     this.#diskFreeBytes = bavail * bsize
   }
+}
+
+/** Bytes lose their kind on the way between threads; what the contract calls a Buffer is one again. */
+function withBuffer(value: unknown): unknown {
+  const bytes = (value as { bytes?: unknown } | undefined)?.bytes
+  if (!(bytes instanceof Uint8Array)) return value
+  return { ...(value as object), bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) }
 }
 
 function refusal(body: ErrorBody): WochatError {

@@ -40,6 +40,10 @@ export class SendDecider {
     this.#probedAt = work.logs.filings
   }
 
+  get count(): number {
+    return this.#reader.count
+  }
+
   /** Decides the sends up to (not including) position `until`. */
   decideUntil(until: number): void {
     this.#probeAgainIfFiled()
@@ -95,6 +99,10 @@ export class SendDecider {
   }
 
   #answer(code: number, seq: number, at: number, epoch: number): void {
-    this.decisions.set([seq, at, code, epoch], this.#next * DECISION_FIELDS)
+    const place = this.#next * DECISION_FIELDS
+    this.decisions[place] = seq
+    this.decisions[place + 1] = at
+    this.decisions[place + 2] = code
+    this.decisions[place + 3] = epoch
   }
 }

@@ -13,7 +13,14 @@ const SEEN_EVERY_MS = 60 * 60 * 1000
 /** Sessions ended by one call. */
 const EXPIRE_BATCH = 500
 
-type SessionRow = { n: number; generation: number; inbox_qos: number | null; reply: number; live: number; expires_at: number | null }
+type SessionRow = {
+  n: number
+  generation: number
+  inbox_qos: number | null
+  reply: number
+  live: number
+  expires_at: number | null
+}
 
 export const sessionOperations: Operations<SessionStore> = {
   openSession(work, input) {
@@ -24,7 +31,9 @@ export const sessionOperations: Operations<SessionStore> = {
     if (stored !== undefined && input.cleanStart) endSession(work, stored.n)
     const plain = !input.cleanStart && hasPlainSession(work, input.clientId)
     if (stored !== undefined && !input.cleanStart) {
-      work.db.prepare('update session set generation = generation + 1, expires_at = null where n = ?').run(stored.n)
+      work.db
+        .prepare('update session set generation = generation + 1, expires_at = null where n = ?')
+        .run(stored.n)
       return {
         session: stored.n,
         generation: stored.generation + 1,
@@ -144,16 +153,20 @@ function endSession(work: Work, session: number): void {
 }
 
 function noteDevice(work: Work, account: number, device: string, devicesMax: number): void {
-  const row = work.db.prepare('select seen_at from device where account = ? and id = ?').get(account, device) as
-    | { seen_at: number }
-    | undefined
+  const row = work.db
+    .prepare('select seen_at from device where account = ? and id = ?')
+    .get(account, device) as { seen_at: number } | undefined
   if (row !== undefined) {
     if (row.seen_at > work.now - SEEN_EVERY_MS) return
-    work.db.prepare('update device set seen_at = ? where account = ? and id = ?').run(work.now, account, device)
+    work.db
+      .prepare('update device set seen_at = ? where account = ? and id = ?')
+      .run(work.now, account, device)
     return
   }
   const { count } = work.db
-    .prepare('select count(*) as count from device where account = ? and (revoked_at is null or seen_at > revoked_at)')
+    .prepare(
+      'select count(*) as count from device where account = ? and (revoked_at is null or seen_at > revoked_at)',
+    )
     .get(account) as { count: number }
   if (count >= devicesMax) throw new WochatError('too_many_devices')
   work.db
@@ -206,7 +219,8 @@ function visibleLogs(work: Work, account: number, session: number | null): Visib
 }
 
 function behindLog(work: Work, row: VisibleLog, backlogMax: number): BehindLog[] {
-  if (row.cursor !== null && (row.cursor > row.head || row.cursorEpoch !== row.epoch)) return [restored(work, row)]
+  if (row.cursor !== null && (row.cursor > row.head || row.cursorEpoch !== row.epoch))
+    return [restored(work, row)]
   const cursor = row.cursor ?? row.from - 1
   if (row.visible <= cursor) return []
   const gap: MissingEntries | null =
@@ -272,7 +286,16 @@ class DrainReader {
   read(log: LogId, after: number): DrainPage {
     const state = this.#work.logs.state(log)
     const first = this.#first(state.n)
-    const page: DrainPage = { log, epoch: state.epochText, after, through: after, head: after, seqs: [], ends: [], gap: null }
+    const page: DrainPage = {
+      log,
+      epoch: state.epochText,
+      after,
+      through: after,
+      head: after,
+      seqs: [],
+      ends: [],
+      gap: null,
+    }
     for (const window of this.#windows(state.n)) {
       const to = window.to_seq ?? state.head
       page.head = Math.max(page.head, to)
@@ -335,7 +358,9 @@ class DrainReader {
   }
 
   #first(n: number): number {
-    const row = this.#work.db.prepare('select first from log where n = ?').get(n) as { first: number } | undefined
+    const row = this.#work.db.prepare('select first from log where n = ?').get(n) as
+      | { first: number }
+      | undefined
     return row?.first ?? 1
   }
 }

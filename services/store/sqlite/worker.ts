@@ -78,7 +78,7 @@ function decide(batch: BatchMessage): BatchAnswer {
     for (const item of work.feed) feed.push({ before: call.before, item })
     work.feed = []
   }
-  sends.decideUntil(sends.decisions.length)
+  sends.decideUntil(sends.count)
   const ends = lineEnds(logs.lines)
   const journal = logs.journal()
   if (logs.unfiled >= UNFILED_ENTRIES_MAX) logs.file()
