@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { LOCK_FILE } from './files.ts'
 
-const FILE = 'lock'
 const SQLITE_BUSY = 5
 
 export class FolderLockedError extends Error {
@@ -14,7 +14,7 @@ export class FolderLockedError extends Error {
 
 /** Takes the lock until the process ends or `release` is called. Throws {@link FolderLockedError} when another process has it. */
 export function lockFolder(dataDir: string): { release: () => void } {
-  const connection = new DatabaseSync(join(dataDir, FILE), { timeout: 0 })
+  const connection = new DatabaseSync(join(dataDir, LOCK_FILE), { timeout: 0 })
   try {
     connection.exec('begin exclusive')
   } catch (error) {
