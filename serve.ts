@@ -31,10 +31,10 @@ import { createDispatcher } from './services/dispatcher.ts'
 import { createGroupHandlers } from './services/groups/group-handlers.ts'
 import type { Store } from './services/store/contract.ts'
 import { openSqliteStore } from './services/store/sqlite/client.ts'
+import { STORE_FILE } from './services/store/sqlite/files.ts'
 import { FolderLockedError, lockFolder } from './services/store/sqlite/folder-lock.ts'
 import { VERSION } from './version.ts'
 
-const STORE_FILE = 'wochat.db'
 /** Entries are filed into their tables after this long, if there were not enough for a batch before. */
 const UNFILED_AGE_MAX_MS = 500
 const EXPIRE_EVERY_MS = 60_000
