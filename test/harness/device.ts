@@ -3,6 +3,9 @@ import { type ConnectInput, type IPublishPacket, type Packet, RawClient, type Ve
 import type { TestServer } from './server.ts'
 import { until, WAIT_MS } from './wait.ts'
 
+/** Pings in a row without anything between their answers. */
+const SETTLED_PINGS = 3
+
 export type InboxEntry = {
   log: string
   epoch: string
@@ -60,11 +63,36 @@ export class Device implements Disposable {
   readonly id: string
   readonly client: RawClient
   sessionPresent = false
+  /** Every PUBLISH of the inbox as it came, repeats included. */
+  readonly deliveries: IPublishPacket[] = []
+  /** Everything that came on the inbox, in order, repeats included. */
+  readonly inbox: InboxEntry[] = []
+  /** The messages that came, without repeats of (log, epoch, seq). */
+  readonly messages: InboxEntry[] = []
+  readonly replies: Reply[] = []
+  readonly #seen = new Set<string>()
 
   constructor(uid: string, id: string, client: RawClient) {
     this.uid = uid
     this.id = id
     this.client = client
+    this.client.onPacket((packet) => this.#take(packet))
+  }
+
+  #take(packet: Packet): void {
+    if (packet.cmd !== 'publish') return
+    const payload = () => JSON.parse(String(packet.payload)) as unknown
+    if (packet.topic === this.replyTopic) this.replies.push(payload() as Reply)
+    if (packet.topic === this.inboxTopic) this.#takeEntry(packet, payload() as InboxEntry)
+  }
+
+  #takeEntry(packet: IPublishPacket, entry: InboxEntry): void {
+    this.deliveries.push(packet)
+    this.inbox.push(entry)
+    const name = `${entry.log} ${entry.epoch} ${entry.seq}`
+    if (entry.kind !== 'message' || this.#seen.has(name)) return
+    this.#seen.add(name)
+    this.messages.push(entry)
   }
 
   /** Connects, and subscribes unless told otherwise. A session that is present keeps its subscriptions. */
@@ -108,32 +136,8 @@ export class Device implements Disposable {
     if (granted.some((code) => code !== 1)) throw new Error(`SUBACK of ${this.uid}: ${granted}`)
   }
 
-  /** Every PUBLISH of the inbox as it came, repeats included. */
-  get deliveries(): IPublishPacket[] {
-    return this.client.publishes(this.inboxTopic)
-  }
-
-  /** Everything that came on the inbox, in order, repeats included. */
-  get inbox(): InboxEntry[] {
-    return this.deliveries.map((packet) => JSON.parse(String(packet.payload)) as InboxEntry)
-  }
-
-  /** The messages that came, without repeats of (log, epoch, seq). */
-  get messages(): InboxEntry[] {
-    const seen = new Map<string, InboxEntry>()
-    for (const entry of this.inbox) {
-      const name = `${entry.log} ${entry.epoch} ${entry.seq}`
-      if (entry.kind === 'message' && !seen.has(name)) seen.set(name, entry)
-    }
-    return [...seen.values()]
-  }
-
   get texts(): string[] {
     return this.messages.map((entry) => String(entry.body.text))
-  }
-
-  get replies(): Reply[] {
-    return this.client.publishes(this.replyTopic).map((packet) => JSON.parse(String(packet.payload)) as Reply)
   }
 
   /** The first reply that fits and has come or is still to come. */
@@ -183,6 +187,15 @@ export class Device implements Disposable {
     const payload = JSON.stringify({ ...params, ref })
     await this.client.publishAcked({ topic: `u/${this.uid}/call/${operation}`, payload })
     return this.reply((reply) => reply.ref === ref, `the answer of ${operation}`)
+  }
+
+  /** Resolves when the server has nothing more to say: it answers pings with nothing in between. */
+  async settle(): Promise<void> {
+    for (let quiet = 0, seen = -1; quiet < SETTLED_PINGS; ) {
+      await this.client.ping()
+      quiet = this.client.packets.length - 1 === seen ? quiet + 1 : 0
+      seen = this.client.packets.length
+    }
   }
 
   onInbox(listener: (entry: InboxEntry, packet: IPublishPacket) => void): void {

@@ -1,0 +1,108 @@
+/** A load of messages from several senders, which resends what was not acknowledged; feeds the history checker. */
+import { Device } from './device.ts'
+import type { Accepted, Delivered } from './history-checker.ts'
+import type { TestServer } from './server.ts'
+
+/** Sends of one sender that wait for their answer. */
+const WINDOW = 40
+
+/** What all senders of a run did, in the words of the checker. */
+export class LoadRecord {
+  readonly attempted = new Set<string>()
+  readonly accepted: Accepted[] = []
+  readonly delivered = new Map<string, Delivered[]>()
+  readonly refused: string[] = []
+
+  /** Notes everything that a device receives, over all of its connections. */
+  watch(device: Device): void {
+    const name = `${device.uid}/${device.id}`
+    const entries = this.delivered.get(name) ?? []
+    this.delivered.set(name, entries)
+    device.onInbox(({ kind, log, epoch, seq, id, body }) => {
+      if (kind === 'message') entries.push({ log, epoch, seq, id, text: String(body.text) })
+    })
+  }
+}
+
+/** One sender's messages, `{name}-0` onwards; each goes to the next of the receivers in turn. */
+export class LoadSender {
+  readonly uid: string
+  readonly #receivers: readonly string[]
+  readonly #record: LoadRecord
+  readonly #answered = new Set<number>()
+  readonly #total: number
+
+  constructor(record: LoadRecord, uid: string, receivers: readonly string[], total: number) {
+    this.uid = uid
+    this.#record = record
+    this.#receivers = receivers
+    this.#total = total
+  }
+
+  get answered(): number {
+    return this.#answered.size
+  }
+
+  get done(): boolean {
+    return this.#answered.size === this.#total
+  }
+
+  /**
+   * Connects and sends, in order, whatever has no answer yet. Resolves when all is answered or the connection is
+   * gone; what was under way then is sent again by the next run, under the same ids.
+   */
+  async run(server: TestServer): Promise<void> {
+    using device = await Device.connect(server, this.uid, 'load', { version: 5 })
+    const open = Array.from({ length: this.#total }, (_, i) => i).filter((i) => !this.#answered.has(i))
+    const { client } = device
+    let next = 0
+    let underWay = 0
+    const fill = () => {
+      while (underWay < WINDOW && next < open.length) {
+        this.#send(device, open[next++]!)
+        underWay += 1
+      }
+    }
+    const taken = new Promise<void>((resolve) => {
+      client.onPacket((packet) => {
+        if (packet.cmd !== 'publish' || packet.topic !== device.replyTopic) return
+        if (this.#take(String(packet.payload))) underWay -= 1
+        if (this.done) resolve()
+        else fill()
+        client.packets.length = 0
+      })
+      client.socket.once('close', () => resolve())
+    })
+    fill()
+    await taken
+  }
+
+  #idOf(index: number): string {
+    return `${this.uid}-${index}`
+  }
+
+  #send(device: Device, index: number): void {
+    const id = this.#idOf(index)
+    this.#record.attempted.add(id)
+    device.publishSend({ id, to: this.#receivers[index % this.#receivers.length]!, text: `text of ${id}` })
+  }
+
+  /** Whether the reply answers a send. */
+  #take(payload: string): boolean {
+    const reply = JSON.parse(payload) as {
+      kind: string
+      id?: string
+      log: string
+      seq: number
+      code?: string
+    }
+    if (reply.id === undefined) return false
+    if (reply.kind === 'accepted') {
+      this.#record.accepted.push({ id: reply.id, log: reply.log, seq: reply.seq })
+      this.#answered.add(Number(reply.id.slice(this.uid.length + 1)))
+    } else if (reply.kind === 'refused') {
+      this.#record.refused.push(`${reply.id}: ${reply.code}`)
+    }
+    return true
+  }
+}
