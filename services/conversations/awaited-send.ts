@@ -1,0 +1,47 @@
+/** A send whose outcome somebody awaits: how a message gets into the store from HTTP and from calls. */
+import type { WochatError } from '../../protocol/errors.ts'
+import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { Send } from '../../protocol/send.ts'
+import type { Caller, SendJob, Store } from '../store/contract.ts'
+
+export type SentMessage = { log: LogId; seq: number; at: number }
+
+class AwaitedSend implements SendJob {
+  readonly uid: UserId
+  readonly device: DeviceId | null
+  readonly id: string | null
+  readonly log: LogId
+  readonly peer: UserId | null
+  readonly type: string
+  readonly bodyJson: string
+  readonly #outcome = Promise.withResolvers<SentMessage>()
+
+  constructor(caller: Caller, { id, target, type, bodyJson }: Send) {
+    this.uid = caller.uid
+    this.device = caller.device
+    this.id = id
+    this.log = target.log
+    this.peer = target.peer
+    this.type = type
+    this.bodyJson = bodyJson
+  }
+
+  get outcome(): Promise<SentMessage> {
+    return this.#outcome.promise
+  }
+
+  accepted(seq: number, at: number): void {
+    this.#outcome.resolve({ log: this.log, seq, at })
+  }
+
+  refused(error: WochatError): void {
+    this.#outcome.reject(error)
+  }
+}
+
+/** Resolves when the message is on disk; rejects with the store's refusal. */
+export function sendAndWait(store: Pick<Store, 'send'>, caller: Caller, send: Send): Promise<SentMessage> {
+  const job = new AwaitedSend(caller, send)
+  store.send(job)
+  return job.outcome
+}
