@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import net from 'node:net'
-import { onceOnLeave } from './scope.ts'
+import { assertStaying, onceOnLeave } from './scope.ts'
 
 const LOG_BYTES_MAX = 64 * 1024
 const READY_MS_MAX = 30_000
@@ -27,11 +27,12 @@ export class Child implements AsyncDisposable {
   private output = ''
 
   constructor({ name, command, core, cwd, env }: ChildOptions) {
+    assertStaying()
     const [file, ...args] = core === undefined ? command : ['taskset', '-c', String(core), ...command]
     this.name = name
     this.process = spawn(file!, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...env },
+      env: { ...inheritedEnvironment(), ...env },
       ...(cwd === undefined ? {} : { cwd }),
     })
     this.process.on('error', (error) => this.remember(`${error.message}\n`))
@@ -94,6 +95,11 @@ export class Child implements AsyncDisposable {
   private remember(text: string): void {
     this.log = (this.log + text).slice(-LOG_BYTES_MAX)
   }
+}
+
+/** Without settings of a wochat that the shell may have: what is measured is what the bench says. */
+function inheritedEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('WOCHAT_')))
 }
 
 /** Ports that were free a moment ago, all different. */

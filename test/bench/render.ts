@@ -1,5 +1,7 @@
 import { type Line, linesOf, type Report, type Run } from './report.ts'
 
+const REASON_MAX = 300
+
 type Column = [title: string, cellOf: (line: Line) => string]
 
 const COLUMNS: Column[] = [
@@ -80,6 +82,6 @@ function failuresOf(report: Report): string[] {
 }
 
 function reasonOf(run: Run): string {
-  const [first = ''] = run.problems.join('; ').split('\n')
-  return first
+  const reason = run.problems.join('; ').replaceAll(/\s+/g, ' ')
+  return reason.length > REASON_MAX ? `${reason.slice(0, REASON_MAX)} ...` : reason
 }

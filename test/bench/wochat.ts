@@ -12,6 +12,7 @@ const ENTRY = path.join(ROOT, 'main.ts')
 const SETTINGS = {
   WOCHAT_CONTACTS_REQUIRED: 'false',
   WOCHAT_SENDS_PER_SECOND_MAX: '0',
+  WOCHAT_CALLS_PER_SECOND_MAX: '0',
   WOCHAT_CONNECTS_PER_ADDRESS_MAX: '0',
   WOCHAT_GROUP_MEMBERS_MAX: '20000',
   WOCHAT_GC_ON_SIGUSR2: '1',
@@ -49,8 +50,15 @@ export class TokenOffice {
     return people.map((person) => this.tokens.get(keyOf(person))!)
   }
 
+  /** The first start of a server makes the key. */
+  private async makeTemplate(): Promise<void> {
+    if (fs.existsSync(this.dataTemplate)) return
+    const { child } = await serve(this.dataTemplate, undefined)
+    await child[Symbol.asyncDispose]()
+  }
+
   private async signMissing(people: readonly Person[]): Promise<void> {
-    fs.mkdirSync(this.dataTemplate, { recursive: true })
+    await this.makeTemplate()
     const list = path.join(this.folder, 'people')
     fs.writeFileSync(list, people.map(({ uid, device }) => `${uid} ${device}\n`).join(''))
     await using child = new Child({
@@ -186,11 +194,17 @@ export async function startWochat(options: WochatOptions): Promise<Broker> {
   const data = path.join(options.folder, 'data')
   await options.office.sign([{ uid: 'a000000', device: DEVICE }])
   fs.cpSync(options.office.dataTemplate, data, { recursive: true })
-  const [mqtt, http, admin] = await findFreePorts(3)
+  const { child, ports } = await serve(data, options.core)
+  return new Wochat(child, ports, options)
+}
+
+/** Starts a server on a data folder and waits until it says that it is ready. */
+async function serve(data: string, core: number | undefined) {
+  const [mqtt, http, admin] = (await findFreePorts(3)) as [number, number, number]
   const child = new Child({
     name: 'wochat',
     command: [process.execPath, '--expose-gc', ENTRY, 'serve'],
-    core: options.core,
+    core,
     cwd: ROOT,
     env: {
       ...SETTINGS,
@@ -201,8 +215,8 @@ export async function startWochat(options: WochatOptions): Promise<Broker> {
     },
   })
   try {
-    await child.waitUntilReady(() => isReady(admin!))
-    return new Wochat(child, { mqtt: mqtt!, http: http! }, options)
+    await child.waitUntilReady(() => isReady(admin))
+    return { child, ports: { mqtt, http } }
   } catch (error) {
     await child[Symbol.asyncDispose]()
     throw error
