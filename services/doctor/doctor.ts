@@ -12,27 +12,33 @@ const NODE_MAJOR_MIN = 24
 
 /** Changes nothing; a check that fails is a finding, never a rejection. */
 export async function diagnose(settings: DoctorSettings, now: () => number = Date.now): Promise<Finding[]> {
-  const running = isServerRunning(settings.dataDir)
-  const checks: (() => Finding[] | Promise<Finding[]>)[] = [
-    () => [checkNode(process.versions.node)],
-    () => checkDataFolder(settings.dataDir, running),
-    () => checkDisk(settings),
-    () => checkPorts(settings, running),
-    () => checkTls(settings, now()),
-    () => checkKeyring(settings.dataDir, now()),
-    () => checkIssuers(settings.issuers),
-    () => checkStore(settings.dataDir, now()),
+  let running = false
+  const checks: [subject: string, check: () => Finding[] | Promise<Finding[]>][] = [
+    ['Node', () => [checkNode(process.versions.node)]],
+    [
+      `data folder ${settings.dataDir}`,
+      () => {
+        running = isServerRunning(settings.dataDir)
+        return checkDataFolder(settings.dataDir, running)
+      },
+    ],
+    ['disk', () => checkDisk(settings)],
+    ['ports', () => checkPorts(settings, running)],
+    ['certificate', () => checkTls(settings, now())],
+    ['signing key', () => checkKeyring(settings.dataDir, now())],
+    ['issuers', () => checkIssuers(settings.issuers)],
+    ['store', () => checkStore(settings.dataDir, now())],
   ]
   const findings: Finding[] = []
-  for (const check of checks) findings.push(...(await runCheck(check)))
+  for (const [subject, check] of checks) findings.push(...(await runCheck(subject, check)))
   return findings
 }
 
-async function runCheck(check: () => Finding[] | Promise<Finding[]>): Promise<Finding[]> {
+async function runCheck(subject: string, check: () => Finding[] | Promise<Finding[]>): Promise<Finding[]> {
   try {
     return await check()
   } catch (error) {
-    return [fail((error as Error).message)]
+    return [fail(`${subject}: ${(error as Error).message.replaceAll('\n', ' ')}`)]
   }
 }
 
