@@ -1,0 +1,208 @@
+import { describe, expect, test } from 'vitest'
+import type { Caller, Store } from '../../../services/store/contract.ts'
+import type { StoreEngine } from './engine.ts'
+import {
+  CONTACTS_MAX,
+  createFriends,
+  createPeople,
+  createUid,
+  directLog,
+  noticesOf,
+  refusalOf,
+  send,
+} from './people.ts'
+
+const request = (store: Store, caller: Caller, to: Caller, text?: string) =>
+  store.requestContact({
+    caller,
+    uid: to.uid,
+    contactsMax: CONTACTS_MAX,
+    ...(text !== undefined && { text }),
+  })
+const accept = (store: Store, caller: Caller, of: Caller) =>
+  store.acceptContact({ caller, uid: of.uid, contactsMax: CONTACTS_MAX })
+const block = (store: Store, caller: Caller, whom: Caller) =>
+  store.blockContact({ caller, uid: whom.uid, contactsMax: CONTACTS_MAX })
+
+/** `state` and a mark for a block, of one person's list. */
+async function stateOf(store: Store, person: Caller, other: Caller): Promise<string | undefined> {
+  const item = (await store.contacts(person.uid)).items.find(({ uid }) => uid === other.uid)
+  return item === undefined ? undefined : `${item.state}${item.blocked ? ', blocked' : ''}`
+}
+
+const typesOf = async (store: Store, person: Caller): Promise<string[]> =>
+  (await noticesOf(store, person)).map(({ type }) => type)
+
+export function contactsContract(engine: () => StoreEngine): void {
+  describe('contacts', () => {
+    test('a request is seen from both sides, with its text, and accepting makes friends', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createPeople(store, 'alice', 'bob')
+      expect(await request(store, alice, bob, 'it is me')).toEqual({ state: 'requested' })
+      expect(await stateOf(store, alice, bob)).toBe('requested')
+      expect((await store.contacts(bob.uid)).items).toMatchObject([
+        { uid: alice.uid, state: 'asked', blocked: false, text: 'it is me' },
+      ])
+      await accept(store, bob, alice)
+      expect(await stateOf(store, alice, bob)).toBe('friend')
+      expect((await store.contacts(bob.uid)).items[0]).not.toHaveProperty('text')
+      expect(await noticesOf(store, alice)).toEqual([
+        { type: 'requested', body: { uid: bob.uid, text: 'it is me' } },
+        { type: 'friend', body: { uid: bob.uid } },
+      ])
+      expect(await noticesOf(store, bob)).toEqual([
+        { type: 'asked', body: { uid: alice.uid, text: 'it is me' } },
+        { type: 'friend', body: { uid: alice.uid } },
+      ])
+    })
+
+    test('two who ask each other are friends at once', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createPeople(store, 'alice', 'bob')
+      const states = await Promise.all([request(store, alice, bob), request(store, bob, alice)])
+      expect(states.map(({ state }) => state)).toEqual(['requested', 'friend'])
+      await send(store, alice, directLog(alice, bob), 'hello')
+    })
+
+    test('a request to a friend and a repeated request change nothing and tell nobody', async () => {
+      await using store = await engine().open()
+      const [alice, bob, carol] = await createPeople(store, 'alice', 'bob', 'carol')
+      await request(store, alice, bob)
+      await request(store, alice, bob)
+      await accept(store, bob, alice)
+      expect(await request(store, alice, bob)).toEqual({ state: 'friend' })
+      expect(await typesOf(store, bob)).toEqual(['asked', 'friend'])
+      expect(await store.contacts(carol.uid)).toEqual({ items: [] })
+    })
+
+    test('oneself and nobody cannot be asked or blocked', async () => {
+      await using store = await engine().open()
+      const [alice] = await createPeople(store, 'alice')
+      const nobody = { uid: createUid('nobody'), device: null }
+      expect(await refusalOf(request(store, alice, alice))).toBe('bad_request')
+      expect(await refusalOf(block(store, alice, alice))).toBe('bad_request')
+      expect(await refusalOf(request(store, alice, nobody))).toBe('unknown_user')
+      expect(await refusalOf(block(store, alice, nobody))).toBe('unknown_user')
+    })
+
+    test('accepting and refusing need an open request', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createPeople(store, 'alice', 'bob')
+      const refuse = () => store.refuseContact({ caller: bob, uid: alice.uid })
+      expect(await refusalOf(accept(store, bob, alice))).toBe('no_request')
+      expect(await refusalOf(refuse())).toBe('no_request')
+      await request(store, alice, bob)
+      expect(await refusalOf(accept(store, alice, bob))).toBe('no_request')
+      await refuse()
+      expect(await refusalOf(refuse())).toBe('no_request')
+      expect(await refusalOf(accept(store, bob, alice))).toBe('no_request')
+    })
+
+    test('who is refused is not told, and may ask again', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createPeople(store, 'alice', 'bob')
+      await request(store, alice, bob)
+      await store.refuseContact({ caller: bob, uid: alice.uid })
+      expect(await typesOf(store, alice)).toEqual(['requested'])
+      expect(await typesOf(store, bob)).toEqual(['asked', 'refused'])
+      expect(await request(store, alice, bob)).toEqual({ state: 'requested' })
+      expect(await stateOf(store, bob, alice)).toBe('asked')
+    })
+
+    test('removing ends a friendship on both sides, tells both, and does nothing when done twice', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      await send(store, alice, directLog(alice, bob), 'hello')
+      for (let i = 0; i < 2; i++) await store.removeContact({ caller: alice, uid: bob.uid })
+      expect([await stateOf(store, alice, bob), await stateOf(store, bob, alice)]).toEqual([
+        undefined,
+        undefined,
+      ])
+      expect(await typesOf(store, alice)).toEqual(['requested', 'friend', 'removed'])
+      expect(await typesOf(store, bob)).toEqual(['asked', 'friend', 'removed'])
+      for (const from of [alice, bob]) {
+        expect(await refusalOf(send(store, from, directLog(alice, bob), 'more'))).toBe('not_friends')
+      }
+    })
+
+    test('removing withdraws an own request and leaves one of the other alone', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createPeople(store, 'alice', 'bob')
+      await request(store, alice, bob)
+      await store.removeContact({ caller: bob, uid: alice.uid })
+      expect(await stateOf(store, bob, alice)).toBe('asked')
+      await store.removeContact({ caller: alice, uid: bob.uid })
+      expect(await stateOf(store, bob, alice)).toBeUndefined()
+      expect(await refusalOf(accept(store, bob, alice))).toBe('no_request')
+    })
+
+    test('a block is one-sided, keeps the friendship, refuses requests and is told to nobody else', async () => {
+      await using store = await engine().open()
+      const [alice, bob, eve] = await createPeople(store, 'alice', 'bob', 'eve')
+      await request(store, alice, bob)
+      await accept(store, bob, alice)
+      for (let i = 0; i < 2; i++) await block(store, bob, alice)
+      await block(store, bob, eve)
+      expect(await stateOf(store, bob, alice)).toBe('friend, blocked')
+      expect(await stateOf(store, bob, eve)).toBe('none, blocked')
+      expect(await stateOf(store, alice, bob)).toBe('friend')
+      expect(await refusalOf(request(store, eve, bob))).toBe('blocked')
+      expect(await noticesOf(store, eve)).toEqual([])
+      for (let i = 0; i < 2; i++) await store.unblockContact({ caller: bob, uid: alice.uid })
+      await store.unblockContact({ caller: bob, uid: eve.uid })
+      expect(await stateOf(store, bob, eve)).toBeUndefined()
+      await send(store, alice, directLog(alice, bob), 'friends again')
+      expect(await typesOf(store, bob)).toEqual([
+        'asked',
+        'friend',
+        'blocked',
+        'blocked',
+        'unblocked',
+        'unblocked',
+      ])
+      expect(await typesOf(store, alice)).toEqual(['requested', 'friend'])
+    })
+
+    test('a block outlives the end of the friendship', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      await block(store, bob, alice)
+      await store.removeContact({ caller: alice, uid: bob.uid })
+      expect(await stateOf(store, bob, alice)).toBe('none, blocked')
+      expect(await refusalOf(request(store, alice, bob))).toBe('blocked')
+    })
+
+    test('contacts and open requests are bounded on both sides, known ones are not', async () => {
+      await using store = await engine().open()
+      const [alice, bob, carol, dave] = await createPeople(store, 'alice', 'bob', 'carol', 'dave')
+      const ask = (caller: Caller, to: Caller) =>
+        store.requestContact({ caller, uid: to.uid, contactsMax: 2 })
+      await ask(alice, bob)
+      await ask(alice, carol)
+      expect(await refusalOf(ask(alice, dave))).toBe('too_many_contacts')
+      expect(await refusalOf(ask(dave, alice))).toBe('too_many_contacts')
+      expect(await refusalOf(store.blockContact({ caller: alice, uid: dave.uid, contactsMax: 2 }))).toBe(
+        'too_many_contacts',
+      )
+      await store.blockContact({ caller: alice, uid: bob.uid, contactsMax: 2 })
+      await store.acceptContact({ caller: carol, uid: alice.uid, contactsMax: 2 })
+      await store.removeContact({ caller: alice, uid: carol.uid })
+      expect(await ask(dave, alice)).toEqual({ state: 'requested' })
+    })
+
+    test('a call repeated under its requestId takes effect once and has its first result', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createPeople(store, 'alice', 'bob')
+      const call = { caller: alice, uid: bob.uid, requestId: 'r1' }
+      expect(await store.requestContact({ ...call, contactsMax: 10 })).toEqual({ state: 'requested' })
+      await accept(store, bob, alice)
+      // Another bound is not another request.
+      expect(await store.requestContact({ ...call, contactsMax: 20 })).toEqual({ state: 'requested' })
+      expect(await refusalOf(store.requestContact({ ...call, text: 'other', contactsMax: 10 }))).toBe(
+        'id_conflict',
+      )
+      expect(await refusalOf(store.removeContact(call))).toBe('id_conflict')
+      expect(await stateOf(store, alice, bob)).toBe('friend')
+    })
+  })
+}

@@ -1,0 +1,222 @@
+import { describe, expect, test } from 'vitest'
+import type { LogId } from '../../../protocol/ids.ts'
+import type { Caller, Store } from '../../../services/store/contract.ts'
+import type { StoreEngine } from './engine.ts'
+import {
+  badgeOf,
+  conversationOf,
+  createFriends,
+  createGroup,
+  createPeople,
+  directLog,
+  gistOf,
+  MEMBERS_MAX,
+  readAll,
+  refusalOf,
+  send,
+  seqsOf,
+} from './people.ts'
+
+/** Friends with one conversation each, the last one active last. */
+async function createConversations(store: Store, count: number): Promise<{ me: Caller; logs: LogId[] }> {
+  const [me, ...others] = (await createPeople(store, ...Array.from({ length: count + 1 }, () => 'p'))) as [
+    Caller,
+    ...Caller[],
+  ]
+  const logs: LogId[] = []
+  for (const other of others) {
+    const log = directLog(me, other)
+    await send(store, other, log, 'hello')
+    await tick()
+    logs.push(log)
+  }
+  return { me, logs }
+}
+
+/** Waits until the clock has moved on, because conversations are sorted by ms. */
+async function tick(): Promise<void> {
+  const from = Date.now()
+  while (Date.now() === from) await new Promise((resolve) => setImmediate(resolve))
+}
+
+export function conversationsContract(engine: () => StoreEngine): void {
+  describe('conversations', () => {
+    test('are listed with head, unread, read pointer, last entry, name and peer, the last active first', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const group = await createGroup(store, alice, bob)
+      await tick()
+      const log = directLog(alice, bob)
+      await send(store, alice, log, 'one')
+      await send(store, alice, log, 'two')
+      const { items, badge, cursor } = await store.conversations({ caller: bob })
+      expect(items).toMatchObject([
+        { log, epoch: 'k1', head: 2, unread: 2, readSeq: 0, peer: alice.uid },
+        { log: group, epoch: 'k1', head: 1, unread: 0, readSeq: 0, name: 'a group' },
+      ])
+      expect(items[0]?.last).toEqual((await readAll(store, bob, log)).at(-1))
+      expect(items[1]?.last).toMatchObject({ kind: 'group', type: 'created' })
+      expect({ badge, cursor }).toEqual({ badge: 2, cursor: undefined })
+    })
+
+    test('notices are not listed and not in the badge, but can be paged by their owner alone', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      expect(await store.conversations({ caller: bob })).toEqual({ items: [], badge: 0 })
+      const log = `n:${bob.uid}` as LogId
+      expect(gistOf(await readAll(store, bob, log))).toEqual(['asked', 'friend'])
+      expect(await refusalOf(store.page({ caller: alice, log }))).toBe('unknown_log')
+      expect(await store.markRead({ caller: bob, log, seq: 2 })).toEqual({ readSeq: 2, unread: 0, badge: 0 })
+    })
+
+    test('somebody without an account or conversations has an empty list', async () => {
+      await using store = await engine().open()
+      const caller = { uid: 'nobody-at-all' as Caller['uid'], device: null }
+      expect(await store.conversations({ caller })).toEqual({ items: [], badge: 0 })
+    })
+
+    test('pages hold every conversation once, though messages come in between', async () => {
+      await using store = await engine().open({ contactsRequired: false })
+      const { me, logs } = await createConversations(store, 10)
+      const seen: string[] = []
+      let cursor: string | undefined
+      do {
+        const page = await store.conversations({
+          caller: me,
+          limit: 3,
+          ...(cursor !== undefined && { cursor }),
+        })
+        seen.push(...page.items.map((item) => item.log))
+        expect(page.badge).toBe(10)
+        cursor = page.cursor
+        await tick()
+        // One that was listed, one that was not, and a new one.
+        for (const log of [logs[9]!, logs[0]!]) await send(store, me, log, 'more')
+        const [other] = await createPeople(store, 'new')
+        await send(store, me, directLog(me, other), 'a new one')
+      } while (cursor !== undefined)
+      expect(seen).toEqual(logs.toReversed())
+      expect((await store.conversations({ caller: me, limit: 3 })).items[0]?.unread).toBe(0)
+    })
+
+    test('a cursor of somewhere else is refused', async () => {
+      await using store = await engine().open()
+      const [alice] = await createPeople(store, 'alice')
+      for (const cursor of ['', 'x', '1.2', '1.2.nolog', "' or 1=1 --"]) {
+        expect(await refusalOf(store.conversations({ caller: alice, cursor }))).toBe('bad_request')
+      }
+    })
+
+    test('the read pointer moves forward only and is cut at the head', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      for (const text of ['1', '2', '3']) await send(store, alice, log, text)
+      const read = (seq: number) => store.markRead({ caller: bob, log, seq })
+      expect(await read(2)).toEqual({ readSeq: 2, unread: 1, badge: 1 })
+      expect(await read(1)).toEqual({ readSeq: 2, unread: 1, badge: 1 })
+      expect(await read(Number.MAX_SAFE_INTEGER)).toEqual({ readSeq: 3, unread: 0, badge: 0 })
+      await send(store, alice, log, '4')
+      expect(await conversationOf(store, bob, log)).toMatchObject({ readSeq: 3, unread: 1 })
+    })
+
+    test('own messages are never unread, wherever the pointer stands', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const authors = [alice, bob, bob, alice, bob, alice, alice]
+      for (const [i, from] of authors.entries()) await send(store, from, log, `${i}`)
+      for (let seq = 0; seq <= authors.length; seq++) {
+        const unread = authors.slice(seq).filter((author) => author === alice).length
+        expect((await store.markRead({ caller: bob, log, seq })).unread).toBe(unread)
+      }
+    })
+
+    test('unread and head stay at what was visible for one who left, and start anew for one who comes back', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const group = await createGroup(store, alice, bob)
+      await send(store, alice, group, 'one')
+      await send(store, bob, group, 'own')
+      await send(store, alice, group, 'two')
+      await store.leaveGroup({ caller: bob, id: group })
+      await send(store, alice, group, 'unseen')
+      expect(await conversationOf(store, bob, group)).toMatchObject({
+        head: 5,
+        unread: 2,
+        last: { type: 'left' },
+      })
+      expect(await store.markRead({ caller: bob, log: group, seq: 2 })).toMatchObject({ unread: 1 })
+      expect(await store.markRead({ caller: bob, log: group, seq: 6 })).toMatchObject({
+        readSeq: 5,
+        unread: 0,
+      })
+      const members = [bob.uid]
+      await store.addMembers({ caller: alice, id: group, members, membersMax: MEMBERS_MAX })
+      expect(await conversationOf(store, bob, group)).toMatchObject({ head: 7, unread: 0, readSeq: 6 })
+      await send(store, bob, group, 'own again')
+      await send(store, alice, group, 'three')
+      expect(await conversationOf(store, bob, group)).toMatchObject({ head: 9, unread: 1 })
+      expect(await badgeOf(store, bob)).toBe(1)
+    })
+  })
+
+  describe('pages of history', () => {
+    test('go back and forth by seq, oldest first, the last ones without a position', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      for (let i = 1; i <= 10; i++) await send(store, alice, log, `${i}`)
+      const page = async (position: { before?: number; after?: number }) => {
+        const { entries, head, first } = await store.page({ caller: bob, log, limit: 3, ...position })
+        expect({ head, first }).toEqual({ head: 10, first: 1 })
+        return seqsOf(entries)
+      }
+      expect(await page({})).toEqual([8, 9, 10])
+      expect(await page({ before: 8 })).toEqual([5, 6, 7])
+      expect(await page({ before: 2 })).toEqual([1])
+      expect(await page({ before: 1 })).toEqual([])
+      expect(await page({ before: 0 })).toEqual([])
+      expect(await page({ before: 999 })).toEqual([8, 9, 10])
+      expect(await page({ after: 0 })).toEqual([1, 2, 3])
+      expect(await page({ after: 9 })).toEqual([10])
+      expect(await page({ after: 10 })).toEqual([])
+      expect(await page({ after: Number.MAX_SAFE_INTEGER })).toEqual([])
+      expect(await page({ after: 4, before: 7 })).toEqual([5, 6])
+      expect(await page({ after: 7, before: 5 })).toEqual([])
+    })
+
+    test('skip what lies between the windows, in both directions', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = await createGroup(store, alice)
+      const members = [bob.uid]
+      for (let i = 0; i < 3; i++) {
+        await store.addMembers({ caller: alice, id: log, members, membersMax: MEMBERS_MAX })
+        await send(store, alice, log, 'inside')
+        await store.leaveGroup({ caller: bob, id: log })
+        await send(store, alice, log, 'outside')
+      }
+      const visible = [2, 3, 4, 6, 7, 8, 10, 11, 12]
+      const page = (position: { before?: number; after?: number; limit?: number }) =>
+        store.page({ caller: bob, log, ...position })
+      expect(await page({})).toMatchObject({ head: 12, first: 2 })
+      expect(seqsOf((await page({})).entries)).toEqual(visible)
+      expect(seqsOf((await page({ after: 3, limit: 4 })).entries)).toEqual([4, 6, 7, 8])
+      expect(seqsOf((await page({ before: 11, limit: 5 })).entries)).toEqual([4, 6, 7, 8, 10])
+      expect(seqsOf((await page({ after: 4, before: 6 })).entries)).toEqual([])
+    })
+
+    test('are bounded in size, and go on where they stopped', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const text = 'x'.repeat(60_000)
+      await Promise.all(Array.from({ length: 40 }, () => send(store, alice, log, text)))
+      const { entries } = await store.page({ caller: bob, log, after: 0, limit: 200 })
+      expect(entries.length).toBeGreaterThan(0)
+      expect(entries.length).toBeLessThan(40)
+      expect(seqsOf(await readAll(store, bob, log))).toHaveLength(40)
+    })
+  })
+}

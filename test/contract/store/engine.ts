@@ -1,0 +1,17 @@
+/** What the contract suite needs of an engine: opening one store again and again, here or in a process of its own. */
+import type { Store } from '../../../services/store/contract.ts'
+
+export type EngineOptions = {
+  /** Default true. */
+  contactsRequired?: boolean
+  /** Sends that may wait for a commit. */
+  waitingSendsMax?: number
+}
+
+export interface StoreEngine {
+  /** Opens the same store each time; what was committed before is there. */
+  open(options?: EngineOptions): Promise<Store>
+  /** File of a module whose export `openStore(location)` opens that store too, for a process that can be killed. */
+  readonly module: string
+  readonly location: string
+}

@@ -1,0 +1,264 @@
+import { describe, expect, test } from 'vitest'
+import type { WochatError } from '../../../protocol/errors.ts'
+import { createGroupId } from '../../../services/groups/group-id.ts'
+import type { Caller, Store } from '../../../services/store/contract.ts'
+import type { StoreEngine } from './engine.ts'
+import {
+  CONTACTS_MAX,
+  createFriends,
+  createGroup,
+  createPeople,
+  createUid,
+  gistOf,
+  MEMBERS_MAX,
+  readAll,
+  refusalOf,
+  send,
+  seqsOf,
+} from './people.ts'
+
+const add = (store: Store, caller: Caller, id: string, ...members: { uid: string }[]) =>
+  store.addMembers({ caller, id, members: members.map(({ uid }) => uid), membersMax: MEMBERS_MAX })
+const remove = (store: Store, caller: Caller, id: string, ...members: Caller[]) =>
+  store.removeMembers({ caller, id, members: members.map(({ uid }) => uid) })
+const leave = (store: Store, caller: Caller, id: string) => store.leaveGroup({ caller, id })
+
+/** Uid and role of all members, in the order of the pages. */
+async function membersOf(store: Store, caller: Caller, id: string, limit = 500): Promise<[string, string][]> {
+  const members: [string, string][] = []
+  let cursor: string | undefined
+  do {
+    const page = await store.members({ caller, id, limit, ...(cursor !== undefined && { cursor }) })
+    members.push(...page.members.map(({ uid, role }): [string, string] => [uid, role]))
+    cursor = page.cursor
+  } while (cursor !== undefined)
+  return members
+}
+
+export function groupsContract(engine: () => StoreEngine): void {
+  describe('groups', () => {
+    test('a new group has its owner and its members, and one entry that says so', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const id = await createGroup(store, alice, bob)
+      expect(await membersOf(store, bob, id)).toEqual([
+        [alice.uid, 'owner'],
+        [bob.uid, 'member'],
+      ])
+      const [item] = (await store.groups(bob.uid)).items
+      expect(item).toMatchObject({ id, name: 'a group', owner: alice.uid, members: 2 })
+      const [entry] = await readAll(store, bob, id)
+      expect(entry).toMatchObject({
+        kind: 'group',
+        type: 'created',
+        from: alice.uid,
+        device: 'phone',
+        body: { name: 'a group', owner: alice.uid, members: [alice.uid, bob.uid] },
+      })
+    })
+
+    test('a group of one, naming oneself, and the same name twice are fine', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const one = await createGroup(store, alice)
+      const two = await createGroup(store, alice, alice, bob, bob)
+      expect((await store.groups(alice.uid)).items.map(({ id, members }) => [id, members])).toEqual([
+        [one, 1],
+        [two, 2],
+      ])
+    })
+
+    test('nothing is made when some cannot be added, and the refusal names each with its reason', async () => {
+      await using store = await engine().open()
+      const [alice, bob, eve, fay] = await createPeople(store, 'alice', 'bob', 'eve', 'fay')
+      const nobody = createUid('nobody')
+      for (const other of [bob, fay]) {
+        await store.requestContact({ caller: alice, uid: other.uid, contactsMax: 10 })
+        await store.acceptContact({ caller: other, uid: alice.uid, contactsMax: 10 })
+      }
+      await store.blockContact({ caller: fay, uid: alice.uid, contactsMax: CONTACTS_MAX })
+      const members = [bob.uid, eve.uid, nobody, fay.uid]
+      const users = [
+        { uid: eve.uid, code: 'not_friends' },
+        { uid: nobody, code: 'unknown_user' },
+        { uid: fay.uid, code: 'blocked' },
+      ]
+      const made = store.createGroup({
+        caller: alice,
+        name: 'x',
+        members,
+        log: createGroupId(),
+        membersMax: 10,
+      })
+      const refusal = await made.catch((error: WochatError) => error)
+      expect(refusal).toMatchObject({ code: 'users_refused', details: { users } })
+      const id = await createGroup(store, alice)
+      const added = store.addMembers({ caller: alice, id, members, membersMax: 10 })
+      expect(await added.catch((error: WochatError) => error)).toMatchObject({ details: { users } })
+      expect((await store.groups(bob.uid)).items).toEqual([])
+      expect(gistOf(await readAll(store, alice, id))).toEqual(['created'])
+    })
+
+    test('strangers can be added where the policy lets them, unknown users cannot', async () => {
+      await using store = await engine().open({ contactsRequired: false })
+      const [alice, bob] = await createPeople(store, 'alice', 'bob')
+      const id = await createGroup(store, alice, bob)
+      expect(await refusalOf(add(store, alice, id, { uid: createUid('nobody') }))).toBe('users_refused')
+    })
+
+    test('any member adds; members are ignored; a call that adds nobody leaves no entry', async () => {
+      await using store = await engine().open()
+      const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
+      const id = await createGroup(store, alice, bob)
+      expect(await add(store, bob, id, alice, carol)).toEqual({ added: [carol.uid] })
+      expect(await add(store, bob, id, alice, carol)).toEqual({ added: [] })
+      expect(gistOf(await readAll(store, alice, id))).toEqual(['created', 'added'])
+      expect((await readAll(store, alice, id)).at(-1)?.body).toEqual({ members: [carol.uid] })
+    })
+
+    test('only the owner removes, only members, and never themselves', async () => {
+      await using store = await engine().open()
+      const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
+      const id = await createGroup(store, alice, bob)
+      expect(await refusalOf(remove(store, bob, id, alice))).toBe('not_owner')
+      expect(await refusalOf(remove(store, alice, id, alice))).toBe('bad_request')
+      expect(await remove(store, alice, id, carol)).toEqual({ removed: [] })
+      expect(await remove(store, alice, id, bob, carol)).toEqual({ removed: [bob.uid] })
+      expect(await refusalOf(send(store, bob, id, 'hello'))).toBe('not_member')
+      expect(gistOf(await readAll(store, alice, id))).toEqual(['created', 'removed'])
+    })
+
+    test('a group is unknown to all who are not in it', async () => {
+      await using store = await engine().open()
+      const [alice, bob, eve] = await createFriends(store, 'alice', 'bob', 'eve')
+      const id = await createGroup(store, alice, bob)
+      await leave(store, bob, id)
+      for (const caller of [bob, eve]) {
+        expect(await refusalOf(add(store, caller, id, eve))).toBe('unknown_group')
+        expect(await refusalOf(remove(store, caller, id, alice))).toBe('unknown_group')
+        expect(await refusalOf(leave(store, caller, id))).toBe('unknown_group')
+        expect(await refusalOf(store.members({ caller, id }))).toBe('unknown_group')
+      }
+      expect(await refusalOf(store.page({ caller: eve, log: id }))).toBe('unknown_log')
+      expect(await refusalOf(store.markRead({ caller: eve, log: id, seq: 1 }))).toBe('unknown_log')
+    })
+
+    test('the one who joined first owns the group after its owner left, and the last one leaves it empty', async () => {
+      await using store = await engine().open()
+      const [alice, bob, carol, dave] = await createFriends(store, 'alice', 'bob', 'carol', 'dave')
+      const id = await createGroup(store, alice, carol)
+      await add(store, alice, id, bob)
+      await add(store, alice, id, dave)
+      await remove(store, alice, id, carol)
+      await add(store, bob, id, carol)
+      await leave(store, alice, id)
+      expect(await membersOf(store, bob, id)).toEqual([
+        [bob.uid, 'owner'],
+        [dave.uid, 'member'],
+        [carol.uid, 'member'],
+      ])
+      const entries = await readAll(store, dave, id)
+      expect(entries.slice(-2)).toMatchObject([
+        { type: 'owner', body: { uid: bob.uid } },
+        { type: 'left', body: { uid: alice.uid } },
+      ])
+      expect(seqsOf(await readAll(store, alice, id)).at(-1)).toBe(entries.at(-1)?.seq)
+      await remove(store, bob, id, dave)
+      await leave(store, bob, id)
+      await leave(store, carol, id)
+      expect((await store.groups(carol.uid)).items).toEqual([])
+      expect((await readAll(store, carol, id)).at(-1)).toMatchObject({
+        type: 'left',
+        body: { uid: carol.uid },
+      })
+    })
+
+    test('members get the entries from the one that lets them in to the one that lets them out, each time', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const id = await createGroup(store, alice)
+      await send(store, alice, id, 'before')
+      await add(store, alice, id, bob)
+      await send(store, alice, id, 'first time')
+      await leave(store, bob, id)
+      await send(store, alice, id, 'between')
+      await add(store, alice, id, bob)
+      await send(store, bob, id, 'second time')
+      await remove(store, alice, id, bob)
+      await send(store, alice, id, 'after')
+      expect(gistOf(await readAll(store, bob, id))).toEqual([
+        'added',
+        'first time',
+        'left',
+        'added',
+        'second time',
+        'removed',
+      ])
+      expect(gistOf(await readAll(store, alice, id))).toHaveLength(10)
+    })
+
+    test('a block does not reach into a group that both are in', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const id = await createGroup(store, alice, bob)
+      await store.blockContact({ caller: bob, uid: alice.uid, contactsMax: CONTACTS_MAX })
+      await send(store, alice, id, 'hello all')
+      expect(gistOf(await readAll(store, bob, id))).toEqual(['created', 'hello all'])
+    })
+
+    test('the size is bounded, counting the owner and only those who would be new', async () => {
+      await using store = await engine().open()
+      const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
+      const log = createGroupId()
+      const create = (members: Caller[], membersMax: number) =>
+        store.createGroup({
+          caller: alice,
+          name: 'x',
+          members: members.map(({ uid }) => uid),
+          log,
+          membersMax,
+        })
+      expect(await refusalOf(create([bob, carol], 2))).toBe('too_many_members')
+      await create([bob], 2)
+      const addBoth = { caller: alice, id: log, members: [bob.uid, carol.uid] }
+      expect(await refusalOf(store.addMembers({ ...addBoth, membersMax: 2 }))).toBe('too_many_members')
+      await leave(store, bob, log)
+      expect(await store.addMembers({ ...addBoth, membersMax: 3 })).toEqual({ added: [bob.uid, carol.uid] })
+    })
+
+    test('a group made again under its requestId is the first one, whatever id was offered', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const create = (name: string) =>
+        store.createGroup({
+          caller: alice,
+          name,
+          members: [bob.uid],
+          log: createGroupId(),
+          membersMax: 10,
+          requestId: 'make',
+        })
+      const [first, second] = await Promise.all([create('x'), create('x')])
+      expect(second).toEqual(first)
+      expect(await refusalOf(create('y'))).toBe('id_conflict')
+      expect((await store.groups(bob.uid)).items).toHaveLength(1)
+    })
+
+    test('a group of 1,200 is paged without missing or repeating anybody', async () => {
+      await using store = await engine().open({ contactsRequired: false })
+      const [alice] = await createPeople(store, 'alice')
+      const others = (await createPeople(store, ...Array.from({ length: 1200 }, () => 'm'))) as Caller[]
+      const id = await createGroup(store, alice, ...others.slice(0, 400))
+      await add(store, alice, id, ...others.slice(400, 800))
+      await add(store, alice, id, ...others.slice(800))
+      await remove(store, alice, id, ...others.slice(100, 150))
+      const members = (await membersOf(store, others[0]!, id, 97)).map(([uid]) => uid)
+      expect(new Set(members).size).toBe(members.length)
+      expect(members.toSorted()).toEqual(
+        [alice, ...others.slice(0, 100), ...others.slice(150)].map(({ uid }) => uid as string).toSorted(),
+      )
+      expect((await store.groups(alice.uid)).items[0]?.members).toBe(1151)
+      expect(await refusalOf(store.members({ caller: alice, id, cursor: 'nonsense' }))).toBe('bad_request')
+    })
+  })
+}

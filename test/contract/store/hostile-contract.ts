@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest'
+import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import { createGroupId } from '../../../services/groups/group-id.ts'
+import type { StoreEngine } from './engine.ts'
+import {
+  CONTACTS_MAX,
+  createFriends,
+  createGroup,
+  createPeople,
+  directLog,
+  gistOf,
+  MEMBERS_MAX,
+  readAll,
+  refusalOf,
+  send,
+  seqsOf,
+} from './people.ts'
+
+const HOSTILE = [
+  '__proto__',
+  'constructor',
+  'prototype',
+  'toString',
+  "'; drop table entry; --",
+  '" or 1=1 --',
+  '%',
+  '\u0000',
+  '\u2028\\"',
+  '💥'.repeat(20),
+]
+
+export function hostileContract(engine: () => StoreEngine): void {
+  describe('hostile text', () => {
+    test('as id, type of body, key and value is stored and given back as it is', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      for (const text of HOSTILE) await send(store, alice, log, text, text)
+      const body = `{${HOSTILE.map((text) => `${JSON.stringify(text)}:${JSON.stringify(text)}`).join(',')}}`
+      await new Promise<void>((resolve, reject) => {
+        store.send({
+          ...alice,
+          id: 'keys',
+          log,
+          peer: bob.uid,
+          type: 'custom',
+          bodyJson: body,
+          accepted: () => resolve(),
+          refused: reject,
+        })
+      })
+      const entries = await readAll(store, bob, log)
+      expect(gistOf(entries.slice(0, -1))).toEqual(HOSTILE)
+      expect(entries.map((entry) => entry.id)).toEqual([...HOSTILE, 'keys'])
+      expect(JSON.stringify(entries.at(-1)?.body)).toBe(JSON.stringify(JSON.parse(body)))
+      const again = await Promise.all(HOSTILE.map((text) => send(store, alice, log, text, text)))
+      expect(again.map(({ seq }) => seq)).toEqual(seqsOf(entries.slice(0, -1)))
+    })
+
+    test('as uid, group, log, cursor or requestId is refused or unknown, and nothing else suffers', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const id = await createGroup(store, alice, bob)
+      for (const text of HOSTILE) {
+        const uid = text as UserId
+        const peer = { caller: alice, uid, requestId: text }
+        expect(await refusalOf(store.requestContact({ ...peer, contactsMax: 10 }))).toBe('unknown_user')
+        expect(await refusalOf(store.blockContact({ ...peer, contactsMax: 10 }))).toBe('unknown_user')
+        expect(await refusalOf(store.acceptContact({ ...peer, contactsMax: 10 }))).toBe('no_request')
+        expect(await store.removeContact(peer)).toEqual({})
+        expect(await store.contacts(uid)).toEqual({ items: [] })
+        expect(await store.groups(uid)).toEqual({ items: [] })
+        const group = { caller: alice, id: text }
+        expect(await refusalOf(store.leaveGroup(group))).toBe('unknown_group')
+        expect(await refusalOf(store.members(group))).toBe('unknown_group')
+        expect(await refusalOf(store.members({ caller: alice, id, cursor: text }))).toBe('bad_request')
+        const users = { caller: alice, id, members: [text], membersMax: MEMBERS_MAX }
+        expect(await refusalOf(store.addMembers(users))).toBe('users_refused')
+        expect(await store.removeMembers({ caller: alice, id, members: [text] })).toEqual({ removed: [] })
+        for (const log of [text, `d:${text}:${alice.uid}`, `g:${text}`, `n:${text}`] as LogId[]) {
+          expect(await refusalOf(store.page({ caller: alice, log }))).toBe('unknown_log')
+          expect(await refusalOf(store.markRead({ caller: alice, log, seq: 1 }))).toBe('unknown_log')
+        }
+        expect(await refusalOf(send(store, alice, `g:${text}` as LogId, 'x'))).toBe('unknown_group')
+      }
+      expect(gistOf(await readAll(store, bob, id))).toEqual(['created'])
+    })
+
+    test('as name of a group and text of a request is given back as it is', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createPeople(store, 'alice', 'bob')
+      for (const text of HOSTILE) {
+        const peer = { caller: alice, uid: bob.uid }
+        await store.requestContact({ ...peer, text, contactsMax: CONTACTS_MAX })
+        expect((await store.contacts(bob.uid)).items[0]?.text).toBe(text)
+        await store.removeContact(peer)
+        await store.createGroup({ caller: alice, name: text, log: createGroupId(), membersMax: 10 })
+      }
+      expect((await store.groups(alice.uid)).items.map(({ name }) => name)).toEqual(HOSTILE)
+    })
+
+    test('ids that are not well-formed Unicode are refused, because two of them would be one in a table', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const answers = await Promise.allSettled([
+        send(store, alice, log, 'one', '\ud800'),
+        send(store, alice, log, 'two', '\udfff'),
+        send(store, alice, log, 'three', 'fine'),
+      ])
+      expect(answers.map((answer) => answer.status)).toEqual(['rejected', 'rejected', 'fulfilled'])
+      expect(gistOf(await readAll(store, bob, log))).toEqual(['three'])
+    })
+
+    test('a device that is named like a property is a device like any other', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      await send(store, { ...alice, device: 'constructor' as DeviceId }, log, 'x')
+      expect((await readAll(store, bob, log))[0]?.device).toBe('constructor')
+    })
+  })
+}

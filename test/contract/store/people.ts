@@ -1,0 +1,117 @@
+/** People of a test and what they do. Every uid has a random part, because all tests share one store. */
+import { randomBytes } from 'node:crypto'
+import type { Entry } from '../../../protocol/entry.ts'
+import type { WochatError } from '../../../protocol/errors.ts'
+import { buildDirectLog, type DeviceId, type LogId, type UserId } from '../../../protocol/ids.ts'
+import { type SentMessage, sendAndWait } from '../../../services/conversations/awaited-send.ts'
+import { createGroupId } from '../../../services/groups/group-id.ts'
+import type { Caller, Store } from '../../../services/store/contract.ts'
+import type { PlainSend } from './remote-store.ts'
+
+export const CONTACTS_MAX = 1000
+export const MEMBERS_MAX = 5000
+
+export const createUid = (name: string): UserId => `${name}.${randomBytes(6).toString('hex')}` as UserId
+
+/** Accounts with one device each, `phone`. */
+export async function createPeople<const Names extends readonly string[]>(
+  store: Pick<Store, 'checkLogin'>,
+  ...names: Names
+): Promise<{ [Index in keyof Names]: Caller }> {
+  const people = names.map((name) => ({ uid: createUid(name), device: 'phone' as DeviceId }))
+  await Promise.all(
+    people.map(({ uid, device }) => store.checkLogin({ uid, device, sid: null, issuedAt: Date.now() })),
+  )
+  return people as { [Index in keyof Names]: Caller }
+}
+
+export async function befriend(store: Store, a: Caller, b: Caller): Promise<void> {
+  await store.requestContact({ caller: a, uid: b.uid, contactsMax: CONTACTS_MAX })
+  await store.acceptContact({ caller: b, uid: a.uid, contactsMax: CONTACTS_MAX })
+}
+
+/** Friends of each other. */
+export async function createFriends<const Names extends readonly string[]>(
+  store: Store,
+  ...names: Names
+): Promise<{ [Index in keyof Names]: Caller }> {
+  const people = await createPeople(store, ...names)
+  const list = people as readonly Caller[]
+  for (const [i, a] of list.entries()) for (const b of list.slice(i + 1)) await befriend(store, a, b)
+  return people
+}
+
+export async function createGroup(store: Store, owner: Caller, ...members: Caller[]): Promise<LogId> {
+  const { id } = await store.createGroup({
+    caller: owner,
+    name: 'a group',
+    members: members.map((member) => member.uid),
+    log: createGroupId(),
+    membersMax: MEMBERS_MAX,
+  })
+  return id as LogId
+}
+
+export const directLog = (a: Caller, b: Caller): LogId => buildDirectLog(a.uid, b.uid)
+
+export function textTo(from: Caller, log: LogId, text: string, id: string | null = null): PlainSend {
+  return { ...from, id, log, peer: null, type: 'text', bodyJson: JSON.stringify({ text }) }
+}
+
+/** Hands the message in at once; the promise is the store's answer. */
+export function send(
+  store: Store,
+  from: Caller,
+  log: LogId,
+  text: string,
+  id: string | null = null,
+): Promise<SentMessage> {
+  const { type, bodyJson } = textTo(from, log, text)
+  return sendAndWait(store, from, { id, target: { log, peer: null }, type, bodyJson })
+}
+
+/** Every entry of a log that the caller may see, over as many pages as it takes. */
+export async function readAll(store: Store, caller: Caller, log: LogId): Promise<Entry[]> {
+  const entries: Entry[] = []
+  for (;;) {
+    const after = entries.at(-1)?.seq ?? 0
+    const page = await store.page({ caller, log, after, limit: 200 })
+    entries.push(...page.entries)
+    if (page.entries.length === 0) return entries
+  }
+}
+
+export const seqsOf = (entries: readonly Entry[]): number[] => entries.map((entry) => entry.seq)
+
+/** Texts of messages, types of other entries. */
+export const gistOf = (entries: readonly Entry[]): string[] =>
+  entries.map((entry) => (entry.kind === 'message' ? (entry.body as { text: string }).text : entry.type))
+
+export async function noticesOf(store: Store, person: Caller): Promise<{ type: string; body: unknown }[]> {
+  const log = `n:${person.uid}` as LogId
+  const known = await store.page({ caller: person, log, limit: 200 }).catch(ignoreUnknownLog)
+  return (known?.entries ?? []).map(({ type, body }) => ({ type, body }))
+}
+
+function ignoreUnknownLog(error: WochatError): undefined {
+  if (error.code !== 'unknown_log') throw error
+}
+
+/** What a conversation list says of one log; `undefined` when it is not listed. */
+export async function conversationOf(store: Store, caller: Caller, log: LogId) {
+  const { items } = await store.conversations({ caller, limit: 500 })
+  return items.find((item) => item.log === log)
+}
+
+export const badgeOf = async (store: Store, caller: Caller): Promise<number> =>
+  (await store.conversations({ caller })).badge
+
+/** The code of a refusal; fails when there is none. */
+export async function refusalOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise
+  } catch (error) {
+    return (error as WochatError).code ?? String(error)
+  }
+  throw new Error('it was not refused')
+}

@@ -1,0 +1,268 @@
+import { describe, expect, test } from 'vitest'
+import type { LogId } from '../../../protocol/ids.ts'
+import type { StoreEngine } from './engine.ts'
+import {
+  befriend,
+  CONTACTS_MAX,
+  createFriends,
+  createGroup,
+  createPeople,
+  createUid,
+  directLog,
+  gistOf,
+  readAll,
+  refusalOf,
+  send,
+  seqsOf,
+} from './people.ts'
+
+const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1)
+
+export function sendsContract(engine: () => StoreEngine): void {
+  describe('sends', () => {
+    test('a log is numbered from 1 without gaps under interleaved sends and calls', async () => {
+      await using store = await engine().open()
+      const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
+      const group = await createGroup(store, alice, bob, carol)
+      const work: Promise<unknown>[] = []
+      for (let i = 0; i < 300; i++) {
+        work.push(send(store, [alice, bob, carol][i % 3]!, group, `m${i}`, `${i}`))
+        if (i % 10 === 0) work.push(store.markRead({ caller: bob, log: group, seq: i }))
+        if (i % 50 === 0) work.push(store.page({ caller: carol, log: group }))
+        if (i % 20 === 0) await Promise.race(work.slice(-3))
+      }
+      await Promise.all(work)
+      const entries = await readAll(store, bob, group)
+      expect(seqsOf(entries)).toEqual(upTo(301))
+      expect(gistOf(entries)).toEqual(['created', ...upTo(300).map((n) => `m${n - 1}`)])
+    })
+
+    test('the answers carry the seq of each message, in the order of the sends', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const answers = await Promise.all(
+        upTo(20).map((n) => send(store, alice, directLog(alice, bob), `${n}`)),
+      )
+      expect(answers.map((answer) => answer.seq)).toEqual(upTo(20))
+    })
+
+    test('the time of an entry never goes back within its log', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      for (let i = 0; i < 20; i++) await send(store, alice, directLog(alice, bob), `${i}`)
+      const times = (await readAll(store, bob, directLog(alice, bob))).map((entry) => entry.at)
+      expect(times).toEqual([...times].sort((a, b) => a - b))
+    })
+
+    test('an entry has the author, the device, the id, the type and the body of its send', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const { at } = await send(store, alice, log, 'Grüße 👋 "\\\n', 'my id ✓')
+      expect(await readAll(store, bob, log)).toEqual([
+        {
+          log,
+          epoch: 'k1',
+          seq: 1,
+          at,
+          kind: 'message',
+          from: alice.uid,
+          device: 'phone',
+          id: 'my id ✓',
+          type: 'text',
+          body: { text: 'Grüße 👋 "\\\n' },
+        },
+      ])
+    })
+
+    test('notes to oneself need no friend and are stored once', async () => {
+      await using store = await engine().open()
+      const [alice] = await createPeople(store, 'alice')
+      await send(store, alice, directLog(alice, alice), 'note')
+      expect(gistOf(await readAll(store, alice, directLog(alice, alice)))).toEqual(['note'])
+    })
+  })
+
+  describe('idempotency', () => {
+    test('200 concurrent sends of one id store one entry and have one seq', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const answers = await Promise.all(upTo(200).map(() => send(store, alice, log, 'once', 'same')))
+      expect(new Set(answers.map((answer) => `${answer.seq} ${answer.at}`)).size).toBe(1)
+      expect(gistOf(await readAll(store, bob, log))).toEqual(['once'])
+    })
+
+    test('an id sent again after the store was opened again has its first seq and time', async () => {
+      const { people, log, first } = await (async () => {
+        await using store = await engine().open()
+        const people = await createFriends(store, 'alice', 'bob')
+        const log = directLog(...people)
+        return { people, log, first: await send(store, people[0], log, 'once', 'same') }
+      })()
+      await using store = await engine().open()
+      expect(await send(store, people[0], log, 'once', 'same')).toEqual(first)
+      expect(seqsOf(await readAll(store, people[1], log))).toEqual([1])
+    })
+
+    test('an id sent again right behind a read of its log is still one entry', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const first = await send(store, alice, log, 'once', 'same')
+      // All of these are handed in together: the read moves the first entry while the others are on their way.
+      const answers = await Promise.all([
+        send(store, alice, log, 'twice', 'other'),
+        store.page({ caller: bob, log }),
+        send(store, alice, log, 'once', 'same'),
+        send(store, alice, log, 'twice', 'other'),
+      ])
+      expect([answers[2].seq, answers[3].seq]).toEqual([first.seq, answers[0].seq])
+      expect(gistOf(await readAll(store, bob, log))).toEqual(['once', 'twice'])
+    })
+
+    test('another content under a stored id is refused, before and after it was read', async () => {
+      await using store = await engine().open()
+      const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
+      const log = directLog(alice, bob)
+      await send(store, alice, log, 'first', 'same')
+      expect(await refusalOf(send(store, alice, log, 'second', 'same'))).toBe('id_conflict')
+      expect(await refusalOf(send(store, alice, directLog(alice, carol), 'first', 'same'))).toBe(
+        'id_conflict',
+      )
+      expect(gistOf(await readAll(store, bob, log))).toEqual(['first'])
+      expect(await refusalOf(send(store, alice, log, 'second', 'same'))).toBe('id_conflict')
+    })
+
+    test('the same id of two people names two messages', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      await Promise.all([send(store, alice, log, 'a', 'same'), send(store, bob, log, 'b', 'same')])
+      expect(gistOf(await readAll(store, bob, log))).toEqual(['a', 'b'])
+    })
+
+    test('a retry of a stored message is not refused after the friendship ended', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const first = await send(store, alice, log, 'once', 'same')
+      await store.removeContact({ caller: bob, uid: alice.uid })
+      expect(await send(store, alice, log, 'once', 'same')).toEqual(first)
+      expect(await refusalOf(send(store, alice, log, 'new', 'other'))).toBe('not_friends')
+    })
+  })
+
+  describe('refused sends', () => {
+    test('of strangers, the blocked, to nobody and to foreign groups store nothing and disturb nobody', async () => {
+      await using store = await engine().open()
+      const [alice, bob, eve] = await createPeople(store, 'alice', 'bob', 'eve')
+      await befriend(store, alice, bob)
+      await befriend(store, bob, eve)
+      await store.blockContact({ caller: bob, uid: eve.uid, contactsMax: CONTACTS_MAX })
+      const group = await createGroup(store, alice, bob)
+      const log = directLog(alice, bob)
+      const nobody = { uid: createUid('nobody'), device: null }
+      const answers = await Promise.allSettled([
+        send(store, alice, log, 'one'),
+        send(store, eve, directLog(alice, eve), 'stranger'),
+        send(store, eve, directLog(bob, eve), 'blocked'),
+        send(store, alice, directLog(alice, nobody), 'unknown'),
+        send(store, eve, group, 'outsider'),
+        send(store, eve, `g:${'x'.repeat(20)}` as LogId, 'no group'),
+        send(store, alice, `n:${bob.uid}` as LogId, 'notice'),
+        send(store, alice, log, 'two'),
+      ])
+      const outcomes = answers.map((answer) =>
+        answer.status === 'fulfilled' ? answer.value.seq : answer.reason.code,
+      )
+      const refusals = [
+        'not_friends',
+        'blocked',
+        'unknown_user',
+        'not_member',
+        'unknown_group',
+        'unknown_group',
+      ]
+      expect(outcomes).toEqual([1, ...refusals, 2])
+      expect(gistOf(await readAll(store, bob, log))).toEqual(['one', 'two'])
+      expect(gistOf(await readAll(store, alice, group))).toEqual(['created'])
+      for (const caller of [alice, eve]) {
+        expect(await refusalOf(store.page({ caller, log: directLog(alice, eve) }))).toBe('unknown_log')
+      }
+    })
+
+    test('the one who blocks may still write to the blocked', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      await store.blockContact({ caller: alice, uid: bob.uid, contactsMax: CONTACTS_MAX })
+      await send(store, alice, directLog(alice, bob), 'still me')
+      expect(await refusalOf(send(store, bob, directLog(alice, bob), 'and me'))).toBe('blocked')
+    })
+
+    test('strangers write to each other where the policy lets them', async () => {
+      await using store = await engine().open({ contactsRequired: false })
+      const [alice, bob] = await createPeople(store, 'alice', 'bob')
+      await send(store, alice, directLog(alice, bob), 'hello')
+      await store.blockContact({ caller: bob, uid: alice.uid, contactsMax: CONTACTS_MAX })
+      expect(await refusalOf(send(store, alice, directLog(alice, bob), 'again'))).toBe('blocked')
+    })
+
+    test('a right is lost and won within one batch, at its place among the sends', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const answers = await Promise.allSettled([
+        send(store, alice, log, 'one'),
+        store.blockContact({ caller: bob, uid: alice.uid, contactsMax: CONTACTS_MAX }),
+        send(store, alice, log, 'blocked'),
+        store.unblockContact({ caller: bob, uid: alice.uid }),
+        send(store, alice, log, 'two'),
+      ])
+      expect(answers.map((answer) => answer.status)).toEqual([
+        'fulfilled',
+        'fulfilled',
+        'rejected',
+        'fulfilled',
+        'fulfilled',
+      ])
+      expect(gistOf(await readAll(store, bob, log))).toEqual(['one', 'two'])
+    })
+
+    test('a store with too many waiting sends refuses further ones as busy and keeps those', async () => {
+      await using store = await engine().open({ waitingSendsMax: 10 })
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const answers = await Promise.allSettled(upTo(15).map((n) => send(store, alice, log, `${n}`)))
+      const refused = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason.code] : []))
+      expect(refused).toEqual(['busy', 'busy', 'busy', 'busy', 'busy'])
+      expect(seqsOf(await readAll(store, bob, log))).toEqual(upTo(10))
+      expect((await send(store, alice, log, 'later')).seq).toBe(11)
+    })
+
+    test('a refused or failing call in a batch leaves the sends and calls around it alone', async () => {
+      await using store = await engine().open()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const answers = await Promise.allSettled([
+        send(store, alice, log, 'one'),
+        store.page({ caller: alice, log: 'g:unknown' }),
+        send(store, alice, log, 'two'),
+        store.page(null as never),
+        store.leaveGroup({ caller: bob, id: 'g:unknown' }),
+        store.markRead({ caller: bob, log, seq: 1 }),
+        send(store, alice, log, 'three'),
+      ])
+      expect(answers.map((answer) => answer.status)).toEqual([
+        'fulfilled',
+        'rejected',
+        'fulfilled',
+        'rejected',
+        'rejected',
+        'fulfilled',
+        'fulfilled',
+      ])
+      expect(gistOf(await readAll(store, bob, log))).toEqual(['one', 'two', 'three'])
+    })
+  })
+}

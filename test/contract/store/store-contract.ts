@@ -1,0 +1,27 @@
+/**
+ * The contract of the store as tests: every engine passes all of them.
+ *
+ * All tests of an engine share one store and keep apart by random uids. A test opens the store, and closes it before
+ * it opens it again or hands it to another process.
+ */
+import { contactsContract } from './contacts-contract.ts'
+import { conversationsContract } from './conversations-contract.ts'
+import { durabilityContract } from './durability-contract.ts'
+import type { StoreEngine } from './engine.ts'
+import { feedContract } from './feed-contract.ts'
+import { groupsContract } from './groups-contract.ts'
+import { hostileContract } from './hostile-contract.ts'
+import { sendsContract } from './sends-contract.ts'
+import { unreadContract } from './unread-contract.ts'
+
+/** Registers the suite; `engine` is asked for when the tests run. */
+export function storeContract(engine: () => StoreEngine): void {
+  sendsContract(engine)
+  durabilityContract(engine)
+  feedContract(engine)
+  contactsContract(engine)
+  groupsContract(engine)
+  conversationsContract(engine)
+  unreadContract(engine)
+  hostileContract(engine)
+}
