@@ -73,14 +73,18 @@ export interface PlainStore {
   subscribePlain(input: { clientId: string; subscriptions: readonly PlainSubscription[] }): Promise<void>
   /** A session without a subscription stays until it is ended, with what waits for it. */
   unsubscribePlain(input: { clientId: string; filters: readonly string[] }): Promise<void>
-  /** All subscriptions of all sessions, by pages; `next` is null after the last one. */
-  pagePlainSubscriptions(input: { after: [number, string] | null; entriesMax: number }): Promise<{
-    subscriptions: (PlainSubscription & { clientId: string })[]
-    next: [number, string] | null
-  }>
-  /** What a session that comes back has open: half-open QoS 2 of the client, and packet ids of ours. */
+  /** All sessions with their subscriptions, by pages, in the order of client ids. */
+  pagePlainSessions(input: {
+    after: string
+    entriesMax: number
+  }): Promise<{ clientId: string; subscriptions: PlainSubscription[] }[]>
+  /**
+   * A device connects: makes its session if it is `persistent`, and tells what one that comes back has open, namely
+   * half-open QoS 2 of the client and packet ids of ours.
+   */
   resumePlain(input: {
     clientId: string
+    persistent: boolean
   }): Promise<{ receipts: number[]; packetIds: number[]; waiting: boolean }>
   /** Ends what a device's session holds on the plain side: its subscriptions, queue and half-open QoS 2. */
   endPlainSession(clientId: string): Promise<void>

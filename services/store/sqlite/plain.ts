@@ -8,8 +8,6 @@ import type { Work } from './work.ts'
 export { endPlainSession, hasPlainSession } from './plain-session.ts'
 
 type SubscriptionRow = {
-  session: number
-  client_id: string
   filter: string
   qos: 0 | 1 | 2
   rh: number | null
@@ -50,22 +48,21 @@ export const plainOperations: Operations<PlainStore> = {
     for (const filter of filters) statement.run(session, filter)
   },
 
-  pagePlainSubscriptions(work, { after, entriesMax }) {
-    const [session, filter] = after ?? [0, '']
-    const rows = work.db
-      .prepare(
-        `select p.session, s.client_id, p.filter, p.qos, p.rh, p.rap, p.nl, p.identifier
-         from plain_subscription p join plain_session s on s.n = p.session
-         where (p.session, p.filter) > (?, ?) order by p.session, p.filter limit ?`,
-      )
-      .all(session, filter, entriesMax) as SubscriptionRow[]
-    const last = rows.at(-1)
-    const more = last !== undefined && rows.length === entriesMax
-    return { subscriptions: rows.map(readSubscription), next: more ? [last.session, last.filter] : null }
+  pagePlainSessions(work, { after, entriesMax }) {
+    const sessions = work.db
+      .prepare('select n, client_id from plain_session where client_id > ? order by client_id limit ?')
+      .all(after, entriesMax) as { n: number; client_id: string }[]
+    const subscriptions = work.db.prepare(
+      'select filter, qos, rh, rap, nl, identifier from plain_subscription where session = ? order by filter',
+    )
+    return sessions.map(({ n, client_id }) => ({
+      clientId: client_id,
+      subscriptions: (subscriptions.all(n) as SubscriptionRow[]).map(readSubscription),
+    }))
   },
 
-  resumePlain(work, { clientId }) {
-    const session = findPlainSession(work, clientId)
+  resumePlain(work, { clientId, persistent }) {
+    const session = persistent ? ensurePlainSession(work, clientId) : findPlainSession(work, clientId)
     if (session === undefined) return { receipts: [], packetIds: [], waiting: false }
     const receipts = work.db
       .prepare('select packet_id from plain_receipt where session = ? order by packet_id')
@@ -249,9 +246,8 @@ function keepSubscription(work: Work, session: number, subscription: PlainSubscr
     .run(session, filter, qos, rh ?? null, writeFlag(rap), writeFlag(nl), identifier ?? null)
 }
 
-function readSubscription(row: SubscriptionRow): PlainSubscription & { clientId: string } {
+function readSubscription(row: SubscriptionRow): PlainSubscription {
   return {
-    clientId: row.client_id,
     filter: row.filter,
     qos: row.qos,
     rh: row.rh ?? undefined,

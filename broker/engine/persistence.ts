@@ -1,0 +1,376 @@
+/**
+ * Aedes's persistence on our store: the whole asynchronous interface of `aedes-persistence` 10.3, whose abstract
+ * suite it passes. A promise that resolves is on disk.
+ *
+ * In memory, as a copy of what the disk holds: subscriptions (some 500 bytes each, bounded per session) and the names
+ * of retained topics (bounded by `retainedIndexBytesMax`). Payloads stay on disk.
+ */
+import { Readable } from 'node:stream'
+import { WochatError } from '../../protocol/errors.ts'
+import type { PlainDelivery, PlainRefusal, PlainStore, PlainTarget } from '../../services/store/plain.ts'
+import type { Qos } from '../gate/codec/constants.ts'
+import {
+  type AnyPacket,
+  decodeFields,
+  encodeFields,
+  fromMessage,
+  originOf,
+  toMessage,
+  toPayload,
+} from './packet.ts'
+import { SessionIndex, type StoredSubscription } from './session-index.ts'
+import { costOf, TopicTree } from './topic-tree.ts'
+
+/** Names of retained topics read by one call at the start, and messages by one call when they are asked for. */
+const PAGE_TOPICS = 1000
+const PAGE_RETAINED = 50
+/** Waiting messages read by one call through Aedes's interface. */
+const PAGE_QUEUE = 100
+const PAGE_QUEUE_BYTES = 1024 * 1024
+const PAGE_WILLS = 100
+
+export type PersistenceSettings = {
+  /** Messages that may wait for one session; what comes then is not kept for it, and counted. */
+  queuedMax: number
+  /** Memory for the names of retained topics; a new one above it is refused. */
+  retainedIndexBytesMax: number
+}
+
+type ClientRef = { id: string }
+type AedesSubscription = {
+  topic: string
+  qos: Qos
+  rh?: number
+  rap?: boolean
+  nl?: boolean
+  subscriptionIdentifier?: number
+}
+type AedesWill = AnyPacket & { clientId?: string }
+type Broker = { id: string }
+
+export type PublishInput = {
+  packet: AnyPacket
+  retain: boolean
+  targets: readonly PlainTarget[]
+  receipt: { clientId: string; packetId: number } | null
+}
+
+export class PlainPersistence {
+  readonly store: PlainStore
+  readonly sessions = new SessionIndex()
+  readonly #settings: PersistenceSettings
+  readonly #topics = new TopicTree()
+  #broker: Broker = { id: '' }
+  /** Messages that were not kept for a session whose queue was full. */
+  dropped = 0
+
+  constructor(store: PlainStore, settings: PersistenceSettings) {
+    this.store = store
+    this.#settings = settings
+  }
+
+  get broker(): Broker {
+    return this.#broker
+  }
+
+  async setup(broker: Broker): Promise<void> {
+    this.#broker = broker
+    await this.sessions.load(this.store)
+    let after: string | null = null
+    for (;;) {
+      const topics: string[] = await this.store.pagePlainTopics({ after, entriesMax: PAGE_TOPICS })
+      for (const topic of topics) this.#topics.add(topic)
+      if (topics.length < PAGE_TOPICS) return
+      after = topics.at(-1)!
+    }
+  }
+
+  async destroy(): Promise<void> {}
+
+  // -------------------------------------------------------------- publishing
+
+  /** Takes a message in one commit. Rejects with a WochatError, and then nothing of it was kept. */
+  async publish({
+    packet,
+    retain,
+    targets,
+    receipt,
+  }: PublishInput): Promise<{ message: number; refused: PlainRefusal[] }> {
+    const retained = retain ? (packet.payload.length === 0 ? 'clear' : 'keep') : null
+    if (retained === 'keep') this.#assertRoomFor(packet.topic)
+    const { queuedMax } = this.#settings
+    const result = await this.store.publishPlain({
+      message: toMessage(packet),
+      retained,
+      targets,
+      receipt,
+      queuedMax,
+    })
+    if (retained === 'keep') this.#topics.add(packet.topic)
+    else if (retained === 'clear') this.#topics.delete(packet.topic)
+    for (const { clientId, reason } of result.refused) {
+      if (reason === 'full') this.dropped++
+      // The session was ended in the store by another way than ours.
+      else this.sessions.end(clientId)
+    }
+    return result
+  }
+
+  #assertRoomFor(topic: string): void {
+    if (this.#topics.has(topic)) return
+    if (this.#topics.bytes + costOf(topic) > this.#settings.retainedIndexBytesMax) {
+      throw new WochatError('busy', 'No more topics with a retained message are taken.')
+    }
+  }
+
+  // -------------------------------------------------------------- retained messages
+
+  async storeRetained(packet: AnyPacket): Promise<void> {
+    await this.publish({ packet, retain: true, targets: [], receipt: null })
+  }
+
+  createRetainedStream(pattern: string): Readable {
+    return this.createRetainedStreamCombi([pattern])
+  }
+
+  createRetainedStreamCombi(patterns: readonly string[]): Readable {
+    return Readable.from(this.#retained(patterns))
+  }
+
+  async *#retained(patterns: readonly string[]): AsyncGenerator<AnyPacket> {
+    for (const pattern of patterns) yield* this.retained(pattern)
+  }
+
+  /** Retained messages that a filter matches, read from the store as they are asked for. */
+  async *retained(filter: string): AsyncGenerator<AnyPacket> {
+    let page: string[] = []
+    for (const topic of this.#topics.matching(filter)) {
+      page.push(topic)
+      if (page.length < PAGE_RETAINED) continue
+      yield* await this.#readRetained(page)
+      page = []
+    }
+    if (page.length > 0) yield* await this.#readRetained(page)
+  }
+
+  async #readRetained(topics: readonly string[]): Promise<AnyPacket[]> {
+    return (await this.store.plainRetained({ topics })).map((message) => fromMessage(message))
+  }
+
+  // -------------------------------------------------------------- subscriptions
+
+  async addSubscriptions(client: ClientRef, subscriptions: readonly AedesSubscription[]): Promise<void> {
+    const stored = subscriptions.map(fromAedes)
+    await this.store.subscribePlain({ clientId: client.id, subscriptions: stored })
+    for (const subscription of stored) this.sessions.add(client.id, subscription)
+  }
+
+  async removeSubscriptions(client: ClientRef, filters: readonly string[]): Promise<void> {
+    await this.store.unsubscribePlain({ clientId: client.id, filters })
+    for (const filter of filters) this.sessions.remove(client.id, filter)
+  }
+
+  async subscriptionsByClient(client: ClientRef): Promise<AedesSubscription[]> {
+    return [...this.sessions.of(client.id).values()].map(toAedes)
+  }
+
+  async countOffline(): Promise<{ subsCount: number; clientsCount: number }> {
+    return { subsCount: this.sessions.queueing, clientsCount: this.sessions.subscribers }
+  }
+
+  async subscriptionsByTopic(topic: string) {
+    return this.sessions
+      .match(topic)
+      .map(({ clientId, filter, qos, rh, rap, nl }) => ({ clientId, topic: filter, qos, rh, rap, nl }))
+  }
+
+  /** Ends the session: its subscriptions and all that waits. Nothing is delivered to it from this moment on. */
+  async cleanSubscriptions(client: ClientRef): Promise<void> {
+    if (!this.sessions.has(client.id)) return
+    this.sessions.end(client.id)
+    await this.store.endPlainSession(client.id)
+  }
+
+  getClientList(filter: string): Readable {
+    return Readable.from(this.sessions.subscribersOf(filter))
+  }
+
+  // -------------------------------------------------------------- what waits for a session
+
+  async outgoingEnqueue(subscription: { clientId: string }, packet: AnyPacket): Promise<void> {
+    await this.outgoingEnqueueCombi([subscription], packet)
+  }
+
+  async outgoingEnqueueCombi(
+    subscriptions: readonly { clientId: string }[],
+    packet: AnyPacket,
+  ): Promise<void> {
+    const clientIds = [...new Set(subscriptions.map(({ clientId }) => clientId))]
+    // Aedes enqueues for sessions whose subscriptions it knows of; through the bare interface one may be new.
+    for (const clientId of clientIds) {
+      if (!this.sessions.has(clientId)) await this.openSession(clientId)
+    }
+    const { qos, retain } = packet as { qos?: Qos; retain?: boolean }
+    const targets = clientIds.map((clientId) => ({
+      clientId,
+      qos: qos ?? 0,
+      retain: retain === true,
+      identifiers: [],
+      packetId: null,
+    }))
+    await this.publish({ packet, retain: false, targets, receipt: null })
+  }
+
+  async openSession(clientId: string): Promise<Awaited<ReturnType<PlainStore['resumePlain']>>> {
+    this.sessions.open(clientId)
+    return this.store.resumePlain({ clientId, persistent: true })
+  }
+
+  async outgoingUpdate(
+    client: ClientRef,
+    packet: AnyPacket & { cmd?: string; messageId?: number },
+  ): Promise<void> {
+    const packetId = packet.messageId ?? 0
+    const clientId = client.id
+    const found =
+      packet.cmd === 'pubrel'
+        ? await this.store.releasePlain({ clientId, packetId })
+        : await this.store.markPlainSent({ clientId, origin: originOf(packet), packetId })
+    if (!found) throw new Error('no such packet')
+  }
+
+  /** Nothing for a packet without an id: Aedes means by it one that it did not send. */
+  async outgoingClearMessageId(
+    client: ClientRef,
+    { messageId }: { messageId?: number },
+  ): Promise<object | undefined> {
+    if (messageId === undefined) return undefined
+    const delivery = await this.store.findPlainSent({ clientId: client.id, packetId: messageId })
+    if (delivery === null) return undefined
+    await this.store.settlePlain([{ clientId: client.id, message: delivery.message }])
+    return toQueuedPacket(delivery)
+  }
+
+  outgoingStream(client: ClientRef): Readable {
+    return Readable.from(this.#outgoing(client.id))
+  }
+
+  async *#outgoing(clientId: string): AsyncGenerator<object> {
+    let after = 0
+    for (;;) {
+      const { deliveries } = await this.store.takePlain({
+        clientId,
+        after,
+        packetIds: null,
+        entriesMax: PAGE_QUEUE,
+        bytesMax: PAGE_QUEUE_BYTES,
+      })
+      const last = deliveries.at(-1)
+      if (last === undefined) return
+      after = last.message
+      for (const delivery of deliveries) yield toQueuedPacket(delivery)
+    }
+  }
+
+  // -------------------------------------------------------------- QoS 2 from clients
+
+  async incomingStorePacket(client: ClientRef, packet: AnyPacket & { messageId: number }): Promise<void> {
+    const { messageId: packetId, payload, ...rest } = packet
+    const bytes = Buffer.from(payload)
+    await this.store.keepPlainReceipt({
+      clientId: client.id,
+      packetId,
+      packet: encodeFields({ ...rest, payload: bytes }),
+    })
+  }
+
+  async incomingGetPacket(client: ClientRef, { messageId }: { messageId: number }): Promise<object> {
+    const packet = await this.store.findPlainReceipt({ clientId: client.id, packetId: messageId })
+    if (packet === null) throw new Error('no such packet')
+    const { length: _, ...fields } = packet === '' ? {} : decodeFields<{ length?: number }>(packet)
+    return { ...fields, messageId }
+  }
+
+  async incomingDelPacket(client: ClientRef, { messageId }: { messageId: number }): Promise<void> {
+    const found = await this.store.dropPlainReceipt({ clientId: client.id, packetId: messageId })
+    if (!found) throw new Error('no such packet')
+  }
+
+  // -------------------------------------------------------------- wills
+
+  async putWill(client: ClientRef, will: AedesWill): Promise<void> {
+    will.brokerId = this.#broker.id
+    will.clientId = client.id
+    await this.store.keepPlainWill({ clientId: client.id, will: encodeFields(will), publishAt: null })
+  }
+
+  async getWill(client: ClientRef): Promise<AedesWill | undefined> {
+    const found = await this.store.findPlainWill(client.id)
+    return found === null ? undefined : decodeFields<AedesWill>(found.will)
+  }
+
+  async delWill(client: ClientRef): Promise<AedesWill | undefined> {
+    const will = await this.getWill(client)
+    await this.store.dropPlainWill(client.id)
+    return will
+  }
+
+  streamWill(brokers: Record<string, unknown> = {}): Readable {
+    return Readable.from(this.#wills((brokerId) => !Object.hasOwn(brokers, brokerId)))
+  }
+
+  async *#wills(isWanted: (brokerId: string) => boolean): AsyncGenerator<AedesWill> {
+    let after = ''
+    for (;;) {
+      const page = await this.store.pagePlainWills({ after, entriesMax: PAGE_WILLS })
+      for (const { will } of page) {
+        const packet = decodeFields<AedesWill>(will)
+        if (isWanted(packet.brokerId ?? '')) yield packet
+      }
+      if (page.length < PAGE_WILLS) return
+      after = page.at(-1)!.clientId
+    }
+  }
+}
+
+/**
+ * What Aedes itself gets to see. It routes; the link sends retained and waiting messages, in step with the window of
+ * its connection, and wills are ours: so it finds none of them.
+ */
+export class RoutingPersistence extends PlainPersistence {
+  override createRetainedStreamCombi(): Readable {
+    return Readable.from([])
+  }
+
+  override outgoingStream(): Readable {
+    return Readable.from([])
+  }
+
+  override streamWill(): Readable {
+    return Readable.from([])
+  }
+}
+
+function fromAedes({ topic, qos, rh, rap, nl, subscriptionIdentifier }: AedesSubscription) {
+  return { filter: topic, qos, rh, rap, nl, identifier: subscriptionIdentifier }
+}
+
+function toAedes({ filter, qos, rh, rap, nl, identifier }: StoredSubscription): AedesSubscription {
+  return {
+    topic: filter,
+    qos,
+    ...(rh !== undefined && { rh }),
+    ...(rap !== undefined && { rap }),
+    ...(nl !== undefined && { nl }),
+    ...(identifier !== undefined && { subscriptionIdentifier: identifier }),
+  }
+}
+
+/** As Aedes enqueued it; of one that the client has released only the PUBREL is left. */
+function toQueuedPacket(delivery: PlainDelivery): object {
+  const { state, packetId, topic, payload, head } = delivery
+  const messageId = packetId ?? undefined
+  if (state === 'released') return { cmd: 'pubrel', messageId }
+  const { length: _, ...fields } = decodeFields<{ length?: number }>(head)
+  return { ...fields, topic, payload: toPayload(payload), messageId }
+}
