@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Caller, Store } from '../../../services/store/contract.ts'
-import type { StoreEngine } from './engine.ts'
+import { type StoreEngine, shareStore } from './engine.ts'
 import {
   CONTACTS_MAX,
   createFriends,
@@ -35,8 +35,10 @@ const typesOf = async (store: Store, person: Caller): Promise<string[]> =>
 
 export function contactsContract(engine: () => StoreEngine): void {
   describe('contacts', () => {
+    const shared = shareStore(engine)
+
     test('a request is seen from both sides, with its text, and accepting makes friends', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       expect(await request(store, alice, bob, 'it is me')).toEqual({ state: 'requested' })
       expect(await stateOf(store, alice, bob)).toBe('requested')
@@ -57,7 +59,7 @@ export function contactsContract(engine: () => StoreEngine): void {
     })
 
     test('two who ask each other are friends at once', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       const states = await Promise.all([request(store, alice, bob), request(store, bob, alice)])
       expect(states.map(({ state }) => state)).toEqual(['requested', 'friend'])
@@ -65,7 +67,7 @@ export function contactsContract(engine: () => StoreEngine): void {
     })
 
     test('a request to a friend and a repeated request change nothing and tell nobody', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, carol] = await createPeople(store, 'alice', 'bob', 'carol')
       await request(store, alice, bob)
       await request(store, alice, bob)
@@ -76,7 +78,7 @@ export function contactsContract(engine: () => StoreEngine): void {
     })
 
     test('oneself and nobody cannot be asked or blocked', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice] = await createPeople(store, 'alice')
       const nobody = { uid: createUid('nobody'), device: null }
       expect(await refusalOf(request(store, alice, alice))).toBe('bad_request')
@@ -86,7 +88,7 @@ export function contactsContract(engine: () => StoreEngine): void {
     })
 
     test('accepting and refusing need an open request', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       const refuse = () => store.refuseContact({ caller: bob, uid: alice.uid })
       expect(await refusalOf(accept(store, bob, alice))).toBe('no_request')
@@ -99,7 +101,7 @@ export function contactsContract(engine: () => StoreEngine): void {
     })
 
     test('who is refused is not told, and may ask again', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       await request(store, alice, bob)
       await store.refuseContact({ caller: bob, uid: alice.uid })
@@ -110,7 +112,7 @@ export function contactsContract(engine: () => StoreEngine): void {
     })
 
     test('removing ends a friendship on both sides, tells both, and does nothing when done twice', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       await send(store, alice, directLog(alice, bob), 'hello')
       for (let i = 0; i < 2; i++) await store.removeContact({ caller: alice, uid: bob.uid })
@@ -126,7 +128,7 @@ export function contactsContract(engine: () => StoreEngine): void {
     })
 
     test('removing withdraws an own request and leaves one of the other alone', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       await request(store, alice, bob)
       await store.removeContact({ caller: bob, uid: alice.uid })
@@ -137,7 +139,7 @@ export function contactsContract(engine: () => StoreEngine): void {
     })
 
     test('a block is one-sided, keeps the friendship, refuses requests and is told to nobody else', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, eve] = await createPeople(store, 'alice', 'bob', 'eve')
       await request(store, alice, bob)
       await accept(store, bob, alice)
@@ -164,7 +166,7 @@ export function contactsContract(engine: () => StoreEngine): void {
     })
 
     test('a block outlives the end of the friendship', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       await block(store, bob, alice)
       await store.removeContact({ caller: alice, uid: bob.uid })
@@ -173,7 +175,7 @@ export function contactsContract(engine: () => StoreEngine): void {
     })
 
     test('contacts and open requests are bounded on both sides, known ones are not', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, carol, dave] = await createPeople(store, 'alice', 'bob', 'carol', 'dave')
       const ask = (caller: Caller, to: Caller) =>
         store.requestContact({ caller, uid: to.uid, contactsMax: 2 })
@@ -191,7 +193,7 @@ export function contactsContract(engine: () => StoreEngine): void {
     })
 
     test('a call repeated under its requestId takes effect once and has its first result', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       const call = { caller: alice, uid: bob.uid, requestId: 'r1' }
       expect(await store.requestContact({ ...call, contactsMax: 10 })).toEqual({ state: 'requested' })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { LogId } from '../../../protocol/ids.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
-import type { StoreEngine } from './engine.ts'
+import { type StoreEngine, shareStore } from './engine.ts'
 import {
   badgeOf,
   conversationOf,
@@ -41,8 +41,10 @@ async function tick(): Promise<void> {
 
 export function conversationsContract(engine: () => StoreEngine): void {
   describe('conversations', () => {
+    const shared = shareStore(engine)
+
     test('are listed with head, unread, read pointer, last entry, name and peer, the last active first', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const group = await createGroup(store, alice, bob)
       await tick()
@@ -60,7 +62,7 @@ export function conversationsContract(engine: () => StoreEngine): void {
     })
 
     test('notices are not listed and not in the badge, but can be paged by their owner alone', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       expect(await store.conversations({ caller: bob })).toEqual({ items: [], badge: 0 })
       const log = `n:${bob.uid}` as LogId
@@ -70,37 +72,13 @@ export function conversationsContract(engine: () => StoreEngine): void {
     })
 
     test('somebody without an account or conversations has an empty list', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const caller = { uid: 'nobody-at-all' as Caller['uid'], device: null }
       expect(await store.conversations({ caller })).toEqual({ items: [], badge: 0 })
     })
 
-    test('pages hold every conversation once, though messages come in between', async () => {
-      await using store = await engine().open({ contactsRequired: false })
-      const { me, logs } = await createConversations(store, 10)
-      const seen: string[] = []
-      let cursor: string | undefined
-      do {
-        const page = await store.conversations({
-          caller: me,
-          limit: 3,
-          ...(cursor !== undefined && { cursor }),
-        })
-        seen.push(...page.items.map((item) => item.log))
-        expect(page.badge).toBe(10)
-        cursor = page.cursor
-        await tick()
-        // One that was listed, one that was not, and a new one.
-        for (const log of [logs[9]!, logs[0]!]) await send(store, me, log, 'more')
-        const [other] = await createPeople(store, 'new')
-        await send(store, me, directLog(me, other), 'a new one')
-      } while (cursor !== undefined)
-      expect(seen).toEqual(logs.toReversed())
-      expect((await store.conversations({ caller: me, limit: 3 })).items[0]?.unread).toBe(0)
-    })
-
     test('a cursor of somewhere else is refused', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice] = await createPeople(store, 'alice')
       for (const cursor of ['', 'x', '1.2', '1.2.nolog', "' or 1=1 --"]) {
         expect(await refusalOf(store.conversations({ caller: alice, cursor }))).toBe('bad_request')
@@ -108,7 +86,7 @@ export function conversationsContract(engine: () => StoreEngine): void {
     })
 
     test('the read pointer moves forward only and is cut at the head', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       for (const text of ['1', '2', '3']) await send(store, alice, log, text)
@@ -121,7 +99,7 @@ export function conversationsContract(engine: () => StoreEngine): void {
     })
 
     test('own messages are never unread, wherever the pointer stands', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       const authors = [alice, bob, bob, alice, bob, alice, alice]
@@ -133,7 +111,7 @@ export function conversationsContract(engine: () => StoreEngine): void {
     })
 
     test('unread and head stay at what was visible for one who left, and start anew for one who comes back', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const group = await createGroup(store, alice, bob)
       await send(store, alice, group, 'one')
@@ -162,8 +140,10 @@ export function conversationsContract(engine: () => StoreEngine): void {
   })
 
   describe('pages of history', () => {
+    const shared = shareStore(engine)
+
     test('go back and forth by seq, oldest first, the last ones without a position', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       for (let i = 1; i <= 10; i++) await send(store, alice, log, `${i}`)
@@ -187,7 +167,7 @@ export function conversationsContract(engine: () => StoreEngine): void {
     })
 
     test('skip what lies between the windows, in both directions', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = await createGroup(store, alice)
       const members = [bob.uid]
@@ -208,7 +188,7 @@ export function conversationsContract(engine: () => StoreEngine): void {
     })
 
     test('are bounded in size, and go on where they stopped', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       const text = 'x'.repeat(60_000)
@@ -217,6 +197,34 @@ export function conversationsContract(engine: () => StoreEngine): void {
       expect(entries.length).toBeGreaterThan(0)
       expect(entries.length).toBeLessThan(40)
       expect(seqsOf(await readAll(store, bob, log))).toHaveLength(40)
+    })
+  })
+
+  describe('the list of conversations', () => {
+    const shared = shareStore(engine, { contactsRequired: false })
+
+    test('pages hold every conversation once, though messages come in between', async () => {
+      const store = shared()
+      const { me, logs } = await createConversations(store, 10)
+      const seen: string[] = []
+      let cursor: string | undefined
+      do {
+        const page = await store.conversations({
+          caller: me,
+          limit: 3,
+          ...(cursor !== undefined && { cursor }),
+        })
+        seen.push(...page.items.map((item) => item.log))
+        expect(page.badge).toBe(10)
+        cursor = page.cursor
+        await tick()
+        // One that was listed, one that was not, and a new one.
+        for (const log of [logs[9]!, logs[0]!]) await send(store, me, log, 'more')
+        const [other] = await createPeople(store, 'new')
+        await send(store, me, directLog(me, other), 'a new one')
+      } while (cursor !== undefined)
+      expect(seen).toEqual(logs.toReversed())
+      expect((await store.conversations({ caller: me, limit: 3 })).items[0]?.unread).toBe(0)
     })
   })
 }

@@ -58,6 +58,18 @@ export function durabilityContract(engine: () => StoreEngine): void {
       })
     })
 
+    test('an id sent again after the store was opened again has its first seq and time', async () => {
+      const { people, log, first } = await (async () => {
+        await using store = await engine().open()
+        const people = await createFriends(store, 'alice', 'bob')
+        const log = directLog(...people)
+        return { people, log, first: await send(store, people[0], log, 'once', 'same') }
+      })()
+      await using store = await engine().open()
+      expect(await send(store, people[0], log, 'once', 'same')).toEqual(first)
+      expect(seqsOf(await readAll(store, people[1], log))).toEqual([1])
+    })
+
     test('every acknowledged send survives kill -9, once, in order and without gaps', async () => {
       const { friends, group } = await within(engine(), async (store) => {
         const friends = await createFriends(store, 'alice', 'bob', 'carol')

@@ -1,4 +1,5 @@
 /** What the contract suite needs of an engine: opening one store again and again, here or in a process of its own. */
+import { afterAll, beforeAll } from 'vitest'
 import type { Store } from '../../../services/store/contract.ts'
 
 export type EngineOptions = {
@@ -14,4 +15,14 @@ export interface StoreEngine {
   /** File of a module whose export `openStore(location)` opens that store too, for a process that can be killed. */
   readonly module: string
   readonly location: string
+}
+
+/** One store for all tests of a `describe`, open while they run. */
+export function shareStore(engine: () => StoreEngine, options?: EngineOptions): () => Store {
+  let store: Store
+  beforeAll(async () => {
+    store = await engine().open(options)
+  })
+  afterAll(() => store[Symbol.asyncDispose]())
+  return () => store
 }

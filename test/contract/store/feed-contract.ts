@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import type { StoreEngine } from './engine.ts'
+import { type StoreEngine, shareStore } from './engine.ts'
 import { recordFeed } from './feed-recorder.ts'
 import { createFriends, createGroup, createPeople, directLog, MEMBERS_MAX, send } from './people.ts'
 
 export function feedContract(engine: () => StoreEngine): void {
   describe('the feed of commits', () => {
+    const shared = shareStore(engine)
+
     test('says who joined before the entry that lets them in, and who left after the one that lets them out', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
       const feed = recordFeed(store)
       const group = await createGroup(store, alice, bob)
@@ -28,7 +30,7 @@ export function feedContract(engine: () => StoreEngine): void {
     })
 
     test('has sends and calls of one batch in the order in which they were handed in', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
       const group = await createGroup(store, alice, bob)
       const feed = recordFeed(store)
@@ -55,7 +57,7 @@ export function feedContract(engine: () => StoreEngine): void {
     })
 
     test('has said everything of a call when its promise resolves, and nothing of a refused one', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       const feed = recordFeed(store)
       await store.requestContact({ caller: alice, uid: bob.uid, contactsMax: 10 })
@@ -66,7 +68,7 @@ export function feedContract(engine: () => StoreEngine): void {
     })
 
     test('says a repeated send and a repeated call once', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const feed = recordFeed(store)
       const log = directLog(alice, bob)
@@ -78,7 +80,7 @@ export function feedContract(engine: () => StoreEngine): void {
     })
 
     test('says nothing of a read pointer that does not move', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       await send(store, alice, log, 'one')

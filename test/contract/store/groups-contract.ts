@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { WochatError } from '../../../protocol/errors.ts'
 import { createGroupId } from '../../../services/groups/group-id.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
-import type { StoreEngine } from './engine.ts'
+import { type StoreEngine, shareStore } from './engine.ts'
 import {
   CONTACTS_MAX,
   createFriends,
@@ -37,8 +37,10 @@ async function membersOf(store: Store, caller: Caller, id: string, limit = 500):
 
 export function groupsContract(engine: () => StoreEngine): void {
   describe('groups', () => {
+    const shared = shareStore(engine)
+
     test('a new group has its owner and its members, and one entry that says so', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const id = await createGroup(store, alice, bob)
       expect(await membersOf(store, bob, id)).toEqual([
@@ -58,7 +60,7 @@ export function groupsContract(engine: () => StoreEngine): void {
     })
 
     test('a group of one, naming oneself, and the same name twice are fine', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const one = await createGroup(store, alice)
       const two = await createGroup(store, alice, alice, bob, bob)
@@ -69,7 +71,7 @@ export function groupsContract(engine: () => StoreEngine): void {
     })
 
     test('nothing is made when some cannot be added, and the refusal names each with its reason', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, eve, fay] = await createPeople(store, 'alice', 'bob', 'eve', 'fay')
       const nobody = createUid('nobody')
       for (const other of [bob, fay]) {
@@ -99,15 +101,8 @@ export function groupsContract(engine: () => StoreEngine): void {
       expect(gistOf(await readAll(store, alice, id))).toEqual(['created'])
     })
 
-    test('strangers can be added where the policy lets them, unknown users cannot', async () => {
-      await using store = await engine().open({ contactsRequired: false })
-      const [alice, bob] = await createPeople(store, 'alice', 'bob')
-      const id = await createGroup(store, alice, bob)
-      expect(await refusalOf(add(store, alice, id, { uid: createUid('nobody') }))).toBe('users_refused')
-    })
-
     test('any member adds; members are ignored; a call that adds nobody leaves no entry', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
       const id = await createGroup(store, alice, bob)
       expect(await add(store, bob, id, alice, carol)).toEqual({ added: [carol.uid] })
@@ -117,7 +112,7 @@ export function groupsContract(engine: () => StoreEngine): void {
     })
 
     test('only the owner removes, only members, and never themselves', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
       const id = await createGroup(store, alice, bob)
       expect(await refusalOf(remove(store, bob, id, alice))).toBe('not_owner')
@@ -129,7 +124,7 @@ export function groupsContract(engine: () => StoreEngine): void {
     })
 
     test('a group is unknown to all who are not in it', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, eve] = await createFriends(store, 'alice', 'bob', 'eve')
       const id = await createGroup(store, alice, bob)
       await leave(store, bob, id)
@@ -144,7 +139,7 @@ export function groupsContract(engine: () => StoreEngine): void {
     })
 
     test('the one who joined first owns the group after its owner left, and the last one leaves it empty', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, carol, dave] = await createFriends(store, 'alice', 'bob', 'carol', 'dave')
       const id = await createGroup(store, alice, carol)
       await add(store, alice, id, bob)
@@ -174,7 +169,7 @@ export function groupsContract(engine: () => StoreEngine): void {
     })
 
     test('members get the entries from the one that lets them in to the one that lets them out, each time', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const id = await createGroup(store, alice)
       await send(store, alice, id, 'before')
@@ -198,7 +193,7 @@ export function groupsContract(engine: () => StoreEngine): void {
     })
 
     test('a block does not reach into a group that both are in', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const id = await createGroup(store, alice, bob)
       await store.blockContact({ caller: bob, uid: alice.uid, contactsMax: CONTACTS_MAX })
@@ -207,7 +202,7 @@ export function groupsContract(engine: () => StoreEngine): void {
     })
 
     test('the size is bounded, counting the owner and only those who would be new', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
       const log = createGroupId()
       const create = (members: Caller[], membersMax: number) =>
@@ -227,7 +222,7 @@ export function groupsContract(engine: () => StoreEngine): void {
     })
 
     test('a group made again under its requestId is the first one, whatever id was offered', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const create = (name: string) =>
         store.createGroup({
@@ -243,9 +238,20 @@ export function groupsContract(engine: () => StoreEngine): void {
       expect(await refusalOf(create('y'))).toBe('id_conflict')
       expect((await store.groups(bob.uid)).items).toHaveLength(1)
     })
+  })
+
+  describe('groups where strangers may be added', () => {
+    const shared = shareStore(engine, { contactsRequired: false })
+
+    test('strangers can be added where the policy lets them, unknown users cannot', async () => {
+      const store = shared()
+      const [alice, bob] = await createPeople(store, 'alice', 'bob')
+      const id = await createGroup(store, alice, bob)
+      expect(await refusalOf(add(store, alice, id, { uid: createUid('nobody') }))).toBe('users_refused')
+    })
 
     test('a group of 1,200 is paged without missing or repeating anybody', async () => {
-      await using store = await engine().open({ contactsRequired: false })
+      const store = shared()
       const [alice] = await createPeople(store, 'alice')
       const others = (await createPeople(store, ...Array.from({ length: 1200 }, () => 'm'))) as Caller[]
       const id = await createGroup(store, alice, ...others.slice(0, 400))

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
 import { createGroupId } from '../../../services/groups/group-id.ts'
-import type { StoreEngine } from './engine.ts'
+import { type StoreEngine, shareStore } from './engine.ts'
 import {
   CONTACTS_MAX,
   createFriends,
@@ -31,8 +31,10 @@ const HOSTILE = [
 
 export function hostileContract(engine: () => StoreEngine): void {
   describe('hostile text', () => {
+    const shared = shareStore(engine)
+
     test('as id, type of body, key and value is stored and given back as it is', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       for (const text of HOSTILE) await send(store, alice, log, text, text)
@@ -58,7 +60,7 @@ export function hostileContract(engine: () => StoreEngine): void {
     })
 
     test('as uid, group, log, cursor or requestId is refused or unknown, and nothing else suffers', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const id = await createGroup(store, alice, bob)
       for (const text of HOSTILE) {
@@ -87,7 +89,7 @@ export function hostileContract(engine: () => StoreEngine): void {
     })
 
     test('as name of a group and text of a request is given back as it is', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       for (const text of HOSTILE) {
         const peer = { caller: alice, uid: bob.uid }
@@ -100,7 +102,7 @@ export function hostileContract(engine: () => StoreEngine): void {
     })
 
     test('ids that are not well-formed Unicode are refused, because two of them would be one in a table', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       const answers = await Promise.allSettled([
@@ -113,7 +115,7 @@ export function hostileContract(engine: () => StoreEngine): void {
     })
 
     test('a device that is named like a property is a device like any other', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       await send(store, { ...alice, device: 'constructor' as DeviceId }, log, 'x')

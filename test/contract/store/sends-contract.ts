@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { LogId } from '../../../protocol/ids.ts'
-import type { StoreEngine } from './engine.ts'
+import { type StoreEngine, shareStore } from './engine.ts'
 import {
   befriend,
   CONTACTS_MAX,
@@ -20,8 +20,10 @@ const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1)
 
 export function sendsContract(engine: () => StoreEngine): void {
   describe('sends', () => {
+    const shared = shareStore(engine)
+
     test('a log is numbered from 1 without gaps under interleaved sends and calls', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
       const group = await createGroup(store, alice, bob, carol)
       const work: Promise<unknown>[] = []
@@ -38,7 +40,7 @@ export function sendsContract(engine: () => StoreEngine): void {
     })
 
     test('the answers carry the seq of each message, in the order of the sends', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const answers = await Promise.all(
         upTo(20).map((n) => send(store, alice, directLog(alice, bob), `${n}`)),
@@ -47,7 +49,7 @@ export function sendsContract(engine: () => StoreEngine): void {
     })
 
     test('the time of an entry never goes back within its log', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       for (let i = 0; i < 20; i++) await send(store, alice, directLog(alice, bob), `${i}`)
       const times = (await readAll(store, bob, directLog(alice, bob))).map((entry) => entry.at)
@@ -55,7 +57,7 @@ export function sendsContract(engine: () => StoreEngine): void {
     })
 
     test('an entry has the author, the device, the id, the type and the body of its send', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       const { at } = await send(store, alice, log, 'Grüße 👋 "\\\n', 'my id ✓')
@@ -76,7 +78,7 @@ export function sendsContract(engine: () => StoreEngine): void {
     })
 
     test('notes to oneself need no friend and are stored once', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice] = await createPeople(store, 'alice')
       await send(store, alice, directLog(alice, alice), 'note')
       expect(gistOf(await readAll(store, alice, directLog(alice, alice)))).toEqual(['note'])
@@ -84,8 +86,10 @@ export function sendsContract(engine: () => StoreEngine): void {
   })
 
   describe('idempotency', () => {
+    const shared = shareStore(engine)
+
     test('200 concurrent sends of one id store one entry and have one seq', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       const answers = await Promise.all(upTo(200).map(() => send(store, alice, log, 'once', 'same')))
@@ -93,20 +97,8 @@ export function sendsContract(engine: () => StoreEngine): void {
       expect(gistOf(await readAll(store, bob, log))).toEqual(['once'])
     })
 
-    test('an id sent again after the store was opened again has its first seq and time', async () => {
-      const { people, log, first } = await (async () => {
-        await using store = await engine().open()
-        const people = await createFriends(store, 'alice', 'bob')
-        const log = directLog(...people)
-        return { people, log, first: await send(store, people[0], log, 'once', 'same') }
-      })()
-      await using store = await engine().open()
-      expect(await send(store, people[0], log, 'once', 'same')).toEqual(first)
-      expect(seqsOf(await readAll(store, people[1], log))).toEqual([1])
-    })
-
     test('an id sent again right behind a read of its log is still one entry', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       const first = await send(store, alice, log, 'once', 'same')
@@ -122,7 +114,7 @@ export function sendsContract(engine: () => StoreEngine): void {
     })
 
     test('another content under a stored id is refused, before and after it was read', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
       const log = directLog(alice, bob)
       await send(store, alice, log, 'first', 'same')
@@ -135,7 +127,7 @@ export function sendsContract(engine: () => StoreEngine): void {
     })
 
     test('the same id of two people names two messages', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       await Promise.all([send(store, alice, log, 'a', 'same'), send(store, bob, log, 'b', 'same')])
@@ -143,7 +135,7 @@ export function sendsContract(engine: () => StoreEngine): void {
     })
 
     test('a retry of a stored message is not refused after the friendship ended', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       const first = await send(store, alice, log, 'once', 'same')
@@ -154,8 +146,10 @@ export function sendsContract(engine: () => StoreEngine): void {
   })
 
   describe('refused sends', () => {
+    const shared = shareStore(engine)
+
     test('of strangers, the blocked, to nobody and to foreign groups store nothing and disturb nobody', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob, eve] = await createPeople(store, 'alice', 'bob', 'eve')
       await befriend(store, alice, bob)
       await befriend(store, bob, eve)
@@ -193,23 +187,15 @@ export function sendsContract(engine: () => StoreEngine): void {
     })
 
     test('the one who blocks may still write to the blocked', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       await store.blockContact({ caller: alice, uid: bob.uid, contactsMax: CONTACTS_MAX })
       await send(store, alice, directLog(alice, bob), 'still me')
       expect(await refusalOf(send(store, bob, directLog(alice, bob), 'and me'))).toBe('blocked')
     })
 
-    test('strangers write to each other where the policy lets them', async () => {
-      await using store = await engine().open({ contactsRequired: false })
-      const [alice, bob] = await createPeople(store, 'alice', 'bob')
-      await send(store, alice, directLog(alice, bob), 'hello')
-      await store.blockContact({ caller: bob, uid: alice.uid, contactsMax: CONTACTS_MAX })
-      expect(await refusalOf(send(store, alice, directLog(alice, bob), 'again'))).toBe('blocked')
-    })
-
     test('a right is lost and won within one batch, at its place among the sends', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       const answers = await Promise.allSettled([
@@ -229,19 +215,8 @@ export function sendsContract(engine: () => StoreEngine): void {
       expect(gistOf(await readAll(store, bob, log))).toEqual(['one', 'two'])
     })
 
-    test('a store with too many waiting sends refuses further ones as busy and keeps those', async () => {
-      await using store = await engine().open({ waitingSendsMax: 10 })
-      const [alice, bob] = await createFriends(store, 'alice', 'bob')
-      const log = directLog(alice, bob)
-      const answers = await Promise.allSettled(upTo(15).map((n) => send(store, alice, log, `${n}`)))
-      const refused = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason.code] : []))
-      expect(refused).toEqual(['busy', 'busy', 'busy', 'busy', 'busy'])
-      expect(seqsOf(await readAll(store, bob, log))).toEqual(upTo(10))
-      expect((await send(store, alice, log, 'later')).seq).toBe(11)
-    })
-
     test('a refused or failing call in a batch leaves the sends and calls around it alone', async () => {
-      await using store = await engine().open()
+      const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       const answers = await Promise.allSettled([
@@ -263,6 +238,33 @@ export function sendsContract(engine: () => StoreEngine): void {
         'fulfilled',
       ])
       expect(gistOf(await readAll(store, bob, log))).toEqual(['one', 'two', 'three'])
+    })
+  })
+
+  describe('sends where strangers may write', () => {
+    const shared = shareStore(engine, { contactsRequired: false })
+
+    test('strangers write to each other where the policy lets them', async () => {
+      const store = shared()
+      const [alice, bob] = await createPeople(store, 'alice', 'bob')
+      await send(store, alice, directLog(alice, bob), 'hello')
+      await store.blockContact({ caller: bob, uid: alice.uid, contactsMax: CONTACTS_MAX })
+      expect(await refusalOf(send(store, alice, directLog(alice, bob), 'again'))).toBe('blocked')
+    })
+  })
+
+  describe('sends to a busy store', () => {
+    const shared = shareStore(engine, { waitingSendsMax: 10 })
+
+    test('a store with too many waiting sends refuses further ones as busy and keeps those', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const answers = await Promise.allSettled(upTo(15).map((n) => send(store, alice, log, `${n}`)))
+      const refused = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason.code] : []))
+      expect(refused).toEqual(['busy', 'busy', 'busy', 'busy', 'busy'])
+      expect(seqsOf(await readAll(store, bob, log))).toEqual(upTo(10))
+      expect((await send(store, alice, log, 'later')).seq).toBe(11)
     })
   })
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { LogId } from '../../../protocol/ids.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
-import type { StoreEngine } from './engine.ts'
+import { type StoreEngine, shareStore } from './engine.ts'
 import { createFriends, createGroup, directLog, MEMBERS_MAX, readAll, send, seqsOf } from './people.ts'
 
 const RUNS = 40
@@ -172,8 +172,10 @@ class Scene {
 
 export function unreadContract(engine: () => StoreEngine): void {
   describe('unread', () => {
+    const shared = shareStore(engine)
+
     test('and badge, head and pages equal a count by hand after any sends, reads, joins and leaves', async () => {
-      await using store = await engine().open()
+      const store = shared()
       await fc.assert(
         fc.asyncProperty(fc.array(step, { maxLength: STEPS_MAX }), async (steps) => {
           const scene = await Scene.open(store)
