@@ -205,8 +205,7 @@ async function buildGate({ config, store, verifier, dispatcher, log, parts }: Ga
     store,
     log,
     settings: {
-      inflightMax: config.plainInflightMax,
-      bufferBytesMax: config.plainBufferBytesMax,
+      waitingBytesMax: config.plainBufferBytesMax,
       subscriptionsMax: config.subscriptionsPerSessionMax,
     },
   })

@@ -186,10 +186,14 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     openConnection(this, this.#framer, buffer, start, end).catch((error: unknown) => this.failed(error))
   }
 
-  /** The CONNECT was accepted. The CONNACK is in the outbox; everything else follows. */
-  opened(identity: Identity): void {
-    const { services, outbox } = this
+  /** The CONNECT is accepted. From here on the connection is registered, and its end leaves the session. */
+  opening(identity: Identity): void {
     this.#identity = identity
+  }
+
+  /** The CONNACK is in the outbox; everything else follows. */
+  opened(): void {
+    const { services, outbox, identity } = this
     const { version, uid, session } = identity
     this.#framer.packetBytesMax = services.limits.packetBytesMax
     this.#sendTopicText = sendTopic(uid)
@@ -296,9 +300,9 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     this.services.metrics.plainPublishes++
     // The chunk is reused by nobody, but it is larger than the message that the engine may hold for long.
     const payload = Buffer.from(buffer.subarray(payloadStart, payloadEnd))
-    this.identity.plain.publish({ ...packet, topic }, payload, (reason) => {
-      answer.reason = reason
-      this.decide(answer)
+    this.identity.plain.publish({ ...packet, topic }, payload, (refusal) => {
+      if (refusal === null) this.decide(answer)
+      else this.refusePublish(answer, refusal, {})
     })
   }
 
@@ -581,17 +585,15 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
 
   #end(): void {
     if (this.state === 'closed') return
-    const wasOpen = this.state === 'open'
     this.state = 'closed'
     this.#framer.close()
     const { registry, metrics, admission } = this.services
     registry.all.delete(this)
     metrics.connections--
     admission.closed()
-    if (!wasOpen) return
-    const { identity } = this
+    const identity = this.#identity
+    if (identity === null) return
     registry.remove(this, identity.clientId, identity.token === null ? null : identity.uid)
-    identity.plain.close({ publishWill: !this.#wasClean })
     this.left = this.#leaveSession(identity).catch((error: unknown) => {
       this.services.log.warn(
         { err: error },
@@ -601,10 +603,11 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   }
 
   /** Flushes the cursors and lets the session wait for its device, or end. */
-  async #leaveSession({ session, sessionExpirySeconds, clientId }: Identity): Promise<void> {
+  async #leaveSession({ session, plain, sessionExpirySeconds, clientId }: Identity): Promise<void> {
     const { store, inbox, registry } = this.services
+    const plainLeft = plain.close({ publishWill: !this.#wasClean, sessionExpirySeconds })
     session.stop(this.now())
-    if (session.number === null) return
+    if (session.number === null) return plainLeft
     const ends = sessionExpirySeconds === 0
     if (!ends && session.inflight.entries > 0) registry.detach(clientId as ClientId, session)
     // A takeover changes the generation of the session while this waits; what is written here is of the old one.
@@ -612,5 +615,6 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     const expiresAt = ends ? null : Date.now() + sessionExpirySeconds * 1000
     await inbox.cursors.flush(session)
     await store.closeSession({ clientId: clientId as ClientId, session: number, generation, expiresAt })
+    await plainLeft
   }
 }

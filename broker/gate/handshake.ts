@@ -88,7 +88,7 @@ export async function openConnection(
   }
   try {
     const identity = await identify(connection, packet)
-    if (identity !== null) connection.opened(identity)
+    if (identity !== null) connection.opened()
   } catch (error) {
     refuse(connection, packet.version, asRefusal(connection, error))
   }
@@ -142,7 +142,7 @@ async function identify(connection: Connection, packet: ConnectPacket): Promise<
 }
 
 /** The test profile for MQTT suites: no user, no chat topics. */
-function identifyOpen(connection: Connection, packet: ConnectPacket): Identity {
+function identifyOpen(connection: Connection, packet: ConnectPacket): Promise<Identity | null> {
   const clientId = packet.clientId === '' ? `open-${Math.random().toString(36).slice(2)}` : packet.clientId
   connection.services.registry.find(clientId)?.disconnect(ReasonCode.sessionTakenOver)
   const uid = '' as UserId
@@ -161,14 +161,14 @@ function identifyOpen(connection: Connection, packet: ConnectPacket): Identity {
   return join(connection, packet, identity, 'ask the engine', true)
 }
 
-/** Registers the connection, answers the CONNECT, and opens the plain side. */
-function join(
+/** Registers the connection, opens the plain side where it is needed at once, and answers the CONNECT. */
+async function join(
   connection: Connection,
   packet: ConnectPacket,
   identity: Omit<Identity, 'plain'>,
   present: boolean | 'ask the engine',
   attach: boolean,
-): Identity {
+): Promise<Identity | null> {
   const { services } = connection
   services.registry.add(connection, identity.clientId, identity.token === null ? null : identity.uid)
   const plain = new PlainSide({
@@ -180,6 +180,7 @@ function join(
     sessionExpirySeconds: identity.sessionExpirySeconds,
     will: packet.will,
     uid: identity.token === null ? null : identity.uid,
+    clientPacketBytesMax: identity.clientPacketBytesMax,
   })
   const sessionPresent =
     present === 'ask the engine'
@@ -187,8 +188,11 @@ function join(
       : present
   const properties =
     packet.version === 5 ? { properties: connackProperties(connection, packet, identity) } : {}
+  connection.opening({ ...identity, plain })
+  // A will is on disk before the CONNACK says that it is kept.
+  if (attach || packet.will !== undefined) await plain.attach()
+  if (connection.state !== 'opening') return null
   connection.outbox.raw(encodeConnack({ version: packet.version, sessionPresent, code: 0, ...properties }))
-  if (attach || packet.will !== undefined) plain.attach()
   return { ...identity, plain }
 }
 
