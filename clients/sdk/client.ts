@@ -7,11 +7,12 @@
  * for await (const entry of client.entries()) console.log(entry.from, entry.body)
  * ```
  *
- * Promises: a send that resolved is on the server's disk, once, whatever happened to the connection meanwhile. An
- * entry is yielded once while this object lives, in the order of its log, and is acknowledged after it was handled.
+ * Promises: a send that resolved is on the server's disk, once, whatever happened to the connection meanwhile. Sends
+ * that wait for each other keep their order; among those that do not, one that the server refuses for a while (busy,
+ * rate limit) and that is sent again may come after later ones. An entry is yielded once while this object lives, in the order of its log, and is acknowledged after it was handled.
  */
 import {
-  CATALOGUE,
+  findOperation,
   type OperationName,
   type Params,
   type Result,
@@ -25,7 +26,7 @@ import { Connection, type ConnectionOptions } from './connection.ts'
 import { ClientError, readRefusal } from './errors.ts'
 import { Events } from './events.ts'
 import { Inbox, parseObject } from './inbox.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, type OutgoingRequest } from './outbox.ts'
 
 const REQUEST_TIMEOUT_MS = 60_000
 const RECONNECT_MIN_MS = 250
@@ -46,6 +47,8 @@ export type ConnectOptions = {
   receive?: boolean
   /** Of each send and call, over all its attempts. */
   requestTimeoutMs?: number
+  /** Listeners that are there before the first connection, so that they hear its `sync`. */
+  on?: { [Name in keyof ClientEvents]?: (value: ClientEvents[Name]) => void }
 }
 
 export type ClientEvents = {
@@ -85,6 +88,9 @@ export class Client implements AsyncDisposable {
   /** @NOTE Use {@link connect}. */
   constructor(options: ConnectOptions) {
     this.#options = options
+    for (const [name, listener] of Object.entries(options.on ?? {})) {
+      this.#events.on(name as keyof ClientEvents, listener as (value: unknown) => void)
+    }
   }
 
   async start(): Promise<void> {
@@ -109,20 +115,23 @@ export class Client implements AsyncDisposable {
   /** `to`: a uid, `g:...` or a conversation id. Without `id` one is made; under the same id it is stored once. */
   async send(to: string, content: Content, { id = randomId() }: { id?: string } = {}): Promise<Sent> {
     const message = typeof content === 'string' ? { text: content } : content
-    const answer = await this.#request(sendTopic(this.#uid), id, { id, to, ...message }, true)
+    const request = { key: id, topic: sendTopic(this.#uid), ordered: true, repeatable: true }
+    const answer = await this.#request(request, { id, to, ...message })
     const { log, seq, at } = answer as Extract<Reply, { kind: 'accepted' }>
     return { log, seq, at }
   }
 
   /** An operation of the catalogue. A mutating one gets a `requestId`, so that it takes effect once. */
   async call<Name extends OperationName>(operation: Name, params: Params<Name>): Promise<Result<Name>> {
+    const definition = findOperation(operation)
+    if (definition === undefined) throw new WochatError('unknown_operation')
     const ref = randomId()
-    const { mutating, params: schema } = CATALOGUE[operation]
     const idField = operation === 'messages.send' ? 'id' : 'requestId'
-    const named = mutating && idField in schema.properties ? { [idField]: ref } : {}
-    const repeatable = !mutating || idField in schema.properties
-    const payload = { ...named, ...params, ref }
-    const answer = await this.#request(callTopic(this.#uid, operation), ref, payload, repeatable)
+    const takesId = idField in definition.params.properties
+    const named = takesId ? { [idField]: ref } : {}
+    const repeatable = takesId || !definition.mutating
+    const request = { key: ref, topic: callTopic(this.#uid, operation), ordered: false, repeatable }
+    const answer = await this.#request(request, { ...named, ...params, ref })
     return (answer as Extract<Reply, { kind: 'result' }>).result as Result<Name>
   }
 
@@ -143,10 +152,13 @@ export class Client implements AsyncDisposable {
     return this.#options.uid as UserId
   }
 
-  #request(topic: string, key: string, payload: object, repeatable: boolean): Promise<unknown> {
+  #request(
+    request: Pick<OutgoingRequest, 'key' | 'topic' | 'ordered' | 'repeatable'>,
+    payload: object,
+  ): Promise<unknown> {
     if (this.#closed) return Promise.reject(new ClientError('closed'))
     const timeoutMs = this.#options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS
-    return this.#outbox.request({ key, topic, payload: JSON.stringify(payload), repeatable, timeoutMs })
+    return this.#outbox.request({ ...request, payload: JSON.stringify(payload), timeoutMs })
   }
 
   // -------------------------------------------------------------- the connection

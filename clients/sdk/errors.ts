@@ -65,6 +65,10 @@ const BY_REASON: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>([
 export function readReason(reason: number, reasonString: string | undefined): WochatError {
   const code = /^[a-z_]+/.exec(reasonString ?? '')?.[0] ?? ''
   if (isErrorCode(code)) return new WochatError(code)
-  const message = reasonString ?? `refused with reason 0x${reason.toString(16)}`
-  return new WochatError(BY_REASON.get(reason) ?? 'internal', message)
+  const nearest = BY_REASON.get(reason)
+  if (nearest !== undefined) return new WochatError(nearest, reasonString)
+  return new WochatError(
+    'internal',
+    reasonString ?? `the server refused with reason 0x${reason.toString(16)}`,
+  )
 }

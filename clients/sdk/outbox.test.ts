@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WochatError } from '../../protocol/errors.ts'
-import { Outbox, type Publisher } from './outbox.ts'
+import { Outbox, type OutgoingRequest, type Publisher } from './outbox.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -25,10 +25,11 @@ class Recorder implements Publisher {
   }
 }
 
-const request = (key: string, options: { repeatable?: boolean; timeoutMs?: number } = {}) => ({
+const request = (key: string, options: Partial<OutgoingRequest> = {}) => ({
   key,
   topic: 'u/alice/send',
   payload: key,
+  ordered: false,
   repeatable: true,
   timeoutMs: 60_000,
   ...options,
@@ -77,6 +78,22 @@ describe('answers', () => {
     expect(connection.published).toEqual(['a', 'a'])
     outbox.accept('a', 'stored')
     expect(await answer).toBe('stored')
+  })
+
+  test('sends wait together when one is refused for a while, calls go on', async () => {
+    const outbox = new Outbox()
+    const connection = new Recorder(2)
+    outbox.connected(connection)
+    for (const key of ['s1', 's2', 's3']) void outbox.request(request(key, { ordered: true }))
+    outbox.refuse('s1', new WochatError('rate_limited', undefined, { retryAfterMs: 1000 }))
+    outbox.refuse('s2', new WochatError('rate_limited', undefined, { retryAfterMs: 1000 }))
+    connection.acknowledgeNext()
+    connection.acknowledgeNext()
+    void outbox.request(request('call'))
+    expect(connection.published).toEqual(['s1', 's2', 'call'])
+    connection.acknowledgeNext()
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(connection.published).toEqual(['s1', 's2', 'call', 's1', 's2'])
   })
 
   test('a request that is refused as busy to its end rejects as busy', async () => {

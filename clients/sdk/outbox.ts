@@ -1,8 +1,8 @@
 /**
  * Requests on their way to the server: sends and calls that wait for their answer.
  *
- * A request is `waiting` until the connection has room for it, then `sent` until its answer; a retryable refusal
- * makes it `delayed` for a while and then `waiting` again. When the connection drops, every sent request waits for
+ * A request is `waiting` until the connection has room for it, then `sent` until its answer. A retryable refusal
+ * makes a call `delayed` for a while and then `waiting` again; of a send it makes all sends wait for a while. When the connection drops, every sent request waits for
  * the next one under the same id, except those that the server would not recognise: they fail as `disconnected`.
  * A request ends by its answer, or after its own timeout.
  */
@@ -28,6 +28,8 @@ export type OutgoingRequest = {
   key: string
   topic: string
   payload: string
+  /** A send: those behind it must not overtake it when it is refused for a while. */
+  ordered: boolean
   /** The server recognises it when it comes again. */
   repeatable: boolean
   timeoutMs: number
@@ -47,6 +49,7 @@ export class Outbox {
   readonly #pending = new Map<string, Pending>()
   #publisher: Publisher | null = null
   #inFlight = 0
+  #pause: NodeJS.Timeout | undefined
 
   get size(): number {
     return this.#pending.size
@@ -99,22 +102,39 @@ export class Outbox {
 
   refuse(key: string, refusal: WochatError): void {
     const pending = this.#pending.get(key)
-    if (pending === undefined || pending.state === 'delayed') return
+    if (pending?.state !== 'sent') return
     if (!refusal.retryable) {
       this.#take(key)?.reject(refusal)
       return
     }
-    pending.state = 'delayed'
     pending.lastRefusal = refusal
+    const delayMs = refusal.retryAfterMs ?? RETRY_MS
+    if (pending.ordered) this.#pauseOrdered(pending, delayMs)
+    else this.#delay(pending, delayMs)
+  }
+
+  /** What comes next would overtake, and would be refused for the same reason: all of them wait. */
+  #pauseOrdered(pending: Pending, delayMs: number): void {
+    pending.state = 'waiting'
+    clearTimeout(this.#pause)
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined
+      this.#pump()
+    }, delayMs)
+  }
+
+  #delay(pending: Pending, delayMs: number): void {
+    pending.state = 'delayed'
     pending.retryTimer = setTimeout(() => {
       pending.state = 'waiting'
       this.#pump()
-    }, refusal.retryAfterMs ?? RETRY_MS)
+    }, delayMs)
   }
 
   /** Fails every request. */
   close(error: Error): void {
     this.#publisher = null
+    clearTimeout(this.#pause)
     for (const key of [...this.#pending.keys()]) this.#take(key)?.reject(error)
   }
 
@@ -123,7 +143,8 @@ export class Outbox {
     if (publisher === null) return
     for (const pending of this.#pending.values()) {
       if (this.#inFlight >= publisher.inFlightMax) return
-      if (pending.state === 'waiting') this.#publish(publisher, pending)
+      if (pending.state !== 'waiting' || (pending.ordered && this.#pause !== undefined)) continue
+      this.#publish(publisher, pending)
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { type Client, connect } from '../../sdk/client.ts'
+import { type Client, type ConnectOptions, connect } from '../../sdk/client.ts'
 import { type CommonOptions, formatFailure, print, userCommand } from '../command.ts'
 import { createPaint, formatEntry, formatGap } from '../format.ts'
 import type { Session } from '../session.ts'
@@ -18,12 +18,12 @@ async function tail(session: Session, _: string[], options: CommonOptions): Prom
     deviceId: session.deviceId,
     token: session.token,
     sessionExpirySeconds: session.loggedIn ? SESSION_EXPIRY_SECONDS : 0,
+    on: reportState(),
   })
   const stop = () => void client.close()
   process.once('SIGINT', stop).once('SIGTERM', stop)
   // A reader that left, as in `wochat tail | head`.
   process.stdout.on('error', stop)
-  reportState(client)
   try {
     await printEntries(client, options.json === true)
   } catch (error) {
@@ -40,12 +40,12 @@ async function printEntries(client: Client, json: boolean): Promise<void> {
 }
 
 /** On standard error, so that a pipe has the entries alone. */
-function reportState(client: Client): void {
+function reportState(): NonNullable<ConnectOptions['on']> {
   const paint = createPaint(process.stderr)
   const note = (text: string) => process.stderr.write(`${paint('dim', text)}\n`)
-  client.on('sync', (sync) =>
-    note(sync.phase === 'start' ? `receiving ${sync.pending} missed entries` : 'live'),
-  )
-  client.on('gap', (gap) => note(formatGap(gap)))
-  client.on('disconnected', (error) => note(`connecting again after ${formatFailure(error)}`))
+  return {
+    sync: (sync) => note(sync.phase === 'start' ? `receiving ${sync.pending} missed entries` : 'live'),
+    gap: (gap) => note(formatGap(gap)),
+    disconnected: (error) => note(`connecting again after ${formatFailure(error)}`),
+  }
 }
