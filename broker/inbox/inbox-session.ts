@@ -230,8 +230,9 @@ export class InboxSession {
     const { seq } = entry
     if (link.sent === UNKNOWN) {
       link.sent = link.head = link.cursor = seq - 1
-      link.epoch = entry.epoch
     }
+    // A link that was made by joining does not know the epoch yet; a cursor without it would count as of another life.
+    if (link.epoch === '') link.epoch = entry.epoch
     if (seq <= link.sent) return
     const wire = this.#wire
     if (this.#mode === 'starting' || wire === null || link.isBehind || seq !== link.sent + 1) {
