@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
+import type { Duplex } from 'node:stream'
 import Fastify, {
   type FastifyError,
   type FastifyHttpOptions,
@@ -55,6 +56,7 @@ const REQUEST_TIMEOUT_MS = 30_000
 const HEADERS_TIMEOUT_MS = 10_000
 const KEEP_ALIVE_TIMEOUT_MS = 72_000
 const HEADER_BYTES_MAX = 32 * 1024
+const MALFORMED = 'the request is malformed'
 const METHODS_REFUSED = ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE']
 
 export async function createHttpServer(parts: HttpParts): Promise<HttpServer> {
@@ -88,6 +90,9 @@ function serverOptions(settings: HttpSettings): FastifyHttpOptions<Server> {
     forceCloseConnections: 'idle',
     return503OnClosing: true,
     exposeHeadRoutes: false,
+    // Requests that never reach a route: an address that is no URL, and bytes that are no HTTP.
+    frameworkErrors: (error, _request, reply) => void sendRefusal(reply, readFailure(error)),
+    clientErrorHandler: (error, socket) => refuseConnection(error, socket),
     http: { maxHeaderSize: HEADER_BYTES_MAX },
   }
   if (settings.tls === null) return options
@@ -109,7 +114,7 @@ function serveOperations(app: FastifyInstance, { dispatcher, verifier, log }: Ht
     // A public operation takes no token; a client that sends an old one along is not refused for it.
     const token = operation.access === 'user' ? await verifier.verify(readBearer(request)) : null
     const context = { token, device: token?.device ?? null, address: request.ip }
-    const result = await dispatcher.call(name, request.body ?? {}, context)
+    const result = await dispatcher.call(name, request.body === undefined ? {} : request.body, context)
     log.debug({ op: name, ms: Math.round(reply.elapsedTime) }, 'call answered')
     return reply.header('cache-control', 'no-store').send(result)
   })
@@ -175,12 +180,12 @@ function answerErrors(app: FastifyInstance, log: Pick<Logger, 'error'>): void {
 
 function readFailure(error: FastifyError): WochatError {
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new WochatError('too_large')
+  if (error.code === 'FST_ERR_MAX_PARAM_LENGTH') return new WochatError('unknown_operation')
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return new WochatError('bad_json', 'the content-type of a call is application/json')
   }
   const isOurs = error instanceof WochatError
-  if (!isOurs && (error.statusCode ?? 500) < 500)
-    return new WochatError('bad_request', 'the request is malformed')
+  if (!isOurs && (error.statusCode ?? 500) < 500) return new WochatError('bad_request', MALFORMED)
   return asWochatError(error)
 }
 
@@ -190,6 +195,24 @@ async function sendRefusal(reply: FastifyReply, refusal: WochatError): Promise<F
   if (refusal.retryAfterMs !== undefined) reply.header('retry-after', Math.ceil(refusal.retryAfterMs / 1000))
   reply.header('cache-control', 'no-store')
   return reply.code(status).send({ error: refusal.toWire() })
+}
+
+const CONNECTION_REFUSALS: ReadonlyMap<string, string> = new Map([
+  ['HPE_HEADER_OVERFLOW', '431 Request Header Fields Too Large'],
+  ['ERR_HTTP_REQUEST_TIMEOUT', '408 Request Timeout'],
+])
+
+/** There is no request to answer, so the answer is written by hand and the connection ends. */
+function refuseConnection(error: { code?: string }, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const status = CONNECTION_REFUSALS.get(error.code ?? '') ?? '400 Bad Request'
+  const body = JSON.stringify({ error: new WochatError('bad_request', MALFORMED).toWire() })
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  )
 }
 
 /** The page has no script and no foreign part, so the strictest policy holds for all answers. */

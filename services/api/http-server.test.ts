@@ -1,0 +1,345 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { get } from 'node:https'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { CATALOGUE, OPERATION_NAMES, type OperationName } from '../../protocol/catalogue/catalogue.ts'
+import type { Operation } from '../../protocol/catalogue/operation.ts'
+import { ERRORS, type ErrorCode } from '../../protocol/errors.ts'
+import { buildOpenApi } from '../../protocol/openapi.ts'
+import { type Answer, type Api, post, startApi } from './api-fixture.ts'
+import { writeCertificate } from './certificate-fixture.ts'
+
+let api: Api
+let token: string
+beforeAll(async () => {
+  api = await startApi()
+  token = (await api.login('+8613800000001', 'alice')).accessToken
+})
+afterAll(() => api[Symbol.asyncDispose]())
+
+/** Parameters that every operation takes, as far as their form goes. */
+const VALID: { [Name in OperationName]: Record<string, unknown> } = {
+  'auth.requestCode': { phone: '+8613800000009' },
+  'auth.login': {
+    phone: '+8613800000009',
+    code: '000000',
+    uid: 'x',
+    device: { id: 'd', kind: 'k', name: 'n' },
+  },
+  'auth.refresh': { refreshToken: 'x' },
+  'auth.logout': {},
+  'auth.devices': {},
+  'auth.revoke': { deviceId: 'other' },
+  'contacts.request': { uid: 'bob', text: 'hi', requestId: 'r1' },
+  'contacts.accept': { uid: 'bob', requestId: 'r2' },
+  'contacts.refuse': { uid: 'bob', requestId: 'r3' },
+  'contacts.list': {},
+  'contacts.remove': { uid: 'bob', requestId: 'r4' },
+  'contacts.block': { uid: 'bob', requestId: 'r5' },
+  'contacts.unblock': { uid: 'bob', requestId: 'r6' },
+  'groups.create': { name: 'g', members: ['bob'], requestId: 'r7' },
+  'groups.add': { id: 'g:1', members: ['bob'], requestId: 'r8' },
+  'groups.remove': { id: 'g:1', members: ['bob'], requestId: 'r9' },
+  'groups.leave': { id: 'g:1', requestId: 'r10' },
+  'groups.list': {},
+  'groups.members': { id: 'g:1', limit: 1, cursor: 'a' },
+  'conversations.list': { limit: 1 },
+  'conversations.read': { log: 'd:alice:bob', seq: 1, requestId: 'r11' },
+  'messages.send': { id: 'm1', to: 'bob', type: 'text', body: { text: 'hi' } },
+  'messages.page': { log: 'd:alice:bob', before: 5, limit: 1 },
+}
+
+describe.each(OPERATION_NAMES)('%s', (name) => {
+  const operation: Operation = CATALOGUE[name]
+  const valid = VALID[name]
+  const expectBadRequest = async (params: unknown, field: string) => {
+    const answer = await api.call(name, params, token)
+    expect(answer, JSON.stringify(params)).toMatchObject({ status: 400, code: 'bad_request' })
+    expect(messageOf(answer)).toContain(field)
+  }
+
+  it('refuses a missing, an unknown and a wrongly typed field by its name', async () => {
+    for (const field of operation.params.required ?? []) {
+      const { [field]: _left, ...rest } = valid
+      await expectBadRequest(rest, field)
+    }
+    await expectBadRequest({ ...valid, surplus: 1 }, 'surplus')
+    for (const field of Object.keys(operation.params.properties)) {
+      for (const wrong of [null, true, 1.5, [[]]]) await expectBadRequest({ ...valid, [field]: wrong }, field)
+    }
+  })
+
+  it('takes what its schema allows, and gives only the errors that it names', async () => {
+    const { accessToken } = await api.login('+8613800000001', 'alice', 'spare')
+    const answer = await api.call(name, valid, accessToken)
+    const allowed: string[] = ['ok', ...operation.errors, 'rate_limited']
+    expect(allowed).toContain(answer.code)
+  })
+
+  if (operation.access === 'user') {
+    it('refuses a caller without a token', async () => {
+      const answer = await api.call(name, valid)
+      expect(answer).toMatchObject({ status: 401, code: 'unauthenticated' })
+      expect(answer.headers.get('www-authenticate')).toBe('Bearer')
+    })
+  }
+
+  it('is called by POST alone', async () => {
+    for (const method of ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE']) {
+      const answer = await fetch(`${api.url}/v1/${name}`, { method })
+      expect(answer.status, method).toBe(405)
+      expect(answer.headers.get('allow')).toBe('POST')
+      if (method === 'HEAD') continue
+      expect(await answer.json()).toMatchObject({ error: { code: 'method_not_allowed' } })
+    }
+  })
+})
+
+describe('a body', () => {
+  const url = (op = 'contacts.list') => `${api.url}/v1/${op}`
+  const json = { 'content-type': 'application/json' }
+  const expectCode = (answer: Answer, code: ErrorCode) =>
+    expect(answer).toMatchObject({ status: ERRORS[code].http, code })
+
+  it.each([
+    ['{'],
+    ['{"a":1}}'],
+    ["{'a':1}"],
+    ['undefined'],
+    ['{"a":NaN}'],
+    ['\u0000'],
+    ['[]'],
+    ['"x"'],
+    ['7'],
+    ['null'],
+  ])('that is no JSON object is bad_json: %j', async (body) => {
+    expectCode(await post(url(), body, token), 'bad_json')
+  })
+
+  it('that is not UTF-8 is bad_json', async () => {
+    expectCode(await post(url(), Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d), token), 'bad_json')
+  })
+
+  it('of another content type is bad_json', async () => {
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/jsonx', 'x']) {
+      expectCode(await post(url(), '{}', token, { 'content-type': type }), 'bad_json')
+    }
+    const charset = { 'content-type': 'application/json; charset=utf-8' }
+    expect((await post(url(), '{}', token, charset)).status).toBe(200)
+  })
+
+  it('that is empty stands for no parameters', async () => {
+    expect((await post(url(), '', token, json)).status).toBe(200)
+  })
+
+  it('larger than the limit is too_large, whether its length is told or not', async () => {
+    const body = JSON.stringify({ to: 'bob', text: 'x'.repeat(70 * 1024) })
+    expectCode(await post(url('messages.send'), body, token), 'too_large')
+    const answer = await fetch(url('messages.send'), {
+      method: 'POST',
+      headers: { ...json, authorization: `Bearer ${token}` },
+      body: new Blob([body]).stream(),
+      duplex: 'half',
+    } as RequestInit)
+    expect(answer.status).toBe(413)
+  })
+
+  it('with a __proto__ field is bad_request at any depth', async () => {
+    for (const body of ['{"__proto__":{"admin":true}}', '{"to":"bob","body":{"a":[{"__proto__":1}]}}']) {
+      expectCode(await post(url('messages.send'), body, token), 'bad_request')
+    }
+    expect(({} as { admin?: boolean }).admin).toBeUndefined()
+  })
+
+  it('nested without end is too_deep', async () => {
+    const body = `{"to":"bob","type":"custom","body":{"a":${'['.repeat(30_000)}${']'.repeat(30_000)}}}`
+    expectCode(await post(url('messages.send'), body, token), 'too_deep')
+  })
+})
+
+describe('an authorization header', () => {
+  it.each([
+    ['Bearer'],
+    ['Bearer '],
+    ['Basic YWxpY2U6eA=='],
+    ['Bearer a.b'],
+    ['Bearer a.b.c d'],
+    ['Token a.b.c'],
+    [`Bearer ${'a'.repeat(20_000)}.b.c`],
+  ])('of another form is unauthenticated: %.30s', async (authorization) => {
+    const answer = await post(`${api.url}/v1/contacts.list`, '{}', undefined, {
+      'content-type': 'application/json',
+      authorization,
+    })
+    expect(answer).toMatchObject({ status: 401, code: 'unauthenticated' })
+  })
+
+  it('that is stale does not keep anybody from a public operation', async () => {
+    const answer = await api.call('auth.refresh', { refreshToken: 'x' }, 'stale.to.ken')
+    expect(answer.code).toBe('bad_refresh')
+  })
+})
+
+describe('an address', () => {
+  it('that is none of ours is 404, and what is no URL is 400, both with an error body', async () => {
+    for (const path of [
+      '/nothing',
+      '/v1',
+      '/v1/',
+      '/v1/nothing',
+      '/v1/__proto__',
+      '/v1/a/b',
+      '/v2/auth.login',
+      `/v1/${'a'.repeat(500)}`,
+    ]) {
+      const answer = await post(api.url + path, '{}')
+      expect(answer, path).toMatchObject({ status: 404, code: 'unknown_operation' })
+    }
+    expect(await post(`${api.url}/v1/%zz`, '{}')).toMatchObject({ status: 400, code: 'bad_request' })
+  })
+
+  it('of the key set gives the public keys', async () => {
+    const answer = await fetch(`${api.url}/.well-known/jwks.json`)
+    expect(await answer.json()).toEqual(JSON.parse(JSON.stringify(api.keyring.jwks())))
+  })
+
+  it('of the OpenAPI document gives it', async () => {
+    const answer = await fetch(`${api.url}/v1/openapi.json`)
+    expect(answer.headers.get('content-type')).toContain('application/json')
+    expect(await answer.json()).toEqual(JSON.parse(JSON.stringify(buildOpenApi({ version: '1.2.3' }))))
+  })
+
+  it('of the root says what this is and where to connect', async () => {
+    const answer = await fetch(api.url)
+    expect(answer.headers.get('content-type')).toContain('text/html')
+    const html = await answer.text()
+    for (const part of ['wochat 1.2.3', '/v1/openapi.json', 'mqtt://127.0.0.1:1883', 'mosquitto_sub']) {
+      expect(html).toContain(part)
+    }
+  })
+})
+
+it('bytes that are no HTTP get an error body, and the server goes on', async () => {
+  for (const bytes of [
+    '\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00',
+    'GET\r\n\r\n',
+    `GET / HTTP/1.1\r\nx: ${'a'.repeat(40_000)}\r\n\r\n`,
+  ]) {
+    const answer = await exchange(bytes)
+    expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /)
+    expect(answer).toContain('"code":"bad_request"')
+  }
+  expect((await api.call('contacts.list', {}, token)).status).toBe(200)
+})
+
+it('every answer carries the security headers, and those of operations are not kept', async () => {
+  const answers = [
+    await fetch(api.url),
+    await fetch(`${api.url}/nothing`),
+    await fetch(`${api.url}/v1/contacts.list`, { method: 'POST' }),
+  ]
+  for (const { headers } of answers) {
+    expect(headers.get('x-content-type-options')).toBe('nosniff')
+    expect(headers.get('x-frame-options')).toBe('DENY')
+    expect(headers.get('content-security-policy')).toContain("default-src 'none'")
+    expect(headers.get('strict-transport-security')).toBeNull()
+  }
+  const { headers } = await api.call('contacts.list', {}, token)
+  expect(headers.get('cache-control')).toBe('no-store')
+})
+
+describe('a page of another origin', () => {
+  const preflight = (url: string, origin: string) =>
+    fetch(`${url}/v1/auth.login`, {
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization',
+      },
+    })
+
+  it('is kept out by default', async () => {
+    const answer = await preflight(api.url, 'https://chat.example')
+    expect(answer.ok).toBe(false)
+    expect(answer.headers.get('access-control-allow-origin')).toBeNull()
+  })
+
+  it('is let in when its origin is named, and no other', async () => {
+    await using open = await startApi({ http: { allowedOrigins: ['https://chat.example'] } })
+    const answer = await preflight(open.url, 'https://chat.example')
+    expect(answer.status).toBe(204)
+    expect(answer.headers.get('access-control-allow-origin')).toBe('https://chat.example')
+    expect(answer.headers.get('access-control-allow-headers')).toContain('authorization')
+    expect(answer.headers.get('access-control-allow-credentials')).toBeNull()
+    for (const origin of ['https://chat.example.evil', 'http://chat.example', 'null']) {
+      const refused = await preflight(open.url, origin)
+      expect(refused.headers.get('access-control-allow-origin')).toBeNull()
+      expect(refused.headers.get('vary')).toContain('origin')
+    }
+    const call = await post(`${open.url}/v1/contacts.list`, '{}', undefined, {
+      'content-type': 'application/json',
+      origin: 'https://chat.example',
+    })
+    expect(call.headers.get('access-control-allow-origin')).toBe('https://chat.example')
+  })
+})
+
+it('the server gives upgrades to whoever listens for them', async () => {
+  const upgraded = new Promise<string | undefined>((resolve) => {
+    api.http.server.once('upgrade', (request, socket) => {
+      resolve(request.url)
+      socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\n')
+    })
+  })
+  await exchange('GET /mqtt HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n')
+  expect(await upgraded).toBe('/mqtt')
+})
+
+it('a port in use is a failure of listen that names it', async () => {
+  await using other = await startApi()
+  const taken = Number(new URL(api.url).port)
+  await using third = await startApi()
+  await expect(third.http.listen({ host: '127.0.0.1', port: taken })).rejects.toThrow()
+  expect(other.url).not.toBe(third.url)
+})
+
+it('with certificate and key it speaks HTTPS', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'wochat-tls-'))
+  try {
+    const tls = await writeCertificate(dir)
+    await using secure = await startApi({ http: { tls } })
+    const ca = await readFile(tls.certFile)
+    const answer = await new Promise<{ status: number | undefined; hsts: string | undefined }>(
+      (resolve, reject) => {
+        get(`${secure.url}/.well-known/jwks.json`, { ca, agent: false }, (response) => {
+          response.resume()
+          resolve({ status: response.statusCode, hsts: response.headers['strict-transport-security'] })
+        }).on('error', reject)
+      },
+    )
+    expect(answer).toEqual({ status: 200, hsts: 'max-age=31536000' })
+  } finally {
+    await rm(dir, { recursive: true, force: true })
+  }
+})
+
+function messageOf({ body }: Answer): string {
+  return (body as { error: { message: string } }).error.message
+}
+
+/** Sends bytes and reads until the server ends the connection. */
+function exchange(bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(new URL(api.url).port), '127.0.0.1', () => socket.write(bytes, 'latin1'))
+    let text = ''
+    socket.setEncoding('latin1')
+    socket.on('data', (chunk) => {
+      text += chunk
+    })
+    socket.on('close', () => resolve(text))
+    socket.on('error', reject)
+  })
+}
