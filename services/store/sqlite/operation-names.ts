@@ -36,7 +36,7 @@ const NAMES: Record<keyof StoreCalls, true> = {
   publishPlain: true,
   subscribePlain: true,
   unsubscribePlain: true,
-  pagePlainSubscriptions: true,
+  pagePlainSessions: true,
   resumePlain: true,
   endPlainSession: true,
   takePlain: true,
