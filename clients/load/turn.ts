@@ -3,9 +3,8 @@ export interface Flushable {
 }
 
 /**
- * So many sockets are written together at most. A turn that reads from 1,000 sockets would otherwise answer none of them
- * before it has read them all, and the server would stand still meanwhile: with 5 messages in flight to 1,000 receivers
- * that was worth a quarter of the throughput.
+ * So many sockets are written together at most: a turn that reads from 1,000 sockets would otherwise answer none of them
+ * before it has read them all, and with few messages in flight the server would stand still meanwhile.
  */
 const SOCKETS_TOGETHER_MAX = 64
 

@@ -4,7 +4,7 @@ import { acceptsConnections, Child, findFreePorts } from './child.ts'
 import { type GeneratorOptions, type GeneratorResult, ownGenerator } from './generator.ts'
 
 const PEERS = path.join(import.meta.dirname, 'peers')
-const SHORT: GeneratorOptions = { groups: 4, subs: 3, warmup: 0.1, seconds: 0.5, drain: 0.5, settle: 0.1 }
+const SHORT: GeneratorOptions = { groups: 4, subs: 3, warmup: 0.1, seconds: 1, drain: 0.5, settle: 0.1 }
 
 const generate = ownGenerator(undefined)
 

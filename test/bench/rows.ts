@@ -230,7 +230,9 @@ async function measureOffline(context: RowContext, size: { messages: number; pha
   return { warmup, result: await generate('offline', { ...at(broker), ...people, ...options }) }
 }
 
-async function measureAwayGroup({ broker, generate, flow, seconds }: RowContext): Promise<RowOutcome> {
+async function measureAwayGroup(context: RowContext): Promise<RowOutcome> {
+  const { broker, generate, flow, seconds } = context
+  const warmup = await warmUp(context)
   const [senders, members] = [20, 10_000]
   const single = await broker.people({ publishers: 0, devices: senders, prefix: 'o' })
   const away = await storm(generate, broker, single, senders)
@@ -249,7 +251,7 @@ async function measureAwayGroup({ broker, generate, flow, seconds }: RowContext)
   }
   return {
     values: { 'group of one to one': (100 * values['to group']) / values['one to one'], ...values },
-    results: [away, membersAway, oneToOne, toGroup],
+    results: [warmup, away, membersAway, oneToOne, toGroup],
   }
 }
 
