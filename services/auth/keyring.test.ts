@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { issueAccessToken } from './access-token.ts'
+import { startKeyRotation } from './key-rotation.ts'
 import { Keyring, KeyringError } from './keyring.ts'
 import { createTokenVerifier } from './verifier.ts'
 
@@ -142,6 +143,19 @@ describe('rotation', () => {
     expect(await verifies(keyring, tokenOf(keyring))).toBe(true)
     expect(keyring.jwks().keys.map((key) => key.alg)).toEqual(['ES256', 'RS256'])
   })
+})
+
+it('a key that has become old is replaced while the server runs', async () => {
+  let time = Date.now()
+  const keyring = await open('RS256', () => time)
+  const { kid } = keyring.signing
+  const settings = { keyring, alg: 'RS256', ageMaxMs: HOUR_MS, keepMs: HOUR_MS, now: () => time } as const
+  const log = { info() {}, error() {} }
+  await using _rotation = startKeyRotation({ ...settings, log, checkEveryMs: 5 })
+  expect(keyring.signing.kid).toBe(kid)
+  time += HOUR_MS
+  await expect.poll(() => keyring.signing.kid).not.toBe(kid)
+  expect(keyring.jwks().keys).toHaveLength(2)
 })
 
 it('the JWKS holds public halves only', async () => {

@@ -7,13 +7,14 @@
 import {
   createPrivateKey,
   createPublicKey,
-  generateKeyPairSync,
+  generateKeyPair as generateKeyPairWithCallback,
   type JsonWebKey,
   type KeyObject,
   randomBytes,
 } from 'node:crypto'
 import { chmod, link, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 
 export type KeyAlgorithm = 'RS256' | 'ES256'
 
@@ -22,6 +23,8 @@ const RSA_BITS = 2048
 const FILE = 'keyring.json'
 /** A token with an unknown key makes the file be read again, at most this often. */
 const RELOAD_EVERY_MS = 1000
+
+const generateKeyPair = promisify(generateKeyPairWithCallback)
 
 type StoredKey = {
   kid: string
@@ -128,18 +131,22 @@ export class Keyring {
    * may do so.
    */
   rotate({ alg, keepMs }: { alg: KeyAlgorithm; keepMs: number }): Promise<void> {
-    this.#writing = this.#writing.then(async () => {
-      const now = this.#now()
-      const previous = this.#stored.keys
-        .filter(({ endsAt }) => endsAt === null || endsAt > now)
-        .map((key) => ({ ...key, endsAt: key.endsAt ?? now + keepMs, privateKey: null }))
-      const stored: Stored = { ...this.#stored, keys: [generateKey(alg, now), ...previous] }
-      const temporary = await writeTemporary(this.#dir, stored)
-      await rename(temporary, join(this.#dir, FILE))
-      await syncFolder(this.#dir)
-      this.#use(stored)
-    })
-    return this.#writing
+    const rotated = this.#writing.then(() => this.#rotate(alg, keepMs))
+    // The next rotation waits for this one, whatever becomes of it.
+    this.#writing = rotated.catch(() => undefined)
+    return rotated
+  }
+
+  async #rotate(alg: KeyAlgorithm, keepMs: number): Promise<void> {
+    const now = this.#now()
+    const previous = this.#stored.keys
+      .filter(({ endsAt }) => endsAt === null || endsAt > now)
+      .map((key) => ({ ...key, endsAt: key.endsAt ?? now + keepMs, privateKey: null }))
+    const stored: Stored = { ...this.#stored, keys: [await generateKey(alg, now), ...previous] }
+    const temporary = await writeTemporary(this.#dir, stored)
+    await rename(temporary, join(this.#dir, FILE))
+    await syncFolder(this.#dir)
+    this.#use(stored)
   }
 
   async #reload(): Promise<void> {
@@ -171,11 +178,12 @@ function verifyKeysOf({ keys }: Stored): Map<string, VerifyKey> {
   )
 }
 
-function generateKey(alg: KeyAlgorithm, now: number): StoredKey {
+/** In a thread of its own: a pair of RSA keys takes some 100 ms. */
+async function generateKey(alg: KeyAlgorithm, now: number): Promise<StoredKey> {
   const { publicKey, privateKey } =
     alg === 'RS256'
-      ? generateKeyPairSync('rsa', { modulusLength: RSA_BITS })
-      : generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      ? await generateKeyPair('rsa', { modulusLength: RSA_BITS })
+      : await generateKeyPair('ec', { namedCurve: 'P-256' })
   return {
     kid: randomBytes(12).toString('base64url'),
     alg,
@@ -216,7 +224,7 @@ async function createStored(dir: string, alg: KeyAlgorithm, now: number): Promis
   const stored: Stored = {
     version: 1,
     codePepper: randomBytes(32).toString('base64'),
-    keys: [generateKey(alg, now)],
+    keys: [await generateKey(alg, now)],
   }
   const temporary = await writeTemporary(dir, stored)
   try {

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { buildClientId, type DeviceId, type UserId } from '../../../protocol/ids.ts'
 import type { Store } from '../contract.ts'
 import { openSqliteStore } from './client.ts'
@@ -17,12 +17,21 @@ let dir: string
 let store: Store
 let ended: { uid: string; device: string; sid: string | null }[]
 
-beforeEach(async () => {
+/** People and a network of one test alone: the tests share a store. */
+let [p1, p2, p3] = ['', '', '']
+let address = ''
+let tests = 0
+
+beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'wochat-accounts-'))
-  ended = []
   await open()
 })
-afterEach(async () => {
+beforeEach(() => {
+  ended = []
+  address = `network-${++tests}`
+  ;[p1, p2, p3] = [1, 2, 3].map((n) => `+${100_000 + tests * 10 + n}`) as [string, string, string]
+})
+afterAll(async () => {
   await store[Symbol.asyncDispose]()
   await rm(dir, { recursive: true, force: true })
 })
@@ -65,7 +74,7 @@ async function recordCode(phone: string, changes: Partial<Parameters<Store['reco
     phone,
     codeHash,
     expiresAt: Date.now() + HOUR_MS,
-    address: '192.0.2.1',
+    address,
     perPhoneMax: 1000,
     perAddressMax: 1000,
     windowMs: HOUR_MS,
@@ -116,31 +125,31 @@ describe('the caps on codes', () => {
   it('count sent codes only, and open again with the window', async () => {
     const caps = { perPhoneMax: 2, perAddressMax: 3 }
     for (const taken of [true, true, false, false]) {
-      expect((await recordCode('+100001', caps)).answer.taken).toBe(taken)
+      expect((await recordCode(p1, caps)).answer.taken).toBe(taken)
     }
-    expect((await recordCode('+100002', caps)).answer).toEqual({ taken: true })
-    const refused = (await recordCode('+100003', caps)).answer
+    expect((await recordCode(p2, caps)).answer).toEqual({ taken: true })
+    const refused = (await recordCode(p3, caps)).answer
     expect(refused).toEqual({ taken: false, retryAfterMs: expect.any(Number) })
     await age(`update sms_count set window_at = window_at - ${HOUR_MS}`)
-    expect((await recordCode('+100001', caps)).answer).toEqual({ taken: true })
+    expect((await recordCode(p1, caps)).answer).toEqual({ taken: true })
   })
 
   it('hold over a restart', async () => {
-    await recordCode('+100001', { perPhoneMax: 1 })
+    await recordCode(p1, { perPhoneMax: 1 })
     await reopen()
-    expect((await recordCode('+100001', { perPhoneMax: 1 })).answer.taken).toBe(false)
+    expect((await recordCode(p1, { perPhoneMax: 1 })).answer.taken).toBe(false)
   })
 
   it('do not replace the code that was sent', async () => {
-    const { codeHash } = await recordCode('+100001', { perPhoneMax: 1 })
-    expect((await recordCode('+100001', { perPhoneMax: 1 })).answer.taken).toBe(false)
-    expect((await useCode('+100001', 'phone', { codeHash })).uid).toBe('u100001')
+    const { codeHash } = await recordCode(p1, { perPhoneMax: 1 })
+    expect((await recordCode(p1, { perPhoneMax: 1 })).answer.taken).toBe(false)
+    expect((await useCode(p1, 'phone', { codeHash })).uid).toBe(`u${p1.slice(1)}`)
   })
 
   it('leave no rows behind when their window is over', async () => {
     for (let i = 0; i < 20; i++) await recordCode(`+20000${i}`, { address: `a${i}` })
     await age(`update sms_count set window_at = window_at - ${HOUR_MS}`, 'update sms_code set expires_at = 1')
-    await recordCode('+100001')
+    await recordCode(p1)
     await store[Symbol.asyncDispose]()
     const db = new DatabaseSync(join(dir, 'wochat.db'))
     expect(db.prepare('select count(*) as n from sms_count').get()).toEqual({ n: 2 })
@@ -152,7 +161,7 @@ describe('the caps on codes', () => {
 
 describe('a login', () => {
   it('stands over a restart until it is ended, and stays ended over the next', async () => {
-    const { uid: who, sid } = await login('+100001', 'phone')
+    const { uid: who, sid } = await login(p1, 'phone')
     await reopen()
     expect(await stands(who, { sid, device: device('phone') })).toBe('stands')
     await store.endLogin({ uid: who, sid })
@@ -161,25 +170,25 @@ describe('a login', () => {
   })
 
   it('cannot be ended by another user', async () => {
-    const { uid: who, sid } = await login('+100001', 'phone')
-    const other = await login('+100002', 'phone')
+    const { uid: who, sid } = await login(p1, 'phone')
+    const other = await login(p2, 'phone')
     await store.endLogin({ uid: other.uid, sid })
     expect(await stands(who, { sid })).toBe('stands')
     expect(ended).toEqual([])
   })
 
   it('that is ended twice is reported once', async () => {
-    const { uid: who, sid } = await login('+100001', 'phone')
+    const { uid: who, sid } = await login(p1, 'phone')
     await Promise.all([store.endLogin({ uid: who, sid }), store.endLogin({ uid: who, sid })])
     expect(ended).toEqual([{ uid: who, device: 'phone', sid }])
   })
 
   it('is ended by the sixth on the same device, and only on that', async () => {
-    const other = await login('+100001', 'tablet')
-    const first = await login('+100001', 'phone')
-    for (let i = 0; i < 4; i++) await login('+100001', 'phone')
+    const other = await login(p1, 'tablet')
+    const first = await login(p1, 'phone')
+    for (let i = 0; i < 4; i++) await login(p1, 'phone')
     expect(await stands(first.uid, { sid: first.sid })).toBe('stands')
-    await login('+100001', 'phone')
+    await login(p1, 'phone')
     expect(ended).toEqual([{ uid: first.uid, device: 'phone', sid: first.sid }])
     expect(await stands(first.uid, { sid: first.sid })).toBe('revoked')
     expect(await stands(first.uid, { sid: other.sid })).toBe('stands')
@@ -187,35 +196,35 @@ describe('a login', () => {
 
   it('with an uid that two want at once is given to one', async () => {
     const answers = await Promise.allSettled(
-      ['+100001', '+100002'].map((phone) => login(phone, 'phone', { uid: uid('both') })),
+      [p1, p2].map((phone) => login(phone, 'phone', { uid: uid('both') })),
     )
     expect(answers.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
   })
 
   it('cannot take the uid of an account without a phone', async () => {
     await store.checkLogin({ uid: uid('external'), device: null, sid: null, issuedAt: Date.now() })
-    await expect(login('+100001', 'phone', { uid: uid('external') })).rejects.toMatchObject({
+    await expect(login(p1, 'phone', { uid: uid('external') })).rejects.toMatchObject({
       code: 'uid_taken',
     })
   })
 
   it('that is refused leaves neither account nor device', async () => {
-    await login('+100001', 'one', { uid: uid('full'), devicesMax: 1 })
-    await expect(login('+100001', 'two', { devicesMax: 1 })).rejects.toMatchObject({
+    await login(p1, 'one', { uid: uid('full'), devicesMax: 1 })
+    await expect(login(p1, 'two', { devicesMax: 1 })).rejects.toMatchObject({
       code: 'too_many_devices',
     })
-    await expect(login('+100002', 'phone', { devicesMax: 0 })).rejects.toMatchObject({
+    await expect(login(p2, 'phone', { devicesMax: 0 })).rejects.toMatchObject({
       code: 'too_many_devices',
     })
     expect(await store.devices(uid('full'))).toHaveLength(1)
     // The name that the refused login would have taken is still free.
-    expect((await login('+100003', 'phone', { uid: uid('u100002') })).uid).toBe('u100002')
+    expect((await login(p3, 'phone', { uid: uid(`u${p2.slice(1)}`) })).uid).toBe(`u${p2.slice(1)}`)
   })
 })
 
 describe('a refresh', () => {
   it('that is reused ends the login and keeps the offline queue', async () => {
-    const { uid: who, sid, refreshHash } = await login('+100001', 'phone')
+    const { uid: who, sid, refreshHash } = await login(p1, 'phone')
     const next = { nextHash: 'next', nextExpiresAt: Date.now() + DAY_MS }
     await openSession(who, 'phone')
     expect(await store.refresh({ sid, refreshHash, ...next })).toEqual({ uid: who, device: 'phone' })
@@ -230,7 +239,7 @@ describe('a refresh', () => {
 
 describe('the MQTT session of a device', () => {
   it.each(['logout', 'revoke'])('ends with a %s, and only that one', async (how) => {
-    const { uid: who, sid } = await login('+100001', 'phone')
+    const { uid: who, sid } = await login(p1, 'phone')
     await openSession(who, 'phone')
     await openSession(who, 'tablet')
     if (how === 'logout') await store.endLogin({ uid: who, sid })
@@ -240,7 +249,7 @@ describe('the MQTT session of a device', () => {
   })
 
   it('has a number that no later session is given', async () => {
-    const { uid: who } = await login('+100001', 'phone')
+    const { uid: who } = await login(p1, 'phone')
     const first = await openSession(who, 'phone')
     await store.revokeDevice({ uid: who, device: device('phone') })
     const second = await openSession(who, 'tablet')
@@ -251,8 +260,8 @@ describe('the MQTT session of a device', () => {
 describe('a device', () => {
   it('is listed with what its login said, the last seen first, until it is revoked', async () => {
     const before = Date.now()
-    const { uid: who } = await login('+100001', 'phone')
-    await login('+100001', 'tablet', { device: { id: device('tablet'), kind: 'tablet', name: 'Büro' } })
+    const { uid: who } = await login(p1, 'phone')
+    await login(p1, 'tablet', { device: { id: device('tablet'), kind: 'tablet', name: 'Büro' } })
     const [tablet, phone] = (await store.devices(who)).sort((a, b) => (a.id < b.id ? 1 : -1))
     expect(tablet).toMatchObject({ id: 'tablet', kind: 'tablet', name: 'Büro' })
     expect(phone?.createdAt).toBeGreaterThanOrEqual(before)
@@ -262,31 +271,31 @@ describe('a device', () => {
   })
 
   it('that was revoked does not count, and counts again with its next login', async () => {
-    const { uid: who } = await login('+100001', 'd1', { devicesMax: 2 })
-    await login('+100001', 'd2', { devicesMax: 2 })
+    const { uid: who } = await login(p1, 'd1', { devicesMax: 2 })
+    await login(p1, 'd2', { devicesMax: 2 })
     await store.revokeDevice({ uid: who, device: device('d1') })
-    await login('+100001', 'd3', { devicesMax: 2 })
-    await expect(login('+100001', 'd1', { devicesMax: 2 })).rejects.toMatchObject({
+    await login(p1, 'd3', { devicesMax: 2 })
+    await expect(login(p1, 'd1', { devicesMax: 2 })).rejects.toMatchObject({
       code: 'too_many_devices',
     })
     await store.revokeDevice({ uid: who, device: device('d2') })
-    await login('+100001', 'd1', { devicesMax: 2 })
+    await login(p1, 'd1', { devicesMax: 2 })
     expect((await store.devices(who)).map(({ id }) => id).sort()).toEqual(['d1', 'd3'])
   })
 
   it('that nobody can use any more makes room, one that somebody can does not', async () => {
-    const { uid: who } = await login('+100001', 'lost', { devicesMax: 2 })
-    await login('+100001', 'kept', { devicesMax: 2 })
+    const { uid: who } = await login(p1, 'lost', { devicesMax: 2 })
+    await login(p1, 'kept', { devicesMax: 2 })
     await age(
       `update device set seen_at = seen_at - ${91 * DAY_MS}`,
       `update login set expires_at = 1 where device = 'lost'`,
     )
-    await login('+100001', 'new', { devicesMax: 2 })
+    await login(p1, 'new', { devicesMax: 2 })
     expect((await store.devices(who)).map(({ id }) => id).sort()).toEqual(['kept', 'new'])
   })
 
   it('that was never seen can be revoked, and its tokens are refused from then on', async () => {
-    const { uid: who } = await login('+100001', 'phone')
+    const { uid: who } = await login(p1, 'phone')
     const unseen = device('unseen')
     await store.revokeDevice({ uid: who, device: unseen })
     expect(await stands(who, { device: unseen, issuedAt: Date.now() - 1000 })).toBe('revoked')
@@ -295,10 +304,10 @@ describe('a device', () => {
   })
 
   it('that was revoked stays revoked for old tokens after a login and a logout', async () => {
-    const { uid: who } = await login('+100001', 'phone')
+    const { uid: who } = await login(p1, 'phone')
     const issuedAt = Date.now() - 1000
     await store.revokeDevice({ uid: who, device: device('phone') })
-    const again = await login('+100001', 'phone')
+    const again = await login(p1, 'phone')
     expect(await stands(who, { device: device('phone'), issuedAt })).toBe('revoked')
     await store.endLogin({ uid: who, sid: again.sid })
     expect(await store.devices(who)).toEqual([])
@@ -306,13 +315,16 @@ describe('a device', () => {
   })
 
   it('leaves at most a thousand rows of revoked ones', async () => {
-    const { uid: who } = await login('+100001', 'phone')
+    const { uid: who } = await login(p1, 'phone')
     await Promise.all(
       Array.from({ length: 1100 }, (_, i) => store.revokeDevice({ uid: who, device: device(`d${i}`) })),
     )
     await store[Symbol.asyncDispose]()
     const db = new DatabaseSync(join(dir, 'wochat.db'))
-    expect(db.prepare('select count(*) as n from device').get()).toEqual({ n: 1001 })
+    const rows = db.prepare(
+      'select count(*) as rows from device join account on account.n = device.account where uid = ?',
+    )
+    expect(rows.get(who)).toEqual({ rows: 1001 })
     db.close()
     await open()
   })
