@@ -139,6 +139,21 @@ export function conversationsContract(engine: () => StoreEngine): void {
     })
   })
 
+  describe('unread of one who comes back', () => {
+    const shared = shareStore(engine)
+
+    test('does not count against messages of their own that were written right before they left', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const group = await createGroup(store, alice, bob)
+      await Promise.all([send(store, bob, group, 'own'), send(store, bob, group, 'own too')])
+      await store.leaveGroup({ caller: bob, id: group })
+      await store.addMembers({ caller: alice, id: group, members: [bob.uid], membersMax: MEMBERS_MAX })
+      await send(store, alice, group, 'welcome back')
+      expect(await conversationOf(store, bob, group)).toMatchObject({ unread: 1 })
+    })
+  })
+
   describe('pages of history', () => {
     const shared = shareStore(engine)
 
