@@ -112,13 +112,15 @@ export class InboxSession {
     }
     this.#mode = 'starting'
     this.#leftWhileStarting = new Set()
+    // `stop` kept the links with something in flight; they know more than the store, whose cursors come in batches.
+    const resumed = new Set(this.links.values())
     this.#services.hub.register(this)
     const { store, backlogEntriesMax } = this.#services
     const { uid, number: session, generation } = this
     await this.#redeliver(wire)
     const state = await store.startInbox({ uid, session, generation, backlogMax: backlogEntriesMax })
     if (this.#wire !== wire || this.#mode !== 'starting') return
-    this.#adopt(state)
+    this.#adopt(state, resumed)
     this.#mode = 'draining'
     onStarted()
     wire.syncStarted(state.pending)
@@ -140,11 +142,12 @@ export class InboxSession {
     }
   }
 
-  #adopt(state: InboxState): void {
+  #adopt(state: InboxState, resumed: ReadonlySet<Link>): void {
     for (const { log, epoch, cursor, head, gap } of state.behind) {
       const link = this.links.get(log) ?? this.#addLink(log, epoch, cursor)
-      // Entries in flight over a resumed session are beyond the cursor already.
-      if (link.outstanding === 0) {
+      // Entries that were in flight are beyond the store's cursor, also when they were acknowledged since.
+      const isResumed = link.outstanding > 0 || (resumed.has(link) && link.epoch === epoch)
+      if (!isResumed) {
         link.sent = cursor
         link.cursor = Math.min(link.cursor, cursor)
       }

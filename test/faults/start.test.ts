@@ -70,12 +70,11 @@ describe('one clear line and exit code 1', () => {
   })
 
   test('a data folder that cannot be made', () => {
-    // Root may write anywhere but not here.
-    expectOneLine(
-      serve({ WOCHAT_DATA_DIR: '/proc/nowhere/data' }),
-      /WOCHAT_DATA_DIR|dataDir/,
-      '/proc/nowhere',
-    )
+    // Root may write anywhere, but not below a file.
+    const file = join(folder, 'file')
+    writeFileSync(file, '')
+    const below = join(file, 'data')
+    expectOneLine(serve({ WOCHAT_DATA_DIR: below }), /WOCHAT_DATA_DIR|dataDir/, below)
   })
 
   const wrong: [string, Record<string, string>, string][] = [

@@ -82,7 +82,11 @@ export class Device implements Disposable {
   #take(packet: Packet): void {
     if (packet.cmd !== 'publish') return
     const payload = () => JSON.parse(String(packet.payload)) as unknown
-    if (packet.topic === this.replyTopic) this.replies.push(payload() as Reply)
+    if (packet.topic === this.replyTopic) {
+      this.replies.push(payload() as Reply)
+      // Without automatic acknowledgements it is the inbox that a test wants to hold.
+      if (!this.client.autoAck) this.client.ack(packet)
+    }
     if (packet.topic === this.inboxTopic) this.#takeEntry(packet, payload() as InboxEntry)
   }
 

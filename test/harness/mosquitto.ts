@@ -13,7 +13,8 @@ export class Mosquitto implements AsyncDisposable {
   code: number | null | undefined
 
   constructor(tool: 'mosquitto_sub' | 'mosquitto_pub', args: readonly string[]) {
-    this.#child = spawn(tool, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    // Into a pipe the tools would keep their lines back until some kilobytes are there.
+    this.#child = spawn('stdbuf', ['-oL', tool, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child.stdout?.setEncoding('utf8').on('data', (chunk: string) => this.out.push(chunk))
     this.#child.stderr?.setEncoding('utf8').on('data', (chunk: string) => this.err.push(chunk))
     this.ended = new Promise((resolve, reject) => {

@@ -223,7 +223,7 @@ describe('the same id', () => {
     const send = { id: 'kept', to: 'bob', text: 'survives' }
     const sendOnce = async () => {
       using sender = await Device.connect(own, 'alice', 'phone')
-      return sender.send(send)
+      return await sender.send(send)
     }
     const first = await sendOnce()
     await own.restart()
