@@ -1,0 +1,127 @@
+/** Writes the pages that are made from definitions: the reference of operations and errors, and the settings. */
+import { writeFileSync } from 'node:fs'
+import { describeConfig, loadConfig } from '../config.ts'
+import { CATALOGUE, OPERATION_NAMES } from '../protocol/catalogue/catalogue.ts'
+import { COMMON_ERRORS } from '../protocol/catalogue/operation.ts'
+import { ERROR_CODES, ERRORS } from '../protocol/errors.ts'
+
+type JsonSchema = {
+  type?: string
+  description?: string
+  properties?: Record<string, JsonSchema>
+  required?: string[]
+  items?: JsonSchema
+  anyOf?: JsonSchema[]
+  const?: unknown
+  pattern?: string
+  minimum?: number
+  maximum?: number
+  minLength?: number
+  maxLength?: number
+  minItems?: number
+  maxItems?: number
+}
+
+export const PAGES: ReadonlyMap<string, () => string> = new Map([
+  ['reference.md', buildReference],
+  ['configuration.md', buildConfiguration],
+])
+
+function buildReference(): string {
+  return [
+    '# Reference',
+    '',
+    'Made from the definitions in `protocol/` by `npm run docs`. How calls travel: [protocol.md](protocol.md).',
+    '',
+    '## Operations',
+    '',
+    ...OPERATION_NAMES.flatMap(describeOperation),
+    '## Errors',
+    '',
+    `Every operation may also be refused with ${COMMON_ERRORS.map((code) => `\`${code}\``).join(', ')}.`,
+    '',
+    '| code | meaning | HTTP | MQTT 5 reason | retryable |',
+    '|---|---|---|---|---|',
+    ...ERROR_CODES.map((code) => {
+      const { meaning, http, reason, retryable } = ERRORS[code]
+      return `| \`${code}\` | ${meaning} | ${http} | 0x${reason.toString(16)} | ${retryable ? 'yes' : 'no'} |`
+    }),
+    '',
+  ].join('\n')
+}
+
+function describeOperation(name: (typeof OPERATION_NAMES)[number]): string[] {
+  const { summary, access, mutating, params, result, errors } = CATALOGUE[name]
+  return [
+    `### ${name}`,
+    '',
+    summary,
+    '',
+    `${access === 'public' ? 'No token needed.' : 'Needs a token.'} ${mutating ? 'Changes something.' : 'Reads only.'}`,
+    '',
+    ...describeFields('parameter', params as JsonSchema),
+    ...describeFields('result', result as JsonSchema),
+    ...(errors.length === 0 ? [] : [`Refusals: ${errors.map((code) => `\`${code}\``).join(', ')}`, '']),
+  ]
+}
+
+function describeFields(title: string, schema: JsonSchema): string[] {
+  const fields = Object.entries(schema.properties ?? {})
+  if (fields.length === 0) return []
+  return [
+    `| ${title} | type | |`,
+    '|---|---|---|',
+    ...fields.map(([name, field]) => {
+      const optional = schema.required?.includes(name) === true ? '' : '?'
+      return `| \`${name}\`${optional} | ${typeOf(field)} | ${field.description ?? ''} |`
+    }),
+    '',
+  ]
+}
+
+function typeOf(schema: JsonSchema): string {
+  if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``
+  if (schema.anyOf !== undefined) return schema.anyOf.map(typeOf).join(' or ')
+  if (schema.type === 'array')
+    return `[${typeOf(schema.items ?? {})}]${range(schema.minItems, schema.maxItems)}`
+  if (schema.type === 'object' && schema.properties !== undefined) {
+    return `{${Object.keys(schema.properties).join(', ')}}`
+  }
+  const length = range(schema.minLength, schema.maxLength) || range(schema.minimum, schema.maximum)
+  return `${schema.type ?? 'any'}${schema.pattern === undefined ? length : ` \`${schema.pattern.replaceAll('|', '\\|')}\``}`
+}
+
+function range(min: number | undefined, max: number | undefined): string {
+  if (max === undefined || max === Number.MAX_SAFE_INTEGER) return ''
+  return ` ${min ?? 0}..${max}`
+}
+
+function buildConfiguration(): string {
+  const rows = describeConfig(loadConfig({ env: { WOCHAT_DATA_DIR: './data' } }))
+  return [
+    '# Configuration',
+    '',
+    'Made from the table in `config/options.ts` by `npm run docs`. The environment goes before the file, the file before',
+    'the default. In a file (JSON) the names are those of the first column. `npx wochat config` prints what is in force.',
+    '',
+    '| setting | environment | type | default | range | |',
+    '|---|---|---|---|---|---|',
+    ...rows.map(({ name, env, type, unit, default: initial, range: bounds, about }) => {
+      const shown = initial === '' ? '' : `\`${initial}\``
+      const cells = [
+        `\`${name}\``,
+        `\`${env}\``,
+        `${type}${unit === '' ? '' : `, ${unit}`}`,
+        shown,
+        bounds,
+        about,
+      ]
+      return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+    }),
+    '',
+  ].join('\n')
+}
+
+if (import.meta.main) {
+  for (const [file, build] of PAGES) writeFileSync(new URL(file, import.meta.url), build())
+}
