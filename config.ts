@@ -157,6 +157,8 @@ function refuseContradictions(config: Config): void {
   }
   if (config.refreshTokenTtlMs < config.accessTokenTtlMs)
     refuse('refreshTokenTtlMs', 'is shorter than accessTokenTtlMs')
+  if (config.signingKeyKeepMs < config.accessTokenTtlMs)
+    refuse('signingKeyKeepMs', 'is shorter than accessTokenTtlMs')
   const own = config.issuers.find(({ issuer }) => issuer === config.tokenIssuer)
   if (own !== undefined) refuse('issuers', `${quote(own.issuer)} is tokenIssuer, the name of our own tokens`)
 }

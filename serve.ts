@@ -20,6 +20,7 @@ import { type Config, ConfigError } from './config.ts'
 import { createAdminServer } from './services/api/admin-server.ts'
 import { createHttpServer } from './services/api/http-server.ts'
 import { createAuthHandlers } from './services/auth/auth-service.ts'
+import { startKeyRotation } from './services/auth/key-rotation.ts'
 import { Keyring } from './services/auth/keyring.ts'
 import { createConsoleSms } from './services/auth/sms/console.ts'
 import type { SmsProvider } from './services/auth/sms/provider.ts'
@@ -51,11 +52,9 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
   await using parts = new AsyncDisposableStack()
   const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: false }))
   prepareDataDir(config, parts)
-  const keyring = await Keyring.open({
-    dir: join(config.dataDir, 'keys'),
-    alg: config.jwtAlgorithm,
-    keepMs: config.accessTokenTtlMs,
-  })
+  const keyLife = { alg: config.jwtAlgorithm, keepMs: config.signingKeyKeepMs }
+  const keyring = await Keyring.open({ dir: join(config.dataDir, 'keys'), ...keyLife })
+  parts.use(startKeyRotation({ keyring, ...keyLife, ageMaxMs: config.signingKeyAgeMaxMs, log }))
   const store = parts.use(
     await openSqliteStore({
       file: join(config.dataDir, STORE_FILE),
@@ -205,7 +204,10 @@ async function buildGate({ config, store, verifier, dispatcher, log, parts }: Ga
     store,
     log,
     settings: {
+      queuedMessagesMax: config.plainQueuedMessagesMax,
       waitingBytesMax: config.plainBufferBytesMax,
+      halfOpenMax: config.plainHalfOpenMax,
+      retainedIndexBytesMax: config.retainedIndexBytesMax,
       subscriptionsMax: config.subscriptionsPerSessionMax,
     },
   })

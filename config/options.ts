@@ -87,10 +87,7 @@ const running = {
     false,
     'Test profile: any client id, no password, every topic outside u/ as plain MQTT. On loopback only.',
   ),
-  gcOnSigusr2: flag(
-    false,
-    'SIGUSR2 collects garbage, if Node runs with --expose-gc; for measuring memory.',
-  ),
+  gcOnSigusr2: flag(false, 'SIGUSR2 collects garbage, if Node runs with --expose-gc; for measuring memory.'),
   stopTimeoutMs: duration(
     10 * SECOND,
     { min: SECOND, max: 10 * MINUTE },
@@ -111,6 +108,16 @@ const login = {
   ),
   codesWindowMs: duration(HOUR, { min: MINUTE, max: DAY }, 'Window of the two caps on login codes.'),
   jwtAlgorithm: choice('RS256', ['RS256', 'ES256'], 'How our own access tokens are signed.'),
+  signingKeyAgeMaxMs: duration(
+    90 * DAY,
+    { min: HOUR, max: 3650 * DAY },
+    'A new signing key takes over after this.',
+  ),
+  signingKeyKeepMs: duration(
+    30 * DAY,
+    { min: HOUR, max: 3650 * DAY },
+    'How long tokens of an earlier signing key are still good; no token should live longer.',
+  ),
   accessTokenTtlMs: duration(HOUR, { min: MINUTE, max: 30 * DAY }, 'Life of an access token.'),
   refreshTokenTtlMs: duration(60 * DAY, { min: HOUR, max: 400 * DAY }, 'Life of an unused refresh token.'),
   tokenIssuer: text('wochat', 'Claim iss of our own tokens.'),
@@ -246,6 +253,23 @@ const plain = {
     MB,
     { min: 64 * KB, max: 256 * MB },
     'Plain MQTT bytes that wait for one connection; more cuts it.',
+  ),
+  plainQueuedMessagesMax: count(
+    100_000,
+    { min: 1, max: 10_000_000 },
+    'messages',
+    'Plain messages kept for one session without a connection; further ones are not kept for it, and counted.',
+  ),
+  plainHalfOpenMax: count(
+    256,
+    { min: 1, max: 65_535 },
+    'messages',
+    'Plain QoS 2 messages of one client between PUBLISH and PUBREL; more are refused.',
+  ),
+  retainedIndexBytesMax: bytes(
+    64 * MB,
+    { min: MB, max: 16 * 1024 * MB },
+    'Memory for the names of retained topics; a new topic above it is refused.',
   ),
   subscriptionsPerSessionMax: count(
     100,

@@ -1,7 +1,20 @@
 /** The keys of a trusted issuer: a JWKS document [RFC 7517] in a file or behind a URL, kept and read again when needed. */
-import { createPublicKey, type JsonWebKey } from 'node:crypto'
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { open } from 'node:fs/promises'
-import { JWS_ALGORITHMS, type JwsAlgorithm, type JwsKey } from './jws.ts'
+
+/** The one algorithm that a key may be used with. */
+export type ExternalAlgorithm =
+  | 'RS256'
+  | 'RS384'
+  | 'RS512'
+  | 'PS256'
+  | 'PS384'
+  | 'PS512'
+  | 'ES256'
+  | 'ES384'
+  | 'ES512'
+
+export type IssuerKey = { alg: ExternalAlgorithm; publicKey: KeyObject }
 
 export type JwksSourceSettings = {
   /** File path or `http(s)` URL. */
@@ -22,7 +35,8 @@ export const JWKS_DEFAULTS: Omit<JwksSourceSettings, 'location'> = {
 }
 
 const RSA_BITS_MIN = 2048
-const EC_ALGORITHMS: ReadonlyMap<string, JwsAlgorithm> = new Map([
+const RSA_ALGORITHMS: ReadonlySet<string> = new Set(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'])
+const EC_ALGORITHMS: ReadonlyMap<string, ExternalAlgorithm> = new Map([
   ['P-256', 'ES256'],
   ['P-384', 'ES384'],
   ['P-521', 'ES512'],
@@ -33,7 +47,7 @@ type Failure = (reason: string) => void
 export class JwksSource {
   readonly #settings: JwksSourceSettings
   readonly #onFailure: Failure
-  #keys: ReadonlyMap<string, JwsKey> = new Map()
+  #keys: ReadonlyMap<string, IssuerKey> = new Map()
   #triedAt = Number.NEGATIVE_INFINITY
   #loadedAt = Number.NEGATIVE_INFINITY
   #loading: Promise<void> | null = null
@@ -45,7 +59,7 @@ export class JwksSource {
   }
 
   /** The key of this id. A token without an id takes the only key there is. */
-  async find(kid: string | undefined): Promise<JwsKey | undefined> {
+  async find(kid: string | undefined): Promise<IssuerKey | undefined> {
     const known = this.#pick(kid)
     if (known === undefined) {
       await this.#refresh()
@@ -56,7 +70,7 @@ export class JwksSource {
     return known
   }
 
-  #pick(kid: string | undefined): JwsKey | undefined {
+  #pick(kid: string | undefined): IssuerKey | undefined {
     if (kid !== undefined) return this.#keys.get(kid)
     return this.#keys.size === 1 ? this.#keys.values().next().value : undefined
   }
@@ -121,10 +135,10 @@ async function fetchDocument(settings: JwksSourceSettings): Promise<string> {
 }
 
 /** The usable keys of a document, by id; those for other purposes, and symmetric ones, are passed over. */
-function parseJwks(text: string): Map<string, JwsKey> {
+function parseJwks(text: string): Map<string, IssuerKey> {
   const document = JSON.parse(text) as { keys?: unknown } | null
   if (!Array.isArray(document?.keys)) throw new Error('is no JWKS: it has no "keys"')
-  const keys = new Map<string, JwsKey>()
+  const keys = new Map<string, IssuerKey>()
   for (const jwk of document.keys as (JsonWebKey | null)[]) {
     const key = jwk === null ? undefined : parseKey(jwk)
     if (key !== undefined) keys.set(typeof jwk!.kid === 'string' ? jwk!.kid : '', key)
@@ -133,7 +147,7 @@ function parseJwks(text: string): Map<string, JwsKey> {
   return keys
 }
 
-function parseKey(jwk: JsonWebKey): JwsKey | undefined {
+function parseKey(jwk: JsonWebKey): IssuerKey | undefined {
   if (jwk.use !== undefined && jwk.use !== 'sig') return undefined
   const alg = algorithmOf(jwk)
   if (alg === undefined) return undefined
@@ -147,11 +161,11 @@ function parseKey(jwk: JsonWebKey): JwsKey | undefined {
   }
 }
 
-function algorithmOf(jwk: JsonWebKey): JwsAlgorithm | undefined {
+function algorithmOf(jwk: JsonWebKey): ExternalAlgorithm | undefined {
   const named = jwk.alg
   if (jwk.kty === 'RSA') {
     if (named === undefined) return 'RS256'
-    return JWS_ALGORITHMS.find((alg) => alg === named && !alg.startsWith('ES'))
+    return typeof named === 'string' && RSA_ALGORITHMS.has(named) ? (named as ExternalAlgorithm) : undefined
   }
   if (jwk.kty !== 'EC') return undefined
   const alg = EC_ALGORITHMS.get(jwk.crv ?? '')

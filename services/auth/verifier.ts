@@ -1,11 +1,12 @@
 /** Checks access tokens: ours, and those of the issuers that the configuration trusts. */
+import type { KeyObject } from 'node:crypto'
+import jwt from 'jsonwebtoken'
 import type { Logger } from 'pino'
 import { WochatError } from '../../protocol/errors.ts'
 import { parseDeviceId, parseUserId } from '../../protocol/ids.ts'
 import type { TokenIdentity } from './access-token.ts'
 import { parseAcl } from './acl.ts'
 import { JWKS_DEFAULTS, JwksSource, type JwksSourceSettings } from './jwks-source.ts'
-import { isSignedBy, type Jws, type JwsKey, parseJws } from './jws.ts'
 import type { Keyring } from './keyring.ts'
 import type { TokenVerifier, VerifiedToken } from './token.ts'
 
@@ -31,12 +32,13 @@ export type VerifierSettings = {
   jwks?: Partial<Omit<JwksSourceSettings, 'location'>>
 }
 
+type TrustedKey = { alg: jwt.Algorithm; publicKey: KeyObject }
 /** An issuer that is trusted: what its tokens must say, and where its keys are. */
 type Trust = {
   issuer: string
   audience: string
   own: boolean
-  findKey(kid: string | undefined): Promise<JwsKey | undefined>
+  findKey(kid: string | undefined): Promise<TrustedKey | undefined>
 }
 
 /**
@@ -48,13 +50,12 @@ export function createTokenVerifier(settings: VerifierSettings): TokenVerifier {
   const trusts = buildTrusts(settings)
   return {
     async verify(token) {
-      const jws = parse(token)
-      const trust = trusts.get(jws.payload.iss as string)
+      const { header, issuer } = peek(token)
+      const trust = trusts.get(issuer)
       if (trust === undefined) throw refusal('its issuer is not trusted')
-      const key = await trust.findKey(readKid(jws))
+      const key = await trust.findKey(header.kid)
       if (key === undefined) throw refusal('its key is unknown or was retired')
-      if (!isSignedBy(jws, key)) throw refusal('its signature is not of that key')
-      return readClaims(jws.payload, trust, now())
+      return readClaims(verifySignature(token, key, trust, now()), trust, now())
     },
   }
 }
@@ -76,52 +77,82 @@ function buildTrusts({ keyring, identity, issuers, log, jwks }: VerifierSettings
   return trusts
 }
 
-function parse(token: string): Jws {
+type Peeked = { header: { kid: string | undefined }; issuer: string }
+
+/** Reads, without believing it, which key a token says it was signed with. */
+function peek(token: string): Peeked {
   if (token.length > TOKEN_CHARS_MAX) throw refusal('it is too long')
-  const jws = parseJws(token)
-  if (jws === undefined) throw refusal('it is no signed JWT')
-  return jws
+  const parts = token.split('.')
+  if (parts.length !== 3) throw refusal('it is no JWT')
+  const [header, payload] = [parts[0]!, parts[1]!].map(parsePart)
+  // An extension that must be understood, and is not [RFC 7515 section 4.1.11]; jsonwebtoken does not look.
+  if (header?.crit !== undefined) throw refusal('it has extensions that are not known here')
+  const kid = header?.kid
+  const issuer = payload?.iss
+  if (typeof issuer !== 'string' || (kid !== undefined && typeof kid !== 'string')) {
+    throw refusal('it is no JWT')
+  }
+  return { header: { kid }, issuer }
 }
 
-function readKid({ header }: Jws): string | undefined {
-  const { kid } = header
-  if (kid !== undefined && typeof kid !== 'string') throw refusal('its kid is no string')
-  return kid
+function parsePart(part: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'))
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
 }
 
-function readClaims(claims: Jws['payload'], trust: Trust, nowMs: number): VerifiedToken {
-  if (!isForAudience(claims.aud, trust.audience)) throw refusal('it is for another audience')
-  const { issuedAt, expiresAt } = readTimes(claims, nowMs)
+/** The algorithm is the key's own, whatever the token's header says [RFC 8725 section 3.1]. */
+function verifySignature(
+  token: string,
+  key: TrustedKey,
+  { issuer, audience }: Trust,
+  now: number,
+): jwt.JwtPayload {
+  try {
+    const payload = jwt.verify(token, key.publicKey, {
+      algorithms: [key.alg],
+      issuer,
+      audience,
+      clockTimestamp: Math.floor(now / 1000),
+      ignoreNotBefore: true,
+    })
+    if (typeof payload === 'string') throw refusal('its payload is no object')
+    return payload
+  } catch (error) {
+    if (error instanceof WochatError) throw error
+    throw refusal(reasonOf(error))
+  }
+}
+
+/** In our words: those of the library quote the token. */
+function reasonOf(error: unknown): string {
+  if (error instanceof jwt.TokenExpiredError) return 'it has expired'
+  const message = error instanceof jwt.JsonWebTokenError ? error.message : ''
+  return message.startsWith('jwt audience') ? 'it is for another audience' : 'it does not verify'
+}
+
+function readClaims(claims: jwt.JwtPayload, trust: Trust, now: number): VerifiedToken {
+  const latest = now / 1000 + CLOCK_AHEAD_S
+  // jsonwebtoken takes tokens without these two, and one from the future would outlive a revocation.
+  const { exp, iat, nbf } = claims
+  if (typeof exp !== 'number' || typeof iat !== 'number') throw refusal('it lacks exp or iat')
+  if (iat > latest || (nbf !== undefined && !(nbf <= latest))) throw refusal('it is not valid yet')
   const uid = typeof claims.sub === 'string' ? parseUserId(claims.sub) : undefined
   if (uid === undefined) throw refusal('its sub is no uid')
   const device = readDevice(claims.did)
   const acl = parseAcl(claims.acl)
   if (acl === undefined) throw refusal('its acl is malformed or reaches into u/ or $')
-  return { uid, device, sid: trust.own ? readSid(claims.sid) : null, issuedAt, expiresAt, acl }
-}
-
-/** One audience or a list of them [RFC 7519 section 4.1.3]. */
-function isForAudience(aud: unknown, audience: string): boolean {
-  return aud === audience || (Array.isArray(aud) && aud.includes(audience))
-}
-
-/** In ms. `iat` is required, and not from the future: such a token would outlive a revocation of its device. */
-function readTimes(
-  { exp, iat, nbf }: { exp?: unknown; iat?: unknown; nbf?: unknown },
-  nowMs: number,
-): { issuedAt: number; expiresAt: number } {
-  const latest = nowMs / 1000 + CLOCK_AHEAD_S
-  if (!isTime(exp) || !isTime(iat)) throw refusal('it lacks exp or iat')
-  if (exp * 1000 <= nowMs) throw refusal('it has expired')
-  if (iat > latest || (nbf !== undefined && !(isTime(nbf) && nbf <= latest))) {
-    throw refusal('it is not valid yet')
+  return {
+    uid,
+    device,
+    sid: trust.own ? readSid(claims.sid) : null,
+    issuedAt: Math.floor(iat * 1000),
+    expiresAt: Math.floor(exp * 1000),
+    acl,
   }
-  return { issuedAt: Math.floor(iat * 1000), expiresAt: Math.floor(exp * 1000) }
-}
-
-/** Seconds since 1970 [RFC 7519 section 2, NumericDate]. */
-function isTime(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value)
 }
 
 function readDevice(did: unknown): VerifiedToken['device'] {

@@ -152,26 +152,29 @@ function endSession(work: Work, session: number): void {
   work.db.prepare('delete from session where n = ?').run(session)
 }
 
+/** Keeps the list of an account's devices. A revoked one that comes back with a new token is a new one. */
 function noteDevice(work: Work, account: number, device: string, devicesMax: number): void {
   const row = work.db
-    .prepare('select seen_at from device where account = ? and id = ?')
-    .get(account, device) as { seen_at: number } | undefined
-  if (row !== undefined) {
-    if (row.seen_at > work.now - SEEN_EVERY_MS) return
-    work.db
-      .prepare('update device set seen_at = ? where account = ? and id = ?')
-      .run(work.now, account, device)
-    return
-  }
+    .prepare('select seen_at, revoked_at from device where account = ? and id = ?')
+    .get(account, device) as { seen_at: number; revoked_at: number | null } | undefined
+  const isListed = row !== undefined && (row.revoked_at === null || row.seen_at > row.revoked_at)
+  if (isListed && row.seen_at > work.now - SEEN_EVERY_MS) return
+  if (!isListed) assertRoomForDevice(work, account, devicesMax)
+  work.db
+    .prepare(
+      `insert into device (account, id, kind, name, created_at, seen_at) values (?, ?, '', '', ?, ?)
+       on conflict (account, id) do update set seen_at = excluded.seen_at`,
+    )
+    .run(account, device, work.now, work.now)
+}
+
+function assertRoomForDevice(work: Work, account: number, devicesMax: number): void {
   const { count } = work.db
     .prepare(
       'select count(*) as count from device where account = ? and (revoked_at is null or seen_at > revoked_at)',
     )
     .get(account) as { count: number }
   if (count >= devicesMax) throw new WochatError('too_many_devices')
-  work.db
-    .prepare('insert into device (account, id, kind, name, created_at, seen_at) values (?, ?, ?, ?, ?, ?)')
-    .run(account, device, '', '', work.now, work.now)
 }
 
 /** Never moves back within an epoch [design: section 11, Sessions and cursors]. */
