@@ -81,7 +81,7 @@ function readContent(type: unknown, body: unknown, text: unknown): { type: strin
     throw new WochatError('bad_request', 'body: a JSON object')
   }
   const kind = type ?? 'text'
-  if (kind === 'text' && typeof (body as Record<string, unknown>)['text'] !== 'string') {
+  if (kind === 'text' && typeof (body as Record<string, unknown>).text !== 'string') {
     throw new WochatError('bad_request', 'body.text: a string')
   }
   if (!isWithinDepth(body, JSON_DEPTH_MAX - 1)) {
