@@ -324,8 +324,10 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   }
 
   #onPuback(firstByte: number, buffer: Buffer, start: number, end: number): void {
-    if (end - start === 2) this.#acknowledged(readPuback311(buffer, start, end))
+    const packetId = readPuback311(buffer, start, end)
+    if (packetId !== 0) this.#acknowledged(packetId)
     else {
+      // Longer, or id 0, which is refused.
       const ack = decodeAck(PacketType.puback, firstByte & 15, buffer, start, end, this.version)
       // A refusal by the receiver counts as acknowledged: the entry is in the log, and sending it again would not help.
       if (ack.reason >= 0x80) this.services.metrics.negativeAcks++

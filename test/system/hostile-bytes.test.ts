@@ -55,7 +55,7 @@ async function openSession(version: Version): Promise<Device> {
 }
 
 describe('a malformed packet closes the connection, on MQTT 5 with its reason', () => {
-  async function replay({ bytes, version, reason }: MalformedCase, attach: boolean): Promise<void> {
+  async function replay({ name, bytes, version, reason }: MalformedCase, attach: boolean): Promise<void> {
     using device = await openSession(version)
     if (attach) expect(await device.client.subscribe(`u/${device.uid}/own/#`)).toEqual([1])
     const before = device.client.packets.length
@@ -66,7 +66,9 @@ describe('a malformed packet closes the connection, on MQTT 5 with its reason', 
     if (version === 4) expect(answers).toEqual([])
     else {
       expect(answers.map((packet) => packet.cmd)).toEqual(['disconnect'])
-      expect(device.client.received('disconnect')[0]?.reasonCode).toBe(reason)
+      // An AUTH without a method in the CONNECT is a protocol error before its form is looked at [MQTT-4.12.0-6].
+      const isAuth = name.startsWith('auth')
+      expect(device.client.received('disconnect')[0]?.reasonCode).toBe(isAuth ? 0x82 : reason)
     }
   }
 
@@ -132,7 +134,7 @@ describe('frames may be cut anywhere', () => {
 
   test.each([4, 5] as const)('byte by byte, and all in one chunk (version %i)', async (version) => {
     const { alice, bob } = await newFriends(server)
-    using slow = await RawClient.open({ port: server.mqttPort, version })
+    using slow = await RawClient.open({ port: server.mqttPort, version, autoAck: false })
     for (const byte of stream(slow, alice, bob)) {
       slow.write(Buffer.from([byte]))
       await new Promise(setImmediate)

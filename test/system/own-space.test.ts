@@ -272,15 +272,27 @@ describe('application topics', () => {
     },
   )
 
-  test('a grant never reaches into u/ or $', async () => {
+  test.each(['u/#', 'u/alice/inbox', 'u', '$SYS/#', '$share/g/u/alice/inbox'])(
+    'a token that grants %s is not a valid token',
+    async (filter) => {
+      const uid = newUid('mine')
+      for (const acl of [{ pub: [filter] }, { sub: ['fine', filter] }]) {
+        using client = await RawClient.open({ port: server.mqttPort, version: 5 })
+        const password = server.token(uid, 'spy', { acl })
+        expect((await client.connect({ clientId: `${uid}/spy`, username: uid, password })).code).toBe(0x86)
+      }
+    },
+  )
+
+  test('a granted wildcard never reaches into u/ or $', async () => {
     const [mine, other] = [newUid('mine'), newUid('other')]
-    const wide = { pub: ['#', 'u/#'], sub: ['#', '+/+/inbox', 'u/#', '$SYS/#'] }
+    const wide = { pub: ['#'], sub: ['#', '+/+/inbox'] }
     using device = await connect(server, mine, 'spy', 5, { token: server.token(mine, 'spy', { acl: wide }) })
     for (const filter of [`u/${other}/inbox`, 'u/+/inbox', `u/${other}/own/#`, '$SYS/#']) {
       expect(await device.client.subscribe(filter), filter).toEqual([0x87])
     }
     // What '#' grants must not show the conversation of others either.
-    await device.client.subscribe('#')
+    await device.client.subscribe('#', '+/+/inbox')
     await befriend(server, other, newUid('friend'))
     using writer = await connect(server, other, 'phone', 5)
     await writer.client.publishAcked({ topic: `u/${other}/own/secret`, payload: 'mine alone' })
