@@ -135,7 +135,7 @@ export class Engine {
   connected(clientId: string, cleanStart: boolean): void {
     clearTimeout(this.#expiries.get(clientId))
     this.#expiries.delete(clientId)
-    this.#inTurn(clientId, async () => {
+    void this.#inTurn(clientId, async () => {
       if (cleanStart) await this.#end(clientId)
       else if (!this.#links.has(clientId)) await this.#wills.connected(clientId, undefined, 0)
     })
@@ -150,7 +150,7 @@ export class Engine {
     const earlier = this.#links.get(clientId)
     if (earlier !== undefined) {
       earlier.takenOver()
-      this.detach(earlier, { publishWill: true })
+      void this.detach(earlier, { publishWill: true })
     }
     const link = new EngineLink(
       {

@@ -51,6 +51,7 @@ export class Outgoing implements Receiver {
   /** Ids given to messages that are not stored yet, and asked for with a read. */
   #reserved = 0
   #asked = 0
+  #isReading = false
   /** Messages that found no room; a read sees those that were counted when it was asked for. */
   #refused = 0
   #isOpen = false
@@ -184,7 +185,7 @@ export class Outgoing implements Receiver {
 
   #readQueue(): void {
     // A message whose id is reserved goes out by itself, and must not be read as well.
-    if (this.#queue !== 'behind' || this.#asked > 0 || this.#reserved > 0) return
+    if (this.#queue !== 'behind' || this.#isReading || this.#reserved > 0) return
     if (this.#isClosed || this.#sink.isBlocked()) return
     const entriesMax = Math.min(
       this.#sink.room(),
@@ -194,6 +195,7 @@ export class Outgoing implements Receiver {
     const packetIds = this.#toResend > 0 ? [] : this.#takeIds(entriesMax)
     const entries = this.#toResend > 0 ? entriesMax : packetIds.length
     if (entries <= 0) return
+    this.#isReading = true
     this.#asked = entries
     const refused = this.#refused
     this.#store
@@ -212,8 +214,12 @@ export class Outgoing implements Receiver {
             deliveries.length < entries && !full ? 0 : Math.max(0, this.#toResend - deliveries.length)
           for (const packetId of packetIds) this.#freeUnused(packetId, deliveries)
           // Until all are out, an answer that comes within `deliver` must not read them again.
-          for (const delivery of deliveries) this.#sendFromQueue(delivery)
+          for (const delivery of deliveries) {
+            this.#asked--
+            this.#sendFromQueue(delivery)
+          }
           this.#asked = 0
+          this.#isReading = false
           const isEmpty = deliveries.length < entries && !full && !isResend
           if (isEmpty && this.#refused === refused) this.#queue = 'live'
           else this.#readQueue()

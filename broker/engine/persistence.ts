@@ -349,6 +349,11 @@ export class RoutingPersistence extends PlainPersistence {
   override streamWill(): Readable {
     return Readable.from([])
   }
+
+  /** Aedes clears the will of every client that connects to it. */
+  override async delWill(): Promise<undefined> {
+    return undefined
+  }
 }
 
 function fromAedes({ topic, qos, rh, rap, nl, subscriptionIdentifier }: AedesSubscription) {
@@ -372,5 +377,5 @@ function toQueuedPacket(delivery: PlainDelivery): object {
   const messageId = packetId ?? undefined
   if (state === 'released') return { cmd: 'pubrel', messageId }
   const { length: _, ...fields } = decodeFields<{ length?: number }>(head)
-  return { ...fields, topic, payload: toPayload(payload), messageId }
+  return { qos: 0, retain: false, dup: false, ...fields, topic, payload: toPayload(payload), messageId }
 }

@@ -1,0 +1,42 @@
+/** The abstract suite of aedes-persistence over our store; run by `node --test`, see persistence.test.ts. */
+import { createRequire } from 'node:module'
+import { after, test } from 'node:test'
+import { ENGINE_DEFAULTS } from '../engine.ts'
+import { PlainPersistence } from '../persistence.ts'
+import { TempStore } from './temp-store.ts'
+
+type AbstractSuite = (options: {
+  test: typeof test
+  persistence: () => Promise<unknown>
+  testAsync: true
+}) => void
+
+const runAbstractSuite = createRequire(import.meta.url)('aedes-persistence/abstract.js') as AbstractSuite
+
+/** One store for all tests, because a start takes longer than most of them: `destroy` empties it. */
+const temp = new TempStore()
+const store = await temp.open()
+after(() => temp[Symbol.asyncDispose]())
+
+class SuitePersistence extends PlainPersistence {
+  constructor() {
+    super(store, {
+      queuedMax: ENGINE_DEFAULTS.queuedMessagesMax,
+      retainedIndexBytesMax: ENGINE_DEFAULTS.retainedIndexBytesMax,
+    })
+  }
+
+  override async destroy(): Promise<void> {
+    for (const { clientId } of await store.pagePlainSessions({ after: '', entriesMax: 1000 })) {
+      await store.endPlainSession(clientId)
+    }
+    for (const topic of await store.pagePlainTopics({ after: null, entriesMax: 1000 })) {
+      await this.storeRetained({ topic, payload: '' })
+    }
+    for (const { clientId } of await store.pagePlainWills({ after: '', entriesMax: 1000 })) {
+      await store.dropPlainWill(clientId)
+    }
+  }
+}
+
+runAbstractSuite({ test, persistence: async () => new SuitePersistence(), testAsync: true })
