@@ -194,11 +194,13 @@ export const MIGRATIONS: readonly ((db: Kysely<Schema>) => readonly { compile():
         .addColumn('to_seq', 'bigint')
         .addColumn('joined_at', 'bigint', (c) => c.notNull())
         .addPrimaryKeyConstraint('membership_pk', ['account', 'log', 'from_seq']),
-      // The members of now, in the order in which they joined, without those who left.
+      // The members of now, in the order in which they joined. Partial, so that no planner takes it to look for one
+      // account: of 100,000 members it would read half.
       schema
         .createIndex('membership_by_log')
         .on('membership')
-        .columns(['log', 'to_seq', 'from_seq', 'account']),
+        .columns(['log', 'from_seq', 'account', 'to_seq'])
+        .where('to_seq', 'is', null),
       schema
         .createTable('reader')
         .addColumn('account', 'integer', (c) => c.notNull())

@@ -21,9 +21,9 @@ type View = {
   /** First seq that is kept and visible, and the last visible one. */
   first: number
   head: number
-  /** Running number of messages at `head`, and its time. */
-  messages: number
+  /** Time of the entry at `head`. */
   at: number
+  unread: number
   readSeq: number
   readMessages: number
   own: number
@@ -51,7 +51,7 @@ export const conversationOperations: Operations<ConversationStore> = {
     const last = items.length < rest.length ? rest[items.length - 1] : undefined
     return {
       items,
-      badge: badgeOf(views),
+      badge: views.reduce((sum, view) => sum + view.unread, 0),
       ...(last !== undefined && { cursor: encodeCursor({ ...last, asOf }) }),
     }
   },
@@ -61,11 +61,8 @@ export const conversationOperations: Operations<ConversationStore> = {
       work.logs.file()
       const { account, view } = getView(work, caller.uid, log)
       moveReadPointer(work, account, view, Math.min(seq, view.head))
-      return {
-        readSeq: view.readSeq,
-        unread: unreadOf(view),
-        badge: badgeOf(conversationViews(work, account)),
-      }
+      const { readSeq, unread } = getView(work, caller.uid, log).view
+      return { readSeq, unread, badge: badgeOf(work, account) }
     })
   },
 
@@ -90,23 +87,32 @@ export const conversationOperations: Operations<ConversationStore> = {
 
 // ---------------------------------------------------------------- views
 
-const VIEWS = `
-  select log.n, log.name, log.epoch, max(log.first, min(m.from_seq)) as first,
-    max(coalesce(m.to_seq, log.head)) as head, max(m.to_seq is null) as open, log.messages, log.last_at as at,
-    reader.read_seq as readSeq, reader.read_messages as readMessages, reader.own, reader.read_own as readOwn
-  from membership m
-  cross join log on log.n = m.log
-  cross join reader on reader.account = m.account and reader.log = m.log
-  where m.account = ?`
-const ALL_VIEWS = `${VIEWS} group by m.log`
-const ONE_VIEW = `${VIEWS} and m.log = ? group by m.log`
+/**
+ * One row a log. For who left, the log went on: head, time and messages are those at the last entry they may see, and
+ * if that one was trimmed, nothing is left that could be unread.
+ */
+const views = (windows: string): string => `
+  select window.log as n, log.name, log.epoch, max(log.first, window.since) as first,
+    iif(window.open, log.head, window.until) as head,
+    coalesce(iif(window.open, log.last_at, entry.at), 0) as at,
+    reader.read_seq as readSeq, reader.read_messages as readMessages, reader.own, reader.read_own as readOwn,
+    coalesce(max(0, iif(window.open, log.messages, entry.message_no) - reader.read_messages
+      - (reader.own - reader.read_own)), 0) as unread
+  from (
+    select account, log, min(from_seq) as since, max(to_seq) as until, max(to_seq is null) as open
+    from membership where ${windows} group by log
+  ) as window
+  cross join log on log.n = window.log
+  cross join reader on reader.account = window.account and reader.log = window.log
+  left join entry on window.open = 0 and entry.log = window.log and entry.seq = window.until`
+const ONE_VIEW = views('account = ? and log = ?')
+const ALL_VIEWS = views('account = ?')
+const BADGE = `select coalesce(sum(unread), 0) as badge from (${ALL_VIEWS}) where substr(name, 1, 2) <> 'n:'`
 
 /** Direct and group logs of a person with something to see. */
 function conversationViews(work: Work, account: number): View[] {
-  const rows = work.db.prepare(ALL_VIEWS).all(account) as (View & { open: number })[]
-  return rows
-    .filter((row) => !row.name.startsWith('n:') && row.first <= row.head)
-    .map((row) => atVisibleHead(work, row))
+  const rows = work.db.prepare(ALL_VIEWS).all(account) as View[]
+  return rows.filter((row) => !row.name.startsWith('n:') && row.first <= row.head)
 }
 
 /** One log of a person; `unknown_log` when they never had a window on it. */
@@ -115,19 +121,14 @@ function getView(work: Work, uid: string, name: string): { account: number; view
   const log = parseLog(name)?.log
   const n = log === undefined ? 0 : work.logs.state(log).n
   if (account === undefined || n === 0) throw new WochatError('unknown_log')
-  const row = work.db.prepare(ONE_VIEW).get(account, n) as (View & { open: number }) | undefined
-  if (row === undefined) throw new WochatError('unknown_log')
-  return { account, view: atVisibleHead(work, row) }
+  const view = work.db.prepare(ONE_VIEW).get(account, n) as View | undefined
+  if (view === undefined) throw new WochatError('unknown_log')
+  return { account, view }
 }
 
-/** For who left, the log went on: its numbers are those at the last entry they may see. */
-function atVisibleHead(work: Work, row: View & { open: number }): View {
-  if (row.open === 1) return row
-  const last = work.db
-    .prepare('select message_no as messages, at from entry where log = ? and seq = ?')
-    .get(row.n, row.head) as { messages: number; at: number } | undefined
-  // Trimmed by retention: nothing is left that could be unread.
-  return { ...row, ...(last ?? { messages: row.readMessages, own: row.readOwn }) }
+/** Unread of all conversations: what the app's icon shows. */
+function badgeOf(work: Work, account: number): number {
+  return (work.db.prepare(BADGE).get(account) as { badge: number }).badge
 }
 
 function windowsOf(work: Work, account: number, log: number): Window[] {
@@ -136,28 +137,17 @@ function windowsOf(work: Work, account: number, log: number): Window[] {
     .all(account, log) as Window[]
 }
 
-// ---------------------------------------------------------------- unread
+// ---------------------------------------------------------------- the read pointer
 
-function unreadOf(view: View): number {
-  return Math.max(0, view.messages - view.readMessages - (view.own - view.readOwn))
-}
-
-function badgeOf(views: readonly View[]): number {
-  return views.reduce((sum, view) => sum + unreadOf(view), 0)
-}
-
-/** Moves the pointer forward to `seq`, which is visible, and the counts with it. */
+/** Moves the pointer forward to `seq`, which is visible, and the counts that go with it. */
 function moveReadPointer(work: Work, account: number, view: View, seq: number): void {
   if (seq <= view.readSeq) return
   const entry = work.db
     .prepare('select message_no as messages from entry where log = ? and seq = ?')
     .get(view.n, seq) as { messages: number } | undefined
-  view.readOwn = ownUpTo(work, account, view, seq)
-  view.readMessages = entry?.messages ?? view.readMessages
-  view.readSeq = seq
   work.db
     .prepare('update reader set read_seq = ?, read_messages = ?, read_own = ? where account = ? and log = ?')
-    .run(view.readSeq, view.readMessages, view.readOwn, account, view.n)
+    .run(seq, entry?.messages ?? view.readMessages, ownUpTo(work, account, view, seq), account, view.n)
   work.feed.push({
     kind: 'read',
     uid: work.accounts.uidOf(account),
@@ -208,7 +198,7 @@ function conversationItem(work: Work, uid: string, view: View, entries: EntryRea
     log: view.name,
     epoch: `k${view.epoch}`,
     head: view.head,
-    unread: unreadOf(view),
+    unread: view.unread,
     readSeq: view.readSeq,
     last,
     ...nameOrPeer(work, uid, view),
