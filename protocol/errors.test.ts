@@ -13,7 +13,6 @@ const DOOR_ERRORS: readonly ErrorCode[] = [
 
 /** PUBACK reason codes of a refusal [MQTT 5, table 3-4]. */
 const PUBACK_REFUSALS = [0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
-const TOO_LARGE_OF_DISCONNECT = 0x95
 
 const used = new Set<ErrorCode>([
   ...OPERATION_NAMES.flatMap((name) => CATALOGUE[name].errors as readonly ErrorCode[]),
@@ -27,7 +26,7 @@ describe.each(ERROR_CODES)('%s', (code) => {
   it('has a status, a reason code and a sentence', () => {
     expect(row.http).toBeGreaterThanOrEqual(400)
     expect(row.http).toBeLessThan(600)
-    expect([...PUBACK_REFUSALS, TOO_LARGE_OF_DISCONNECT]).toContain(row.reason)
+    expect(PUBACK_REFUSALS).toContain(row.reason)
     expect(row.meaning).toMatch(/^[A-Z].*\.$/)
     expect(code).toMatch(/^[a-z]+(_[a-z]+)*$/)
   })

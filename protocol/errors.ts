@@ -10,7 +10,7 @@
 type Row = {
   /** HTTP status of the error body. */
   readonly http: number
-  /** Reason code of an MQTT 5 PUBACK, PUBREC or DISCONNECT. */
+  /** Reason code of an MQTT 5 PUBACK or PUBREC, out of those that these may carry [MQTT-3.4.2-1]. */
   readonly reason: number
   /** The same request may succeed later without being changed. */
   readonly retryable: boolean
@@ -34,7 +34,6 @@ const NOT_AUTHORIZED = 0x87
 const UNSPECIFIED = 0x80
 const IMPLEMENTATION = 0x83
 const TOPIC_INVALID = 0x90
-const TOO_LARGE = 0x95
 const QUOTA = 0x97
 const PAYLOAD_INVALID = 0x99
 
@@ -47,7 +46,7 @@ export const ERRORS = {
     'A field is missing, unknown, of the wrong type or out of bounds.',
   ),
   too_deep: final(400, PAYLOAD_INVALID, 'The JSON is nested deeper than the limit.'),
-  too_large: final(413, TOO_LARGE, 'The payload is larger than the limit.'),
+  too_large: final(413, QUOTA, 'The payload is larger than the limit.'),
   unknown_operation: final(404, TOPIC_INVALID, 'There is no operation of this name.'),
   method_not_allowed: final(405, TOPIC_INVALID, 'Over HTTP, operations are called by POST.'),
   topic_denied: final(403, NOT_AUTHORIZED, 'This topic may not be published or subscribed by this client.'),

@@ -35,7 +35,7 @@ export async function postRaw(
   body: string | Uint8Array<ArrayBuffer>,
   headers: Record<string, string>,
 ): Promise<{ status: number; body: unknown }> {
-  const answer = await fetch(`${url}/v1/${encodeURIComponent(operation)}`, {
+  const answer = await fetch(`${url}/v1/${encodeURIComponent(operation.toWellFormed())}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body,

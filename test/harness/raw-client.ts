@@ -211,6 +211,7 @@ export class RawClient implements Disposable {
     return until(
       () => {
         const found = this.received(cmd).find(fits)
+        if (found === undefined && this.parseError) throw new Error(`not MQTT: ${this.parseError.message}`)
         if (found === undefined && this.closed) throw new Error(`closed before a ${cmd}; ${this.story()}`)
         return found
       },

@@ -66,9 +66,9 @@ describe('a malformed packet closes the connection, on MQTT 5 with its reason', 
     if (version === 4) expect(answers).toEqual([])
     else {
       expect(answers.map((packet) => packet.cmd)).toEqual(['disconnect'])
-      // An AUTH without a method in the CONNECT is a protocol error before its form is looked at [MQTT-4.12.0-6].
-      const isAuth = name.startsWith('auth')
-      expect(device.client.received('disconnect')[0]?.reasonCode).toBe(isAuth ? 0x82 : reason)
+      // An AUTH without a method in the CONNECT may be refused before its form is looked at [MQTT-4.12.0-6].
+      const reasons = name.startsWith('auth') ? [0x82, reason] : [reason]
+      expect(reasons).toContain(device.client.received('disconnect')[0]?.reasonCode)
     }
   }
 
@@ -119,7 +119,8 @@ describe('frames may be cut anywhere', () => {
         (at) => at < 60 || at > length - 260 || at % 16 === 0,
       )
       for (const at of positions) {
-        using client = await RawClient.open({ port: server.mqttPort, version })
+        // Without automatic PUBACKs: one for a reply would land in the middle of the cut frame.
+        using client = await RawClient.open({ port: server.mqttPort, version, autoAck: false })
         const bytes = stream(client, alice, bob)
         client.write(bytes.subarray(0, at))
         // Two writes become two segments only if the first has left: a round trip of somebody else makes sure.

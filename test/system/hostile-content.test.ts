@@ -52,11 +52,7 @@ const BAD_SENDS: BadSend[] = [
   ['with a receiver that is none', () => '{"to":"no spaces allowed","text":"x"}', 'bad_request'],
   ['with __proto__ as receiver', () => '{"to":"__proto__","text":"x"}', 'bad_request'],
   ['with constructor as receiver', () => '{"to":"constructor","text":"x"}', 'bad_request'],
-  [
-    'with a conversation of others',
-    () => `{"to":"d:${victim.alice}:${victim.bob}","text":"x"}`,
-    'bad_request',
-  ],
+  ['with a conversation of others', () => '{"to":"d:someone:stranger","text":"x"}', 'bad_request'],
   ['with the notice log of somebody', () => `{"to":"n:${victim.bob}","text":"x"}`, 'bad_request'],
   ['with a number as text', (to) => `{"to":"${to}","text":1}`, 'bad_request'],
   ['with text and body', (to) => `{"to":"${to}","text":"x","body":{"text":"x"}}`, 'bad_request'],
@@ -72,6 +68,7 @@ const BAD_SENDS: BadSend[] = [
     'bad_request',
   ],
   ['with a number as id', (to) => `{"id":7,"to":"${to}","text":"x"}`, 'bad_request'],
+  ['with half a surrogate pair as id', (to) => `{"id":"\\ud800","to":"${to}","text":"x"}`, 'bad_request'],
   ['with a type of capitals', (to) => `{"to":"${to}","type":"TEXT","body":{"text":"x"}}`, 'bad_request'],
   ['nested too deep', (to) => `{"to":"${to}","type":"x","body":${deep(17)}}`, 'too_deep'],
   ['nested 10,000 levels', (to) => `{"to":"${to}","type":"x","body":${deep(10_000)}}`, 'too_deep'],
@@ -111,7 +108,7 @@ describe('a send', () => {
   test('none of them was stored', async () => {
     const log = [victim.alice, victim.bob].sort().join(':')
     const stored = server.http('messages.page', { log: `d:${log}` }, server.token(victim.bob, null))
-    await expect(stored).resolves.toMatchObject({ head: 0 })
+    await expect(stored).rejects.toMatchObject({ code: 'unknown_log' })
   })
 
   test('of exactly the limit is accepted and delivered', async () => {
@@ -146,7 +143,6 @@ const NASTY = [
   'a\u0000b',
   '\u202egnp.exe',
   '😀'.repeat(12),
-  '\ud800',
 ]
 
 describe('strings that are code elsewhere are only text here', () => {
@@ -164,9 +160,10 @@ describe('strings that are code elsewhere are only text here', () => {
     expect(JSON.stringify(entry.body)).toBe(JSON.stringify(body))
     expect(entry.id).toBe(id)
     sender.publishSend(JSON.stringify({ to: bob, type: nasty, body: { text: 'x' } }))
-    const second = await sender.reply((reply) => reply !== sender.replies[0] && reply.kind !== 'sync')
-    if (second.kind === 'refused') expect(second.code).toBe('bad_request')
-    else expect(nasty).toMatch(/^[a-z]+$/)
+    const second = await sender.reply(({ id, kind }) => id === undefined && kind !== 'sync')
+    // Only a plain word is a type.
+    if (nasty === 'constructor') expect(second.kind).toBe('accepted')
+    else expect(second).toMatchObject({ kind: 'refused', code: 'bad_request' })
   })
 
   test.each(NASTY)('%j in every string parameter of every kind of call', async (nasty) => {
@@ -211,7 +208,6 @@ describe('strings that are code elsewhere are only text here', () => {
 
 describe('HTTP bodies', () => {
   const bodies: [string, string | Uint8Array<ArrayBuffer>, number, ErrorCode][] = [
-    ['empty', '', 400, 'bad_json'],
     ['not JSON', '{"a"', 400, 'bad_json'],
     ['an array', '[]', 400, 'bad_json'],
     ['invalid UTF-8', new Uint8Array([0x7b, 0xff, 0x7d]), 400, 'bad_json'],
@@ -219,7 +215,7 @@ describe('HTTP bodies', () => {
     ['a __proto__ field', '{"__proto__":{"x":1}}', 400, 'bad_request'],
     ['a constructor field', '{"constructor":{"prototype":{"x":1}}}', 400, 'bad_request'],
     ['nested too deep', `{"x":${deep(1000)}}`, 400, 'too_deep'],
-    ['too large', JSON.stringify({ x: 'x'.repeat(LIMIT) }), 413, 'too_large'],
+    ['too large', JSON.stringify({ x: 'x'.repeat(2 * LIMIT) }), 413, 'too_large'],
   ]
   test.each(bodies)('%s: a clear error', async (_, body, status, code) => {
     const authorization = `Bearer ${server.token(victim.alice, null)}`
