@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { register } from './clients/cli/register.ts'
 import { ConfigError, describeConfig, loadConfig } from './config.ts'
-import { startServer } from './serve.ts'
+import type { RunningServer } from './serve.ts'
 import { KeyringError } from './services/auth/keyring.ts'
 import { diagnose, FINDING_MARKS } from './services/doctor/doctor.ts'
 import { printTokens } from './token.ts'
@@ -61,6 +61,8 @@ try {
 
 async function serve(): Promise<void> {
   const settings = config()
+  // The other commands are quick because they do not load the server.
+  const { startServer } = await import('./serve.ts')
   const server = await startServer(settings, (error) => {
     // A disk that failed a write must not be asked again; what was acknowledged is on it.
     console.error(`wochat: the store failed and the process stops: ${error.message}`)
@@ -82,11 +84,7 @@ async function serve(): Promise<void> {
   process.once('SIGINT', stop)
 }
 
-function banner(
-  at: Awaited<ReturnType<typeof startServer>>['endpoints'],
-  dataDir: string,
-  sms: string,
-): string {
+function banner(at: RunningServer['endpoints'], dataDir: string, sms: string): string {
   return `wochat ${VERSION}
   MQTT       ${at.mqtt}${at.mqtts === null ? '' : `   ${at.mqtts}`}
   WebSocket  ${at.ws}

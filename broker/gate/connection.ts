@@ -5,67 +5,30 @@
  * waits), `open`, `closed`. Chat topics are served here, by the shortest path; plain topics go to {@link PlainSide},
  * which attaches the engine when the first one is used.
  */
-import { asWochatError, ERRORS, WochatError } from '../../protocol/errors.ts'
+import { asWochatError } from '../../protocol/errors.ts'
 import type { ClientId, DeviceId, UserId } from '../../protocol/ids.ts'
-import type { LiveEvent, Reply } from '../../protocol/reply.ts'
-import { callTopicPrefix, liveTopic, sendTopic } from '../../protocol/topics.ts'
-import type { VerifiedToken } from '../../services/auth/token.ts'
-import type { SessionSubscriptions } from '../../services/store/contract.ts'
-import type { InboxSession, InboxWire } from '../inbox/inbox-session.ts'
-import { Answer, Answers } from './answers.ts'
+import type { LiveEvent } from '../../protocol/reply.ts'
+import { liveTopic } from '../../protocol/topics.ts'
+import type { InboxWire } from '../inbox/inbox-session.ts'
 import { PacketType, type ProtocolVersion, ReasonCode } from './codec/constants.ts'
-import {
-  type AckPacket,
-  decodeAck,
-  decodeDisconnect,
-  decodePingreq,
-  decodePublish,
-  type PublishPacket,
-  publishTopicEquals,
-  readPuback311,
-} from './codec/decode.ts'
+import { type AckPacket, decodeAck, decodeDisconnect, decodePingreq, readPuback311 } from './codec/decode.ts'
 import { encodeDisconnect, encodePubcomp, PINGRESP } from './codec/encode.ts'
 import { Framer, type FrameSink } from './codec/framer.ts'
 import { ProtocolViolation } from './codec/violation.ts'
 import type { GateServices } from './gate-services.ts'
 import { openConnection } from './handshake.ts'
-import { MessageSends } from './message-sends.ts'
-import { OperationCalls } from './operation-calls.ts'
+import type { Identity } from './identity.ts'
 import { Outbox } from './outbox.ts'
-import type { PlainSide } from './plain.ts'
+import { OutgoingRoom } from './outgoing-room.ts'
+import { PublishSide } from './publish-side.ts'
 import { ReplySide } from './reply-side.ts'
 import { SubscribeSide } from './subscribe-side.ts'
-import { type Acl, mayPublish } from './topic-rights.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
 /** First id of the gate's own outgoing packets; below are the engine's. */
 export const GATE_PACKET_ID_MIN = 0x8000
-/** Topic aliases that a client may use towards us (MQTT 5). */
-export const TOPIC_ALIAS_MAX = 16
 const CONNECT_FIRST_BYTE = 0x10
 const PUBLISH_QOS0 = 0x30
-const QOS_MASK = 0x06
-const QOS2_HALF_OPEN_MAX = 256
-
-/** What a CONNECT settled; all of it is known before the connection is `open`. */
-export type Identity = {
-  version: ProtocolVersion
-  clientId: string
-  uid: UserId
-  device: DeviceId
-  /** Null in the open profile. */
-  token: VerifiedToken | null
-  acl: Acl
-  session: InboxSession
-  subscriptions: SessionSubscriptions
-  plain: PlainSide
-  keepAliveSeconds: number
-  /** Unacknowledged packets that the client takes at a time. */
-  receiveMaximum: number
-  /** Whole packet that the client takes. */
-  clientPacketBytesMax: number
-  sessionExpirySeconds: number
-}
 
 export class Connection implements TransportEvents, FrameSink, InboxWire {
   readonly services: GateServices
@@ -74,20 +37,14 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   readonly openedAt: number
   lastReceivedAt: number
   state: 'new' | 'opening' | 'open' | 'closed' = 'new'
-  answers!: Answers
+  publishes!: PublishSide
   replies!: ReplySide
   readonly #framer: Framer
   #identity: Identity | null = null
-  #sendTopic!: Buffer
-  #sendTopicText = ''
-  #callPrefix = ''
-  #sends!: MessageSends
-  #calls!: OperationCalls
+  #room!: OutgoingRoom
   #subscribes!: SubscribeSide
-  #aliases: Map<number, string> | null = null
-  /** Packet ids of QoS 2 sends between PUBREC and PUBREL. */
-  #halfOpen: Set<number> | null = null
-  #blockedSince = 0
+  /** Since when the socket has not taken what is pending, ms; 0 when it has. */
+  blockedSince = 0
   #wasClean = false
   /** Settles when the session has been left: cursors and state are in the store. */
   left: Promise<void> = Promise.resolve()
@@ -153,7 +110,7 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   }
 
   onDrain(): void {
-    this.#blockedSince = 0
+    this.blockedSince = 0
     this.#pumpAll()
   }
 
@@ -174,9 +131,14 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     if (this.state === 'open' && !this.#framer.stopped) this.transport.resume()
   }
 
+  /** We stopped reading, so that its silence is not the client's. */
+  get isHeld(): boolean {
+    return this.#framer.stopped
+  }
+
   #mayReadOn(): boolean {
     const { sendsWaitingMax, repliesWaitingMax } = this.services.limits
-    return this.answers.waiting < sendsWaitingMax && this.replies.waiting < repliesWaitingMax
+    return this.publishes.answers.waiting < sendsWaitingMax && this.replies.waiting < repliesWaitingMax
   }
 
   // -------------------------------------------------------------- CONNECT
@@ -194,22 +156,18 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   /** The CONNACK is in the outbox; everything else follows. */
   opened(): void {
     const { services, outbox, identity } = this
-    const { version, uid, session } = identity
+    const { version, session } = identity
     this.#framer.packetBytesMax = services.limits.packetBytesMax
-    this.#sendTopicText = sendTopic(uid)
-    this.#sendTopic = Buffer.from(this.#sendTopicText)
-    this.#callPrefix = callTopicPrefix(uid)
-    this.answers = new Answers(version, outbox, () => this.close())
+    this.#room = new OutgoingRoom(identity, services.limits)
     this.replies = new ReplySide({
       version,
       outbox,
       session,
-      room: () => this.#replyRoom(),
+      room: () => this.#room.hasReply,
       now: () => this.now(),
       packetBytesMax: identity.clientPacketBytesMax,
     })
-    this.#sends = new MessageSends(this)
-    this.#calls = new OperationCalls(this)
+    this.publishes = new PublishSide(this)
     this.#subscribes = new SubscribeSide(this)
     this.state = 'open'
     services.metrics.connects++
@@ -223,7 +181,7 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     const version = this.version
     switch (firstByte >> 4) {
       case PacketType.publish:
-        this.#onPublish(firstByte, buffer, start, end)
+        this.publishes.take(firstByte, buffer, start, end)
         return
       case PacketType.puback:
         this.#onPuback(firstByte, buffer, start, end)
@@ -259,70 +217,6 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     }
   }
 
-  /** A QoS 1 send on MQTT 3.1.1, and on 5 without properties, is read in place; all else is decoded. */
-  #onPublish(firstByte: number, buffer: Buffer, start: number, end: number): void {
-    const topic = this.#sendTopic
-    if ((firstByte & QOS_MASK) === 0x02 && publishTopicEquals(buffer, start, end, topic)) {
-      const at = start + 2 + topic.length
-      const payload = at + (this.version === 5 ? 3 : 2)
-      if (payload <= end && (this.version === 4 || buffer[at + 2] === 0)) {
-        const packetId = (buffer[at]! << 8) | buffer[at + 1]!
-        if (packetId === 0)
-          throw new ProtocolViolation(ReasonCode.protocolError, 'packet id 0 [MQTT-2.2.1-2]')
-        this.#sends.take(packetId, 1, buffer, payload, end)
-        return
-      }
-    }
-    this.#onOtherPublish(decodePublish(firstByte & 15, buffer, start, end, this.version), buffer)
-  }
-
-  #onOtherPublish(packet: PublishPacket, buffer: Buffer): void {
-    const topic = this.#resolveAlias(packet)
-    const { packetId, qos, payloadStart, payloadEnd } = packet
-    const isSend = topic === this.#sendTopicText
-    if (isSend || topic.startsWith(this.#callPrefix)) {
-      if (qos === 2 && !this.#beginHalfOpen(packetId)) {
-        this.#repeatPubrec(packetId)
-      } else if (isSend) {
-        this.#sends.take(packetId, qos, buffer, payloadStart, payloadEnd)
-      } else {
-        this.services.metrics.calls++
-        this.#calls.take(topic.slice(this.#callPrefix.length), packet, buffer)
-      }
-      return
-    }
-    const answer = new Answer(packetId, qos)
-    this.answers.push(answer)
-    if (!mayPublish(this.identity.token === null ? null : this.uid, this.identity.acl, topic)) {
-      this.refusePublish(answer, new WochatError('topic_denied'), {})
-      return
-    }
-    this.services.metrics.plainPublishes++
-    // The chunk is reused by nobody, but it is larger than the message that the engine may hold for long.
-    const payload = Buffer.from(buffer.subarray(payloadStart, payloadEnd))
-    this.identity.plain.publish({ ...packet, topic }, payload, (refusal) => {
-      if (refusal === null) this.decide(answer)
-      else this.refusePublish(answer, refusal, {})
-    })
-  }
-
-  #resolveAlias({ topic, properties }: PublishPacket): string {
-    const alias = properties?.topicAlias
-    if (alias === undefined) return topic
-    if (alias > TOPIC_ALIAS_MAX) {
-      throw new ProtocolViolation(
-        ReasonCode.topicAliasInvalid,
-        'topic alias above Topic Alias Maximum [MQTT-3.3.2-9]',
-      )
-    }
-    this.#aliases ??= new Map()
-    if (topic !== '') this.#aliases.set(alias, topic)
-    const known = this.#aliases.get(alias)
-    if (known === undefined)
-      throw new ProtocolViolation(ReasonCode.protocolError, 'unknown topic alias (section 3.3.2.3.4)')
-    return known
-  }
-
   #onPuback(firstByte: number, buffer: Buffer, start: number, end: number): void {
     const packetId = readPuback311(buffer, start, end)
     if (packetId !== 0) this.#acknowledged(packetId)
@@ -338,6 +232,8 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   #acknowledged(packetId: number, ack?: AckPacket): void {
     if (packetId < GATE_PACKET_ID_MIN) {
       this.identity.plain.puback(packetId, ack?.reason ?? 0)
+      // They share the client's Receive Maximum.
+      this.identity.session.pump()
       return
     }
     this.identity.session.acknowledged(packetId, this.now())
@@ -349,28 +245,11 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
 
   #onQos2(packet: AckPacket, type: number): void {
     const { packetId, reason } = packet
-    if (type === PacketType.pubrel && this.#halfOpen?.delete(packetId) === true) {
+    if (type === PacketType.pubrel && this.publishes.release(packetId)) {
       this.outbox.raw(encodePubcomp(this.version, packetId))
     } else if (type === PacketType.pubrel) this.identity.plain.pubrel(packetId, reason)
     else if (type === PacketType.pubrec) this.identity.plain.pubrec(packetId, reason)
     else this.identity.plain.pubcomp(packetId, reason)
-  }
-
-  /** False when the id is half open already: the PUBLISH is a repetition [MQTT-4.3.3-10]. */
-  #beginHalfOpen(packetId: number): boolean {
-    this.#halfOpen ??= new Set()
-    if (this.#halfOpen.has(packetId)) return false
-    if (this.#halfOpen.size >= QOS2_HALF_OPEN_MAX) {
-      throw new ProtocolViolation(ReasonCode.receiveMaximumExceeded, 'too many half-open QoS 2 packets')
-    }
-    this.#halfOpen.add(packetId)
-    return true
-  }
-
-  #repeatPubrec(packetId: number): void {
-    const answer = new Answer(packetId, 2)
-    this.answers.push(answer)
-    this.decide(answer)
   }
 
   #onDisconnect(buffer: Buffer, start: number, end: number): void {
@@ -390,54 +269,7 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     this.close()
   }
 
-  // -------------------------------------------------------------- answers
-
-  sendAccepted(answer: Answer, log: string, seq: number, at: number, id: string | null): void {
-    if (this.state !== 'open') return
-    this.replies.send(() => ({
-      kind: 'accepted',
-      ...(id !== null && { id }),
-      log,
-      seq,
-      at,
-      ...(id === null && { idempotent: false as const }),
-    }))
-    this.decide(answer)
-  }
-
-  /** Refuses a PUBLISH: on the reply topic, and in its acknowledgement as the version allows. */
-  refusePublish(
-    answer: Answer,
-    error: WochatError,
-    about: { id?: string } | { op: string; ref?: string },
-    correlationData?: Buffer,
-  ): void {
-    this.services.metrics.refused(error.code)
-    if (error.code === 'internal') this.services.log.error({ err: error.cause ?? error }, 'a publish failed')
-    if (this.state !== 'open') return
-    this.replies.send(() => ({ kind: 'refused', ...about, ...error.toWire() }) as Reply, correlationData)
-    if (this.version === 5) {
-      answer.reason = ERRORS[error.code].reason
-      answer.reasonString = error.code
-      // The packet id of a refused QoS 2 PUBLISH is free again with its PUBREC [section 4.3.3].
-      if (answer.qos === 2) this.#halfOpen?.delete(answer.packetId)
-    } else {
-      answer.cuts = error.retryable && answer.qos > 0
-    }
-    this.decide(answer)
-  }
-
-  decide(answer: Answer): void {
-    if (this.state !== 'open') return
-    this.answers.decided(answer)
-    if (
-      this.#framer.stopped &&
-      this.state === 'open' &&
-      this.answers.waiting <= this.services.limits.sendsWaitingMax / 2
-    ) {
-      this.resumeReading()
-    }
-  }
+  // -------------------------------------------------------------- what goes out
 
   sendLive(event: LiveEvent): void {
     if (this.state !== 'open' || !this.#subscribes.subscriptions.live) return
@@ -453,38 +285,12 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     )
   }
 
-  // -------------------------------------------------------------- room on the way out
-
-  /** Everything that is unacknowledged on this connection, ours and the engine's, against the client's Receive Maximum. */
-  get #freeOfReceiveMaximum(): number {
-    const { receiveMaximum, session, plain } = this.identity
-    return receiveMaximum - session.inflight.unacked - plain.inflight
-  }
-
   entryRoom(): number {
-    const { session } = this.identity
-    return Math.max(
-      0,
-      Math.min(this.services.limits.windowEntries - session.inflight.entries, this.#freeOfReceiveMaximum),
-    )
+    return this.#room.entries
   }
 
-  /** The engine's share: what Receive Maximum leaves, within its own window. */
   plainRoom(): number {
-    const { plain } = this.identity
-    return Math.max(
-      0,
-      Math.min(this.services.limits.plainInflightMax - plain.inflight, this.#freeOfReceiveMaximum),
-    )
-  }
-
-  #replyRoom(): boolean {
-    const { inflight } = this.identity.session
-    return (
-      inflight.hasFreeId &&
-      inflight.replies < this.services.limits.windowEntries &&
-      this.#freeOfReceiveMaximum > 0
-    )
+    return this.#room.plain
   }
 
   #pumpAll(): void {
@@ -505,42 +311,6 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   }
 
   // -------------------------------------------------------------- the end
-
-  /** Called about once a second: what takes too long is cut. */
-  checkTimeouts(now: number): void {
-    const { limits } = this.services
-    if (this.state === 'new' || this.state === 'opening') {
-      if (now - this.openedAt > limits.connectTimeoutMs) this.destroy()
-      return
-    }
-    if (this.state !== 'open') return
-    const { keepAliveSeconds, token, session } = this.identity
-    // One and a half times the keep alive [MQTT-3.1.2-22].
-    if (
-      keepAliveSeconds > 0 &&
-      now - this.lastReceivedAt > keepAliveSeconds * 1500 &&
-      !this.#framer.stopped
-    ) {
-      this.disconnect(ReasonCode.keepAliveTimeout)
-    } else if (token !== null && token.sid === null && token.expiresAt <= now) {
-      this.disconnect(ReasonCode.notAuthorized)
-    } else if (this.#isBlocked(now)) {
-      this.services.metrics.slowCuts++
-      this.destroy()
-    } else if (session.inflight.unacked > 0 && now - session.inflight.waitingSince > limits.ackTimeoutMs) {
-      this.services.metrics.slowCuts++
-      this.disconnect(ReasonCode.unspecifiedError)
-    }
-  }
-
-  #isBlocked(now: number): boolean {
-    if (this.transport.pendingBytes === 0) {
-      this.#blockedSince = 0
-      return false
-    }
-    if (this.#blockedSince === 0) this.#blockedSince = now
-    return now - this.#blockedSince > this.services.limits.drainTimeoutMs
-  }
 
   loginEnded(device: DeviceId, sid: string | null): void {
     if (this.#identity === null || this.device !== device) return

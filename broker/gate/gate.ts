@@ -5,6 +5,7 @@ import type { Hub } from '../inbox/hub.ts'
 import { ReasonCode } from './codec/constants.ts'
 import { Connection } from './connection.ts'
 import type { GateMetrics, GateServices } from './gate-services.ts'
+import { checkTimeouts } from './timeouts.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
 const TIMEOUTS_EVERY_MS = 1000
@@ -32,7 +33,7 @@ export class Gate implements CommitFeed {
 
   #checkTimeouts(): void {
     const { now } = this.#services.clock
-    for (const connection of this.#services.registry.all) connection.checkTimeouts(now)
+    for (const connection of this.#services.registry.all) checkTimeouts(connection, now)
   }
 
   // -------------------------------------------------------------- the store's feed

@@ -18,8 +18,10 @@ import { encodeConnack } from './codec/encode.ts'
 import type { Framer } from './codec/framer.ts'
 import type { ConnackProperties } from './codec/properties.ts'
 import type { ProtocolViolation } from './codec/violation.ts'
-import { type Connection, type Identity, TOPIC_ALIAS_MAX } from './connection.ts'
+import type { Connection } from './connection.ts'
+import type { Identity } from './identity.ts'
 import { PlainSide } from './plain.ts'
+import { TOPIC_ALIAS_MAX } from './publish-side.ts'
 import { type Acl, mayPublish, OPEN_ACL } from './topic-rights.ts'
 
 const RECEIVE_MAXIMUM_DEFAULT = 65_535
@@ -176,7 +178,8 @@ async function join(
     connection,
     clientId: identity.clientId,
     version: packet.version,
-    cleanStart: packet.cleanStart,
+    // Without anything stored, what the engine may still hold of an earlier session has ended with that.
+    cleanStart: packet.cleanStart || !attach,
     sessionExpirySeconds: identity.sessionExpirySeconds,
     will: packet.will,
     uid: identity.token === null ? null : identity.uid,

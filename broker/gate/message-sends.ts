@@ -34,11 +34,11 @@ class MessageSend extends Answer implements SendJob {
   }
 
   accepted(seq: number, at: number): void {
-    this.connection.sendAccepted(this, this.log, seq, at, this.id)
+    this.connection.publishes.sendAccepted(this, this.log, seq, at, this.id)
   }
 
   refused(error: WochatError): void {
-    this.connection.refusePublish(this, error, this.id === null ? {} : { id: this.id })
+    this.connection.publishes.refusePublish(this, error, this.id === null ? {} : { id: this.id })
   }
 }
 
@@ -61,11 +61,11 @@ export class MessageSends {
       send = new MessageSend(connection, packetId, qos, readSend(json, connection.uid))
     } catch (error) {
       const answer = new Answer(packetId, qos)
-      connection.answers.push(answer)
-      connection.refusePublish(answer, error as WochatError, idOf(buffer, start, end))
+      connection.publishes.answers.push(answer)
+      connection.publishes.refusePublish(answer, error as WochatError, idOf(buffer, start, end))
       return
     }
-    connection.answers.push(send)
+    connection.publishes.answers.push(send)
     connection.services.metrics.sends++
     connection.services.store.send(send)
   }

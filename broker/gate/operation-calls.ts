@@ -19,7 +19,7 @@ export class OperationCalls {
 
   take(op: string, packet: PublishPacket, buffer: Buffer): void {
     const answer = new Answer(packet.packetId, packet.qos)
-    this.#connection.answers.push(answer)
+    this.#connection.publishes.answers.push(answer)
     const correlationData = packet.properties?.correlationData
     // The chunk that holds it may be gone by the time of the answer.
     const correlation = correlationData === undefined ? undefined : Buffer.from(correlationData)
@@ -27,10 +27,10 @@ export class OperationCalls {
     this.#run(op, packet, buffer, about)
       .then((result) => {
         this.#connection.replies.send(() => ({ kind: 'result', ...about, result }), correlation)
-        this.#connection.decide(answer)
+        this.#connection.publishes.decide(answer)
       })
       .catch((error: unknown) =>
-        this.#connection.refusePublish(answer, asWochatError(error), about, correlation),
+        this.#connection.publishes.refusePublish(answer, asWochatError(error), about, correlation),
       )
   }
 
