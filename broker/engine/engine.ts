@@ -200,9 +200,14 @@ export class Engine {
     this.#expiries.set(clientId, timer.unref())
   }
 
-  /** Ends a session: its subscriptions and what waits for it; a delayed will is published. */
+  /**
+   * Ends a session: its subscriptions and what waits for it; a delayed will is published. Of a client that is attached
+   * nothing is ended: it came back after its session was over.
+   */
   endSession(clientId: string): Promise<void> {
-    return this.#inTurn(clientId, () => this.#end(clientId))
+    return this.#inTurn(clientId, async () => {
+      if (!this.#links.has(clientId)) await this.#end(clientId)
+    })
   }
 
   /** Call after every link is detached, before the store closes. */

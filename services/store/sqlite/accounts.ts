@@ -4,6 +4,7 @@ import { WochatError } from '../../../protocol/errors.ts'
 import { buildClientId, type DeviceId, type UserId } from '../../../protocol/ids.ts'
 import type { AccountStore, LoginDevice } from '../contract.ts'
 import type { Operations } from './operations.ts'
+import { endPlainSession } from './plain.ts'
 import type { Work } from './work.ts'
 
 /** Logins of one device that stand side by side; a further one ends the oldest. */
@@ -241,6 +242,7 @@ function deleteSession(work: Work, uid: UserId, device: DeviceId): void {
     .prepare('delete from cursor where session in (select n from session where client_id = ?)')
     .run(clientId)
   work.db.prepare('delete from session where client_id = ?').run(clientId)
+  endPlainSession(work, clientId)
 }
 
 // ---------------------------------------------------------------- devices

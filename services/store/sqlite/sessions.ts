@@ -5,7 +5,7 @@ import type { ClientId, LogId } from '../../../protocol/ids.ts'
 import type { BehindLog, DrainPage, MissingEntries, SessionStore } from '../contract.ts'
 import { assertLoginStands } from './accounts.ts'
 import type { Operations } from './operations.ts'
-import { hasPlainSession } from './plain.ts'
+import { endPlainSession, hasPlainSession } from './plain.ts'
 import type { Work } from './work.ts'
 
 /** `seen_at` of a device is written at most this often. */
@@ -29,6 +29,8 @@ export const sessionOperations: Operations<SessionStore> = {
     noteDevice(work, account, input.device, input.devicesMax)
     const stored = findSession(work, input.clientId)
     if (stored !== undefined && input.cleanStart) endSession(work, stored.n)
+    // Also what no session row stands for: of a device that only came without one.
+    if (input.cleanStart) endPlainSession(work, input.clientId)
     const plain = !input.cleanStart && hasPlainSession(work, input.clientId)
     if (stored !== undefined && !input.cleanStart) {
       work.db
@@ -148,6 +150,10 @@ function hasStarted(work: Work, session: number): boolean {
 }
 
 function endSession(work: Work, session: number): void {
+  const row = work.db.prepare('select client_id from session where n = ?').get(session) as
+    | { client_id: string }
+    | undefined
+  if (row !== undefined) endPlainSession(work, row.client_id)
   work.db.prepare('delete from cursor where session = ?').run(session)
   work.db.prepare('delete from session where n = ?').run(session)
 }
