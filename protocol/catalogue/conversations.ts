@@ -13,7 +13,13 @@ export const conversationOperations = {
     access: 'user',
     mutating: false,
     params: request({
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LIST_ITEMS_MAX })),
+      limit: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: LIST_ITEMS_MAX,
+          description: 'At most; fewer come when they are large.',
+        }),
+      ),
       cursor: Type.Optional(Type.String({ maxLength: 160, description: 'From the page before.' })),
     }),
     result: Type.Object({
@@ -58,7 +64,13 @@ export const conversationOperations = {
       log: Log,
       before: Type.Optional(Seq),
       after: Type.Optional(Seq),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_ENTRIES_MAX })),
+      limit: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: PAGE_ENTRIES_MAX,
+          description: 'At most; fewer come when they are large.',
+        }),
+      ),
     }),
     result: Type.Object({
       entries: Type.Array(EntrySchema),

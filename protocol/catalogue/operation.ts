@@ -65,7 +65,8 @@ export const RequestId = Type.Optional(
   Type.String({
     minLength: 1,
     maxLength: CLIENT_ID_CHARS_MAX,
-    description: 'Idempotency: a call repeated under the same id takes effect once and has the same result.',
+    description:
+      'Idempotency: a call repeated under the same id takes effect once and has the same result, for a week.',
   }),
 )
 export const Empty = Type.Object({})

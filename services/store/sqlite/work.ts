@@ -30,6 +30,11 @@ export type Work = {
   feed: FeedItem[]
 }
 
+/** How long a result is kept at least; longer than any client keeps repeating a call. */
+const RESULTS_KEPT_MS = 7 * 24 * 60 * 60 * 1000
+/** Old results deleted with each new one: more than one, so that the table does not outgrow its week. */
+const RESULTS_FORGOTTEN_EACH = 4
+
 /**
  * Keeps the result of a mutating call under its requestId, and gives that result when the call comes again. `input`
  * names what makes two calls the same: the caller's parameters in a fixed order, without bounds or ids of our own.
@@ -58,6 +63,12 @@ export function once<Result>(
       .insertInto('request')
       .values({ account, id: requestId, op, hash, result: JSON.stringify(result), at: work.now }),
   )
+  work.db
+    .prepare(
+      `delete from request where (account, id) in
+         (select account, id from request where at < ? order by at limit ?)`,
+    )
+    .run(work.now - RESULTS_KEPT_MS, RESULTS_FORGOTTEN_EACH)
   return result
 }
 
