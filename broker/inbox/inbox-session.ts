@@ -312,7 +312,7 @@ export class InboxSession {
         this.#writePage(wire, this.links.get(page.log)!, page, bytes, start)
         start = page.ends.at(-1) ?? start
       }
-      this.#requeue(links)
+      this.#requeue(links, pages.length)
     } finally {
       this.#reading = false
     }
@@ -320,10 +320,10 @@ export class InboxSession {
   }
 
   /** Those that were not read wait in front; those that have more go to the end, so that all have their turn. */
-  #requeue(links: Link[]): void {
-    const waiting = links.filter((link) => link.sent < link.head)
+  #requeue(links: Link[], readCount: number): void {
     for (const link of links) link.isBehind = link.sent < link.head
-    this.#behind.push(...waiting)
+    this.#behind.unshift(...links.slice(readCount).filter((link) => link.isBehind))
+    this.#behind.push(...links.slice(0, readCount).filter((link) => link.isBehind))
   }
 
   #writePage(wire: InboxWire, link: Link, page: DrainPage, bytes: Buffer, from: number): void {

@@ -22,9 +22,11 @@ export class Metrics {
     return this.samples.some((sample) => sample.name === name)
   }
 
-  /** Names that match, sorted, once each. */
+  /** Names that match, sorted, once each; also those of metrics that have no sample yet. */
   names(pattern: RegExp): string[] {
-    return [...new Set(this.samples.map((sample) => sample.name))].filter((name) => pattern.test(name)).sort()
+    const declared = [...this.text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]!)
+    const names = new Set([...declared, ...this.samples.map((sample) => sample.name)])
+    return [...names].filter((name) => pattern.test(name)).sort()
   }
 
   find(name: string, labels: Record<string, string> = {}): Sample[] {

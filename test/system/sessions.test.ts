@@ -352,7 +352,7 @@ describe('bounds of the client', () => {
 
 test('packet ids wrap past 65,535 while a window is open, and none is used twice at once', async () => {
   const COUNT = 34_000
-  const OPEN = 20
+  const OPEN = 10
   const { alice, bob } = await newFriends(server)
   using device = await Device.connect(server, bob, 'phone', { autoAck: false })
   await device.untilSynced()
@@ -367,7 +367,7 @@ test('packet ids wrap past 65,535 while a window is open, and none is used twice
     if (id < (unacked.at(-1) ?? 0)) wraps += 1
     unacked.push(id)
     seqs.push(entry.seq)
-    // The oldest is acknowledged only when twenty newer ones are under way.
+    // The oldest is acknowledged only when ten newer ones are under way.
     if (unacked.length > OPEN) device.client.send({ cmd: 'puback', messageId: unacked.shift()! })
   })
   await sendWithoutWaiting(alice, bob, COUNT)
