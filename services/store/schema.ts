@@ -81,6 +81,8 @@ export type Schema = PlainSchema & {
   }
   /** `message_no` is the running number of messages in the log up to this entry. */
   entry: {
+    /** Order of filing. Entries of many logs are filed together, so appending is far cheaper than sorting them in. */
+    n: Generated<number>
     log: number
     seq: number
     message_no: number
@@ -89,6 +91,8 @@ export type Schema = PlainSchema & {
     account: number
     device: string | null
     id: string | null
+    /** Of account and id; see id-hash.ts. */
+    id_hash: number | null
     type: string
     body: string
   }
@@ -212,6 +216,7 @@ export const MIGRATIONS: readonly ((db: Kysely<Schema>) => readonly { compile():
         .addPrimaryKeyConstraint('reader_pk', ['account', 'log']),
       schema
         .createTable('entry')
+        .addColumn('n', 'integer', (c) => c.primaryKey())
         .addColumn('log', 'integer', (c) => c.notNull())
         .addColumn('seq', 'bigint', (c) => c.notNull())
         .addColumn('message_no', 'bigint', (c) => c.notNull())
@@ -220,15 +225,11 @@ export const MIGRATIONS: readonly ((db: Kysely<Schema>) => readonly { compile():
         .addColumn('account', 'integer', (c) => c.notNull())
         .addColumn('device', 'text')
         .addColumn('id', 'text')
+        .addColumn('id_hash', 'bigint')
         .addColumn('type', 'text', (c) => c.notNull())
-        .addColumn('body', 'text', (c) => c.notNull())
-        .addPrimaryKeyConstraint('entry_pk', ['log', 'seq']),
-      schema
-        .createIndex('entry_by_id')
-        .on('entry')
-        .columns(['account', 'id'])
-        .unique()
-        .where('id', 'is not', null),
+        .addColumn('body', 'text', (c) => c.notNull()),
+      schema.createIndex('entry_by_seq').on('entry').columns(['log', 'seq']).unique(),
+      schema.createIndex('entry_by_id').on('entry').column('id_hash').where('id_hash', 'is not', null),
       schema
         .createTable('journal')
         .addColumn('n', 'integer', (c) => c.primaryKey())
@@ -248,13 +249,12 @@ export const MIGRATIONS: readonly ((db: Kysely<Schema>) => readonly { compile():
   },
 ]
 
-/** Tables whose rows are the primary key's B-tree in SQLite: no second tree, and entries of a log lie together. */
+/** Tables whose rows are the primary key's B-tree in SQLite: no second tree to keep. */
 export const CLUSTERED_TABLES: ReadonlySet<string> = new Set([
   'cursor',
   'contact',
   'membership',
   'reader',
-  'entry',
   'device',
   'request',
   ...PLAIN_CLUSTERED_TABLES,

@@ -12,6 +12,7 @@ import type { ErrorCode } from '../../../protocol/errors.ts'
 import { type DeviceId, type LogId, parseLog, type UserId } from '../../../protocol/ids.ts'
 import type { AccountsIndex } from './accounts-index.ts'
 import type { Database } from './database.ts'
+import { idHash } from './id-hash.ts'
 import type { StorePolicy } from './work.ts'
 
 /** Entries that wait in the journal before they are filed: some 14 ms of filing at 3.5 us an entry. */
@@ -19,7 +20,7 @@ export const UNFILED_ENTRIES_MAX = 4096
 /** Logs whose head is kept in memory; 300 bytes each and the same for each active sender. */
 const CACHED_LOGS_MAX = 100_000
 /** Ids looked up by one statement. */
-const PROBE_IDS = 32
+const PROBE_IDS = 64
 
 /** What a writer may do in a log, and how many messages it has there. */
 export type Writer = { account: number; refusal: ErrorCode | null; own: number; dirty: boolean }
@@ -60,6 +61,9 @@ export type NewEntry = {
   bodyJson: string
 }
 
+/** A client's id of a message, which is unique per author. */
+export type AuthorId = { account: number; id: string }
+
 /** An entry under a client's id that was stored before. */
 export type StoredEntry = {
   log: LogId
@@ -76,7 +80,8 @@ export class Logs {
   readonly #policy: StorePolicy
   readonly #states = new Map<string, LogState>()
   readonly #unfiled: UnfiledEntry[] = []
-  readonly #unfiledById = new Map<string, UnfiledEntry>()
+  /** By account and id. */
+  readonly #unfiledById = new Map<number, Map<string, UnfiledEntry>>()
   /** Counts logs made and entries appended here: a call that fails after one can only be undone with its whole batch. */
   changes = 0
   /** JSON of the entries appended in the open transaction, in order. */
@@ -245,7 +250,7 @@ export class Logs {
       bodyJson: entry.bodyJson,
     }
     this.#unfiled.push(unfiled)
-    if (entry.id !== null) this.#unfiledById.set(idKey(account, entry.id), unfiled)
+    if (entry.id !== null) this.#rememberId(account, entry.id, unfiled)
     this.lines.push(
       encodeEntry({
         log: state.name,
@@ -263,21 +268,29 @@ export class Logs {
     return unfiled
   }
 
+  #rememberId(account: number, id: string, entry: UnfiledEntry): void {
+    const known = this.#unfiledById.get(account)
+    if (known === undefined) this.#unfiledById.set(account, new Map([[id, entry]]))
+    else known.set(id, entry)
+  }
+
   findUnfiled(account: number, id: string): StoredEntry | undefined {
-    const entry = this.#unfiledById.get(idKey(account, id))
+    const entry = this.#unfiledById.get(account)?.get(id)
     if (entry === undefined) return undefined
     const { log, seq, at, type, bodyJson } = entry
     return { log: log.name, epoch: log.epoch, seq, at, type, bodyJson }
   }
 
-  /** Looks ids up in the tables, many in one statement. `keys` holds account, id, account, id ...; the answer is by position of the pair. */
-  probe(keys: readonly (number | string)[]): Map<number, StoredEntry> {
+  /** Looks ids up in the tables, many in one statement; the answer is by position. */
+  findFiled(ids: readonly AuthorId[]): Map<number, StoredEntry> {
     const found = new Map<number, StoredEntry>()
-    for (let from = 0; from < keys.length; from += PROBE_IDS * 2) {
-      const slice = keys.slice(from, from + PROBE_IDS * 2)
-      while (slice.length < PROBE_IDS * 2) slice.push(-1, '')
-      for (const { i, ...stored } of this.#db.prepare(PROBE_SQL).all(...slice) as ProbeRow[]) {
-        found.set(from / 2 + i, stored)
+    for (let from = 0; from < ids.length; from += PROBE_IDS) {
+      const hashes: number[] = new Array(PROBE_IDS).fill(NO_HASH)
+      const count = Math.min(PROBE_IDS, ids.length - from)
+      for (let i = 0; i < count; i++) hashes[i] = idHash(ids[from + i]!.account, ids[from + i]!.id)
+      for (const { i, account, id, ...stored } of this.#db.prepare(PROBE_SQL).all(...hashes) as ProbeRow[]) {
+        const asked = ids[from + i]!
+        if (account === asked.account && id === asked.id) found.set(from + i, stored)
       }
     }
     return found
@@ -305,11 +318,24 @@ export class Logs {
     if (this.#unfiled.length === 0) return
     this.#db.advanceSavepoint()
     const insert = this.#db.prepare(
-      `insert into entry (log, seq, message_no, at, kind, account, device, id, type, body)
-       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `insert into entry (log, seq, message_no, at, kind, account, device, id, id_hash, type, body)
+       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     )
     for (const e of this.#unfiled) {
-      insert.run(e.log.n, e.seq, e.messageNo, e.at, e.kind, e.account, e.device, e.id, e.type, e.bodyJson)
+      const hash = e.id === null ? null : idHash(e.account, e.id)
+      insert.run(
+        e.log.n,
+        e.seq,
+        e.messageNo,
+        e.at,
+        e.kind,
+        e.account,
+        e.device,
+        e.id,
+        hash,
+        e.type,
+        e.bodyJson,
+      )
     }
     const update = this.#db.prepare('update log set head = ?, messages = ?, last_at = ? where n = ?')
     for (const { log } of this.#unfiled) {
@@ -368,13 +394,15 @@ export class Logs {
   }
 }
 
-type ProbeRow = StoredEntry & { i: number }
+type ProbeRow = StoredEntry & AuthorId & { i: number }
 
-const idKey = (account: number, id: string): string => `${account}/${id}`
+/** In no row: hashes are not negative. */
+const NO_HASH = -1
 
 const PROBE_SQL = `
-  with probe (i, account, id) as (values ${Array.from({ length: PROBE_IDS }, (_, i) => `(${i}, ?, ?)`).join(', ')})
-  select probe.i, log.name as log, log.epoch, entry.seq, entry.at, entry.type, entry.body as bodyJson
+  with probe (i, hash) as (values ${Array.from({ length: PROBE_IDS }, (_, i) => `(${i}, ?)`).join(', ')})
+  select probe.i, entry.account, entry.id,
+    log.name as log, log.epoch, entry.seq, entry.at, entry.type, entry.body as bodyJson
   from probe
-  cross join entry indexed by entry_by_id on entry.account = probe.account and entry.id = probe.id
+  cross join entry indexed by entry_by_id on entry.id_hash = probe.hash
   cross join log on log.n = entry.log`

@@ -33,36 +33,37 @@ export class SendBatch {
   }
 }
 
-export class SendReader {
-  readonly count: number
-  readonly #text: string
-  readonly #lengths: Uint32Array
-  #field = 0
-  #at = 0
+export type PackedSend = {
+  uid: UserId
+  device: DeviceId | null
+  id: string | null
+  log: LogId
+  type: string
+  bodyJson: string
+}
 
-  constructor(text: string, lengths: Uint32Array) {
-    this.#text = text
-    this.#lengths = lengths
-    this.count = lengths.length / FIELDS
+/** The sends of a packed batch, in their order. */
+export function readSends(text: string, lengths: Uint32Array): PackedSend[] {
+  const sends: PackedSend[] = []
+  let at = 0
+  let field = 0
+  const take = (): string => {
+    const from = at
+    at += lengths[field++]!
+    return text.slice(from, at)
   }
-
-  read() {
-    const uid = this.#take() as UserId
-    const device = this.#take() as DeviceId
-    const id = this.#take()
-    return {
+  while (field < lengths.length) {
+    const uid = take() as UserId
+    const device = take() as DeviceId
+    const id = take()
+    sends.push({
       uid,
       device: device === '' ? null : device,
       id: id === '' ? null : id,
-      log: this.#take() as LogId,
-      type: this.#take(),
-      bodyJson: this.#take(),
-    }
+      log: take() as LogId,
+      type: take(),
+      bodyJson: take(),
+    })
   }
-
-  #take(): string {
-    const from = this.#at
-    this.#at += this.#lengths[this.#field++] ?? 0
-    return this.#text.slice(from, this.#at)
-  }
+  return sends
 }

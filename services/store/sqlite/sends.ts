@@ -1,7 +1,7 @@
 /** The sends of a batch: idempotency, then permission, then the entry, each in the order of arrival. */
 import type { ErrorCode } from '../../../protocol/errors.ts'
-import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
-import { SendReader } from './send-batch.ts'
+import type { AuthorId } from './logs.ts'
+import { type PackedSend, readSends } from './send-batch.ts'
 import { errorIndex, type Work } from './work.ts'
 
 /** How a send was decided; `code` is 0 for accepted, 1 for a repeated send, else the index of its error plus 2. */
@@ -12,58 +12,43 @@ export const REFUSED = 2
 /** Numbers per send in the answer: seq, at, code, epoch. */
 export const DECISION_FIELDS = 4
 
-type PackedSend = {
-  uid: UserId
-  device: DeviceId | null
-  id: string | null
-  log: LogId
-  type: string
-  bodyJson: string
-}
-
 export class SendDecider {
   readonly #work: Work
-  readonly #reader: SendReader
-  readonly #ids: (number | string)[]
-  #stored: ReturnType<Work['logs']['probe']>
-  #probedAt: number
+  readonly #sends: PackedSend[]
+  readonly #ids: AuthorId[] = []
+  #filed: ReturnType<Work['logs']['findFiled']>
+  /** When the ids were looked up: {@link Logs.filings}. */
+  #lookedUpAt: number
   readonly decisions: Float64Array<ArrayBuffer>
   #next = 0
   #nextWithId = 0
 
   constructor(work: Work, text: string, lengths: Uint32Array) {
     this.#work = work
-    this.#reader = new SendReader(text, lengths)
-    this.decisions = new Float64Array(this.#reader.count * DECISION_FIELDS)
-    this.#ids = this.#idsToProbe(new SendReader(text, lengths))
-    this.#stored = work.logs.probe(this.#ids)
-    this.#probedAt = work.logs.filings
+    this.#sends = readSends(text, lengths)
+    this.decisions = new Float64Array(this.#sends.length * DECISION_FIELDS)
+    for (const { uid, id } of this.#sends) {
+      if (id !== null) this.#ids.push({ account: work.accounts.ensure(uid, work.now), id })
+    }
+    this.#filed = work.logs.findFiled(this.#ids)
+    this.#lookedUpAt = work.logs.filings
   }
 
   get count(): number {
-    return this.#reader.count
+    return this.#sends.length
   }
 
   /** Decides the sends up to (not including) position `until`. */
   decideUntil(until: number): void {
-    this.#probeAgainIfFiled()
-    for (; this.#next < until; this.#next++) this.#decide(this.#reader.read())
+    this.#lookUpAgainIfFiled()
+    for (; this.#next < until; this.#next++) this.#decide(this.#sends[this.#next]!)
   }
 
   /** A call of this batch may have moved entries from memory, where ids are found at once, to the tables. */
-  #probeAgainIfFiled(): void {
-    if (this.#probedAt === this.#work.logs.filings) return
-    this.#stored = this.#work.logs.probe(this.#ids)
-    this.#probedAt = this.#work.logs.filings
-  }
-
-  #idsToProbe(reader: SendReader): (number | string)[] {
-    const keys: (number | string)[] = []
-    for (let i = 0; i < reader.count; i++) {
-      const { uid, id } = reader.read()
-      if (id !== null) keys.push(this.#work.accounts.ensure(uid, this.#work.now), id)
-    }
-    return keys
+  #lookUpAgainIfFiled(): void {
+    if (this.#lookedUpAt === this.#work.logs.filings) return
+    this.#filed = this.#work.logs.findFiled(this.#ids)
+    this.#lookedUpAt = this.#work.logs.filings
   }
 
   #decide(send: PackedSend): void {
@@ -76,7 +61,7 @@ export class SendDecider {
         this.#refuse('bad_request')
         return
       }
-      const stored = this.#stored.get(this.#nextWithId++) ?? logs.findUnfiled(account, send.id)
+      const stored = this.#filed.get(this.#nextWithId++) ?? logs.findUnfiled(account, send.id)
       if (stored !== undefined) {
         const same = stored.log === send.log && stored.type === send.type && stored.bodyJson === send.bodyJson
         if (same) this.#answer(REPEATED, stored.seq, stored.at, stored.epoch)
