@@ -61,7 +61,9 @@ function readFolders(): string[] {
 
 const rootFiles = readdirSync(REPO).filter((name) => name !== 'vitest.config.ts')
 const SOURCES = [...rootFiles, ...readFolders().flatMap(listFiles)].filter((path) => path.endsWith('.ts'))
-const SHIPPED = SOURCES.filter((path) => !path.endsWith('.test.ts'))
+/** Tests, and what only they use: fixtures and worlds beside the code that they try. */
+const OF_TESTS = /\.test\.ts$|-fixture\.ts$|\/testing\//
+const SHIPPED = SOURCES.filter((path) => !OF_TESTS.test(path))
 
 function importsOf(path: string): string[] {
   const text = readFileSync(join(REPO, path), 'utf8')
@@ -106,7 +108,7 @@ const g = await import('./g.ts')
 test('nothing that is shipped imports the tests', () => {
   const wrong = SHIPPED.flatMap((path) =>
     importsOf(path)
-      .filter((name) => /\.test\.ts$|(^|\/)test\//.test(name))
+      .filter((name) => OF_TESTS.test(name) || /(^|\/)test\//.test(name))
       .map((name) => `${path} imports ${name}`),
   )
   expect(wrong).toEqual([])
