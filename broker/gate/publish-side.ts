@@ -132,6 +132,12 @@ export class PublishSide {
 
   sendAccepted(answer: Answer, log: string, seq: number, at: number, id: string | null): void {
     if (this.#connection.state !== 'open') return
+    // The common sender does not listen: then not even the closure is made.
+    if (this.#connection.replies.qos !== null) this.#replyAccepted(log, seq, at, id)
+    this.decide(answer)
+  }
+
+  #replyAccepted(log: string, seq: number, at: number, id: string | null): void {
     this.#connection.replies.send(() => ({
       kind: 'accepted',
       ...(id !== null && { id }),
@@ -140,7 +146,6 @@ export class PublishSide {
       at,
       ...(id === null && { idempotent: false as const }),
     }))
-    this.decide(answer)
   }
 
   /** Refuses a PUBLISH: on the reply topic, and in its acknowledgement as the version allows. */
