@@ -18,6 +18,7 @@ import type { Publication } from './packet.ts'
 import { RoutingPersistence } from './persistence.ts'
 import { Router } from './router.ts'
 import { Settlements } from './settlements.ts'
+import { mayUseTopic } from './topic-wall.ts'
 import { Wills } from './wills.ts'
 
 export type { AttachOptions, EngineLink } from './link.ts'
@@ -133,6 +134,7 @@ export class Engine {
    * delay runs is published; else that will is not.
    */
   connected(clientId: string, cleanStart: boolean): void {
+    if (!this.#knows(clientId)) return
     clearTimeout(this.#expiries.get(clientId))
     this.#expiries.delete(clientId)
     void this.#inTurn(clientId, async () => {
@@ -220,6 +222,15 @@ export class Engine {
     await new Promise<void>((resolve) => this.#router.close(() => resolve()))
   }
 
+  #knows(clientId: string): boolean {
+    return (
+      this.#turns.has(clientId) ||
+      this.#links.has(clientId) ||
+      this.#persistence.sessions.has(clientId) ||
+      this.#wills.isDelayed(clientId)
+    )
+  }
+
   async #end(clientId: string): Promise<void> {
     await this.#persistence.cleanSubscriptions({ id: clientId })
     await this.#wills.sessionEnded(clientId)
@@ -237,6 +248,7 @@ export class Engine {
   }
 
   #publishWill(publication: Publication, from: string): Promise<void> {
+    if (!mayUseTopic(from, publication.topic)) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.#router.route(publication, from, null, (refusal) =>
         refusal === null ? resolve() : reject(refusal),

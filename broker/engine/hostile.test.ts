@@ -122,3 +122,18 @@ test('devices that come and go in the middle of everything leave the engine as i
   expect(await alice.publish('t/1', 'x', { qos: 2 })).toBeNull()
   expect(world.engine.metrics.publishing).toBe(0)
 })
+
+test('a receiver that fails is cut alone', async () => {
+  await using world = await EngineWorld.start()
+  const failing = world.device('bob/phone', { cleanStart: true, sessionExpirySeconds: 0 })
+  const other = world.device('eve/phone')
+  for (const device of [failing, other]) await device.subscribe('t', 1)
+  failing.received.push = () => {
+    throw new Error('the gate failed')
+  }
+  const alice = world.device('alice/phone')
+  expect(await alice.publish('t', 'x')).toBeNull()
+  expect(await alice.publish('t', 'y')).toBeNull()
+  expect(failing.closed).toBe('engine')
+  await vi.waitFor(() => expect(other.texts).toEqual(['x', 'y']))
+})

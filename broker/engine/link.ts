@@ -71,7 +71,7 @@ export class EngineLink {
     const { router, store, bounds } = parts
     this.#sink = sink
     this.#isPersistent = options.sessionExpirySeconds > 0
-    const ownSink: EngineSink = { ...bindSink(sink), closed: (reason) => this.#close(reason) }
+    const ownSink = this.#guard(sink)
     this.#outgoing = new Outgoing({
       clientId,
       store,
@@ -315,14 +315,23 @@ export class EngineLink {
   takenOver(): void {
     this.#close('takenOver')
   }
-}
 
-function bindSink(sink: EngineSink): Omit<EngineSink, 'closed'> {
-  return {
-    deliver: (delivery) => sink.deliver(delivery),
-    pubrel: (packetId, reason) => sink.pubrel(packetId, reason),
-    pubcomp: (packetId, reason) => sink.pubcomp(packetId, reason),
-    room: () => sink.room(),
-    isBlocked: () => sink.isBlocked(),
+  /** A failure of the receiver must not reach the router, which serves the others. */
+  #guard(sink: EngineSink): EngineSink {
+    return {
+      deliver: (delivery) => {
+        try {
+          sink.deliver(delivery)
+        } catch (error) {
+          this.#parts.failed(error, this.options.clientId)
+          this.#close('engine')
+        }
+      },
+      pubrel: (packetId, reason) => sink.pubrel(packetId, reason),
+      pubcomp: (packetId, reason) => sink.pubcomp(packetId, reason),
+      room: () => sink.room(),
+      isBlocked: () => sink.isBlocked(),
+      closed: (reason) => this.#close(reason),
+    }
   }
 }

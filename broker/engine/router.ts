@@ -6,7 +6,7 @@
  * waits for the store, which it then drops as a duplicate. docs/adr/0002-engine.md has the runs.
  */
 import { Aedes, type Client } from 'aedes'
-import { asWochatError, type WochatError } from '../../protocol/errors.ts'
+import { asWochatError, WochatError } from '../../protocol/errors.ts'
 import type { PlainTarget } from '../../services/store/plain.ts'
 import type { Publication, RoutedPacket } from './packet.ts'
 import type { RoutingPersistence } from './persistence.ts'
@@ -16,6 +16,10 @@ import { mayUseFilter, mayUseTopic } from './topic-wall.ts'
 
 /** Levels of a topic or filter: Aedes takes no more. */
 export const TOPIC_LEVELS_MAX = 100
+/** Memory for messages that wait for the store; more are refused as busy. */
+const PUBLISHING_BYTES_MAX = 64 * 1024 * 1024
+/** What a message takes besides its payload. */
+const MESSAGE_OVERHEAD_BYTES = 1000
 /** Aedes's own notices of its life on `$SYS`, which nobody reads here. */
 const HEARTBEAT_MS = 60 * 60 * 1000
 
@@ -53,6 +57,7 @@ export class Router extends Aedes {
   /** Messages that are being routed: who gets them from a queue, by their number. */
   readonly #routing = new Map<number, { packet: RoutedPacket; targets: ReadonlyMap<string, Target> }>()
   publications = 0
+  #publishingBytes = 0
 
   constructor(persistence: RoutingPersistence) {
     super({
@@ -96,12 +101,19 @@ export class Router extends Aedes {
    * then routes it, in the order of calls.
    */
   route(publication: Publication, from: string | null, receipt: Receipt | null, decided: Decided): void {
+    const bytes = publication.payload.length + MESSAGE_OVERHEAD_BYTES
+    if (this.#publishingBytes + bytes > PUBLISHING_BYTES_MAX) {
+      decided(new WochatError('busy'))
+      return
+    }
+    this.#publishingBytes += bytes
     const packet = this.#number(publication, from)
     const targets = this.#targets(packet, from)
     let refusal: WochatError | null = null
     let message = 0
     let refused: ReadonlySet<string> = new Set()
     const ready = this.#order.enter(() => {
+      this.#publishingBytes -= bytes
       if (refusal === null) this.#emit(packet, targets, message, refused)
       else for (const { receiver, packetId } of targets.values()) receiver?.notQueued(packetId)
       decided(refusal)

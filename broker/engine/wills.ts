@@ -30,6 +30,10 @@ export class Wills {
     return this.#delayed.size
   }
 
+  isDelayed(clientId: string): boolean {
+    return this.#delayed.has(clientId)
+  }
+
   /** Takes up what the process before left: its clients are gone, so their delays run from now. */
   async load(): Promise<void> {
     const now = Date.now()
