@@ -18,8 +18,9 @@ import { publishFrameBytes } from '../gate/codec/encode.ts'
 import type { Outbox } from '../gate/outbox.ts'
 import type { CursorWriter } from './cursor-writer.ts'
 import type { Hub } from './hub.ts'
-import { Inflight, SPAN_MAX } from './inflight.ts'
+import { Inflight } from './inflight.ts'
 import { Link, UNKNOWN } from './link.ts'
+import { readUnacked } from './redelivery.ts'
 
 const PUBLISH_QOS0 = 0x30
 const PUBLISH_QOS1 = 0x32
@@ -28,6 +29,8 @@ const PUBLISH_QOS1_DUP = 0x3a
 const PENDING_BYTES_MAX = 1024 * 1024
 /** Bytes of one read of the store. */
 const DRAIN_BYTES_MAX = 512 * 1024
+/** How long a drain waits for more of its window; a fraction of what a device feels. */
+const PUMP_DELAY_MS = 3
 /** Logs of one read of the store. */
 const DRAIN_LOGS_MAX = 64
 /** Links beyond this are forgotten once they are acknowledged and saved; the next entry makes a new one. */
@@ -77,6 +80,8 @@ export class InboxSession {
   /** Gaps without a PUBACK, by packet id: unlike an entry, a gap cannot be read from the store again. */
   readonly #gapsInflight = new Map<number, Buffer>()
   #reading = false
+  #soon: NodeJS.Timeout | null = null
+  #hasWaited = false
 
   constructor(
     services: InboxServices,
@@ -133,6 +138,8 @@ export class InboxSession {
     this.#mode = 'off'
     this.#wire = null
     this.#leftWhileStarting = null
+    if (this.#soon !== null) clearTimeout(this.#soon)
+    this.#soon = null
     this.#services.hub.unregister(this)
     this.inflight.dropReplies(now)
     this.#behind = []
@@ -163,7 +170,7 @@ export class InboxSession {
   async #redeliver(wire: InboxWire): Promise<void> {
     const waiting = [...this.inflight.unackedEntries()]
     if (waiting.length === 0) return
-    const found = await this.#readUnacked(waiting)
+    const found = await readUnacked(this.#services.store, this, waiting)
     if (this.#wire !== wire) return
     for (const { packetId, link, seq } of waiting) {
       const payload = this.#gapsInflight.get(packetId) ?? found.get(link)?.get(seq)
@@ -175,35 +182,6 @@ export class InboxSession {
       this.#services.metrics.redeliveries++
       wire.outbox.publish(PUBLISH_QOS1_DUP, this.#topic, packetId, wire.version, payload, 0, payload.length)
     }
-  }
-
-  async #readUnacked(
-    waiting: readonly { link: Link; seq: number }[],
-  ): Promise<Map<Link, Map<number, Buffer>>> {
-    const found = new Map<Link, Map<number, Buffer>>()
-    const after = new Map<Link, number>()
-    for (const { link, seq } of waiting) if (!after.has(link)) after.set(link, seq - 1)
-    while (after.size > 0) {
-      const links = [...after.keys()]
-      const { pages, bytes } = await this.#services.store.drain({
-        uid: this.uid,
-        device: this.device,
-        requests: links.map((link) => ({ log: link.log, after: after.get(link)! })),
-        entriesMax: SPAN_MAX,
-        bytesMax: DRAIN_BYTES_MAX,
-      })
-      for (const { log, seq, start, end } of entriesOf(pages)) {
-        const link = this.links.get(log)!
-        if (!found.has(link)) found.set(link, new Map())
-        found.get(link)!.set(seq, bytes.subarray(start, end))
-      }
-      for (const [i, page] of pages.entries()) {
-        const link = links[i]!
-        if (page.through >= link.sent || page.through === page.after) after.delete(link)
-        else after.set(link, page.through)
-      }
-    }
-    return found
   }
 
   // -------------------------------------------------------------- doorbells
@@ -286,10 +264,26 @@ export class InboxSession {
       return
     }
     const room = this.#room(wire)
-    // A read per PUBACK would cost more than the entries; half a window at a time is enough to keep a device busy.
-    if (room === 0 || (room < this.inflight.entries && this.#qos === 1)) return
+    if (room === 0) return
+    if (room < this.inflight.entries && !this.#hasWaited) {
+      this.#pumpSoon()
+      return
+    }
+    this.#hasWaited = false
     this.#reading = true
     this.#read(wire, room).catch((error: unknown) => wire.failed(error))
+  }
+
+  /**
+   * A read of the store per PUBACK would cost more than the entries, so with less than half of the window free some
+   * more PUBACKs are waited for; but not long, because a device may keep the rest of its window to itself.
+   */
+  #pumpSoon(): void {
+    this.#soon ??= setTimeout(() => {
+      this.#soon = null
+      this.#hasWaited = true
+      this.pump()
+    }, PUMP_DELAY_MS)
   }
 
   async #read(wire: InboxWire, room: number): Promise<void> {
@@ -403,16 +397,5 @@ export class InboxSession {
 
   cursorMoved(link: Link): void {
     if (this.number !== null) this.#services.cursors.add(link)
-  }
-}
-
-function* entriesOf(pages: DrainPage[]): Generator<{ log: LogId; seq: number; start: number; end: number }> {
-  let start = 0
-  for (const { log, seqs, ends } of pages) {
-    for (const [i, seq] of seqs.entries()) {
-      const end = ends[i]!
-      yield { log, seq, start, end }
-      start = end
-    }
   }
 }

@@ -1,0 +1,52 @@
+/** What a cut left without a PUBACK, read again from the store: a session keeps positions, never messages. */
+import type { LogId } from '../../protocol/ids.ts'
+import type { DrainPage, Store } from '../../services/store/contract.ts'
+import type { InboxSession } from './inbox-session.ts'
+import { SPAN_MAX } from './inflight.ts'
+import type { Link } from './link.ts'
+
+/** Bytes of one read. */
+const READ_BYTES_MAX = 512 * 1024
+
+/** The JSON of the entries of `waiting`, and of others between them; one that was trimmed meanwhile is not there. */
+export async function readUnacked(
+  store: Pick<Store, 'drain'>,
+  { uid, device, links: linksOf }: InboxSession,
+  waiting: readonly { link: Link; seq: number }[],
+): Promise<Map<Link, Map<number, Buffer>>> {
+  const found = new Map<Link, Map<number, Buffer>>()
+  const after = new Map<Link, number>()
+  for (const { link, seq } of waiting) if (!after.has(link)) after.set(link, seq - 1)
+  while (after.size > 0) {
+    const links = [...after.keys()]
+    const { pages, bytes } = await store.drain({
+      uid,
+      device,
+      requests: links.map((link) => ({ log: link.log, after: after.get(link)! })),
+      entriesMax: SPAN_MAX,
+      bytesMax: READ_BYTES_MAX,
+    })
+    for (const { log, seq, start, end } of entriesOf(pages)) {
+      const link = linksOf.get(log)!
+      if (!found.has(link)) found.set(link, new Map())
+      found.get(link)!.set(seq, bytes.subarray(start, end))
+    }
+    for (const [i, page] of pages.entries()) {
+      const link = links[i]!
+      if (page.through >= link.sent || page.through === page.after) after.delete(link)
+      else after.set(link, page.through)
+    }
+  }
+  return found
+}
+
+function* entriesOf(pages: DrainPage[]): Generator<{ log: LogId; seq: number; start: number; end: number }> {
+  let start = 0
+  for (const { log, seqs, ends } of pages) {
+    for (const [i, seq] of seqs.entries()) {
+      const end = ends[i]!
+      yield { log, seq, start, end }
+      start = end
+    }
+  }
+}
