@@ -368,7 +368,7 @@ test('packet ids wrap past 65,535 while a window is open, and none is used twice
     if (id < (unacked.at(-1) ?? 0)) wraps += 1
     unacked.push(id)
     seqs.push(entry.seq)
-    // The oldest is acknowledged only when ten newer ones are under way.
+    // The oldest is acknowledged only when 24 newer ones are under way.
     if (unacked.length > OPEN) device.client.send({ cmd: 'puback', messageId: unacked.shift()! })
   })
   await sendWithoutWaiting(alice, bob, COUNT)
