@@ -114,6 +114,7 @@ async function identify(connection: Connection, packet: ConnectPacket): Promise<
   const terms = sessionTerms(connection, packet)
   await closeEarlier(connection, clientId, token, ids.deviceId)
   if (connection.state !== 'opening') return null
+  const { endings } = services.registry
   const opened = await services.store.openSession({
     clientId,
     uid: ids.uid,
@@ -127,6 +128,10 @@ async function identify(connection: Connection, packet: ConnectPacket): Promise<
   if (connection.state !== 'opening' || !winsOver(connection, clientId, opened)) {
     await abandon(connection, clientId, opened, terms.sessionExpirySeconds)
     return null
+  }
+  // The session was opened before its login ended, and registered after.
+  if (services.registry.endedSince(endings, ids.uid, ids.deviceId, token.sid)) {
+    throw new ConnectRefused(REFUSALS.revoked)
   }
   const session = inboxSession(connection, clientId, ids.uid, ids.deviceId, opened)
   const identity = {

@@ -5,12 +5,19 @@ import type { Connection } from './connection.ts'
 
 /** Sessions kept in memory after a cut, for a redelivery under the same packet ids; the oldest go first. */
 const DETACHED_MAX = 10_000
+/** Ended logins remembered for the connections that are being opened. */
+const ENDED_MAX = 10_000
+
+type EndedLogin = { uid: UserId; device: DeviceId; sid: string | null }
 
 export class Registry {
   readonly #connections = new Map<string, Connection>()
   readonly #byUser = new Map<UserId, Set<Connection>>()
   readonly #detached = new Map<ClientId, InboxSession>()
   readonly all = new Set<Connection>()
+  /** The last ended logins, and how many there were ever. */
+  readonly #ended: EndedLogin[] = []
+  endings = 0
 
   find(clientId: string): Connection | undefined {
     return this.#connections.get(clientId)
@@ -38,7 +45,18 @@ export class Registry {
 
   /** Ends the connections of a login, or of a whole device when `sid` is null. */
   endLogin(uid: UserId, device: DeviceId, sid: string | null): void {
+    this.endings++
+    this.#ended.push({ uid, device, sid })
+    if (this.#ended.length > ENDED_MAX) this.#ended.shift()
     for (const connection of [...this.ofUser(uid)]) connection.loginEnded(device, sid)
+  }
+
+  /** Whether a login ended after `endings` was read: a connection that was being opened then is in no list yet. */
+  endedSince(endings: number, uid: UserId, device: DeviceId, sid: string | null): boolean {
+    const count = Math.min(this.endings - endings, this.#ended.length)
+    return this.#ended
+      .slice(this.#ended.length - count)
+      .some((e) => e.uid === uid && e.device === device && (e.sid === null || e.sid === sid))
   }
 
   /** Keeps a session whose connection is gone and which has unacknowledged entries. */
