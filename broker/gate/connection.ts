@@ -37,7 +37,8 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   readonly openedAt: number
   lastReceivedAt: number
   state: 'new' | 'opening' | 'open' | 'closed' = 'new'
-  publishes!: PublishSide
+  /** Made at the first PUBLISH: most devices only listen. */
+  #publishes: PublishSide | null = null
   replies!: ReplySide
   readonly #framer: Framer
   #identity: Identity | null = null
@@ -78,6 +79,16 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
 
   get packetBytesMax(): number {
     return this.identity.clientPacketBytesMax
+  }
+
+  get publishes(): PublishSide {
+    this.#publishes ??= new PublishSide(this)
+    return this.#publishes
+  }
+
+  /** Whether one more unacknowledged reply is allowed now. */
+  get hasReplyRoom(): boolean {
+    return this.#room.hasReply
   }
 
   now(): number {
@@ -138,7 +149,8 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
 
   #mayReadOn(): boolean {
     const { sendsWaitingMax, repliesWaitingMax } = this.services.limits
-    return this.publishes.answers.waiting < sendsWaitingMax && this.replies.waiting < repliesWaitingMax
+    const answersWaiting = this.#publishes?.answers.waiting ?? 0
+    return answersWaiting < sendsWaitingMax && this.replies.waiting < repliesWaitingMax
   }
 
   // -------------------------------------------------------------- CONNECT
@@ -155,19 +167,10 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
 
   /** The CONNACK is in the outbox; everything else follows. */
   opened(): void {
-    const { services, outbox, identity } = this
-    const { version, session } = identity
+    const { services, identity } = this
     this.#framer.packetBytesMax = services.limits.packetBytesMax
     this.#room = new OutgoingRoom(identity, services.limits)
-    this.replies = new ReplySide({
-      version,
-      outbox,
-      session,
-      room: () => this.#room.hasReply,
-      now: () => this.now(),
-      packetBytesMax: identity.clientPacketBytesMax,
-    })
-    this.publishes = new PublishSide(this)
+    this.replies = new ReplySide(this)
     this.#subscribes = new SubscribeSide(this)
     this.state = 'open'
     services.metrics.connects++
@@ -245,7 +248,7 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
 
   #onQos2(packet: AckPacket, type: number): void {
     const { packetId, reason } = packet
-    if (type === PacketType.pubrel && this.publishes.release(packetId)) {
+    if (type === PacketType.pubrel && this.#publishes?.release(packetId) === true) {
       this.outbox.raw(encodePubcomp(this.version, packetId))
     } else if (type === PacketType.pubrel) this.identity.plain.pubrel(packetId, reason)
     else if (type === PacketType.pubrec) this.identity.plain.pubrec(packetId, reason)

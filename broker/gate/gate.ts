@@ -51,8 +51,7 @@ export class Gate implements CommitFeed {
   }
 
   readMoved(uid: UserId, log: LogId, seq: number): void {
-    for (const connection of this.#services.registry.ofUser(uid))
-      connection.sendLive({ kind: 'read', log, seq })
+    this.#services.registry.eachOfUser(uid, (connection) => connection.sendLive({ kind: 'read', log, seq }))
   }
 
   loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {

@@ -196,12 +196,13 @@ async function join(
       : present
   const properties =
     packet.version === 5 ? { properties: connackProperties(connection, packet, identity) } : {}
-  connection.opening({ ...identity, plain })
+  const complete: Identity = { ...identity, plain }
+  connection.opening(complete)
   // A will is on disk before the CONNACK says that it is kept.
   if (attach || packet.will !== undefined) await plain.attach()
   if (connection.state !== 'opening') return null
   connection.outbox.raw(encodeConnack({ version: packet.version, sessionPresent, code: 0, ...properties }))
-  return { ...identity, plain }
+  return complete
 }
 
 type Terms = Pick<

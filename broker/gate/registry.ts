@@ -1,5 +1,6 @@
 /** The open connections of this node, by client id and by user; and sessions between two connections. */
 import type { ClientId, DeviceId, UserId } from '../../protocol/ids.ts'
+import { Few } from '../few.ts'
 import type { InboxSession } from '../inbox/inbox-session.ts'
 import type { Connection } from './connection.ts'
 
@@ -12,7 +13,7 @@ type EndedLogin = { uid: UserId; device: DeviceId; sid: string | null }
 
 export class Registry {
   readonly #connections = new Map<string, Connection>()
-  readonly #byUser = new Map<UserId, Set<Connection>>()
+  readonly #byUser = new Few<UserId, Connection>()
   readonly #detached = new Map<ClientId, InboxSession>()
   readonly all = new Set<Connection>()
   /** The last ended logins, and how many there were ever. */
@@ -25,22 +26,16 @@ export class Registry {
 
   add(connection: Connection, clientId: string, uid: UserId | null): void {
     this.#connections.set(clientId, connection)
-    if (uid === null) return
-    const connections = this.#byUser.get(uid)
-    if (connections === undefined) this.#byUser.set(uid, new Set([connection]))
-    else connections.add(connection)
+    if (uid !== null) this.#byUser.add(uid, connection)
   }
 
   remove(connection: Connection, clientId: string, uid: UserId | null): void {
     if (this.#connections.get(clientId) === connection) this.#connections.delete(clientId)
-    if (uid === null) return
-    const connections = this.#byUser.get(uid)
-    connections?.delete(connection)
-    if (connections?.size === 0) this.#byUser.delete(uid)
+    if (uid !== null) this.#byUser.delete(uid, connection)
   }
 
-  ofUser(uid: UserId): Iterable<Connection> {
-    return this.#byUser.get(uid) ?? []
+  eachOfUser(uid: UserId, visit: (connection: Connection) => void): void {
+    this.#byUser.each(uid, visit)
   }
 
   /** Ends the connections of a login, or of a whole device when `sid` is null. */
@@ -48,7 +43,7 @@ export class Registry {
     this.endings++
     this.#ended.push({ uid, device, sid })
     if (this.#ended.length > ENDED_MAX) this.#ended.shift()
-    for (const connection of [...this.ofUser(uid)]) connection.loginEnded(device, sid)
+    this.eachOfUser(uid, (connection) => connection.loginEnded(device, sid))
   }
 
   /** Whether a login ended after `endings` was read: a connection that was being opened then is in no list yet. */

@@ -6,23 +6,20 @@
  */
 import { type LogId, parseLog, type UserId } from '../../protocol/ids.ts'
 import type { CommittedEntry } from '../../services/store/contract.ts'
+import { Few } from '../few.ts'
 import type { InboxSession } from './inbox-session.ts'
 import type { Link } from './link.ts'
 
 export class Hub {
-  readonly #users = new Map<UserId, Set<InboxSession>>()
+  readonly #users = new Few<UserId, InboxSession>()
   readonly #groups = new Map<LogId, Link[]>()
 
   register(session: InboxSession): void {
-    const sessions = this.#users.get(session.uid)
-    if (sessions === undefined) this.#users.set(session.uid, new Set([session]))
-    else sessions.add(session)
+    this.#users.add(session.uid, session)
   }
 
   unregister(session: InboxSession): void {
-    const sessions = this.#users.get(session.uid)
-    sessions?.delete(session)
-    if (sessions?.size === 0) this.#users.delete(session.uid)
+    this.#users.delete(session.uid, session)
     for (const link of session.links.values()) this.removeFromGroup(link)
   }
 
@@ -60,20 +57,15 @@ export class Hub {
 
   memberJoined(log: LogId, uid: UserId, fromSeq: number): void {
     if (parseLog(log)?.kind !== 'group') return
-    for (const session of this.sessionsOf(uid)) session.joined(log, fromSeq)
+    this.#users.each(uid, (session) => session.joined(log, fromSeq))
   }
 
   memberLeft(log: LogId, uid: UserId): void {
-    for (const session of this.sessionsOf(uid)) session.left(log)
-  }
-
-  sessionsOf(uid: UserId): Iterable<InboxSession> {
-    return this.#users.get(uid) ?? []
+    this.#users.each(uid, (session) => session.left(log))
   }
 
   #ring(uid: UserId, entry: CommittedEntry): void {
-    const sessions = this.#users.get(uid)
-    if (sessions !== undefined) for (const session of sessions) session.rung(entry)
+    this.#users.each(uid, (session) => session.rung(entry))
   }
 }
 

@@ -78,7 +78,7 @@ export class InboxSession {
   #leftWhileStarting: Set<LogId> | null = null
   #behind: Link[] = []
   /** Gaps without a PUBACK, by packet id: unlike an entry, a gap cannot be read from the store again. */
-  readonly #gapsInflight = new Map<number, Buffer>()
+  #gapsInflight: Map<number, Buffer> | null = null
   #reading = false
   #soon: NodeJS.Timeout | null = null
   #hasWaited = false
@@ -173,7 +173,7 @@ export class InboxSession {
     const found = await readUnacked(this.#services.store, this, waiting)
     if (this.#wire !== wire) return
     for (const { packetId, link, seq } of waiting) {
-      const payload = this.#gapsInflight.get(packetId) ?? found.get(link)?.get(seq)
+      const payload = this.#gapsInflight?.get(packetId) ?? found.get(link)?.get(seq)
       if (payload === undefined) {
         // Trimmed since it was sent. Nobody will get it any more, so the cursor may pass it.
         this.inflight.acknowledge(packetId, wire.now())
@@ -353,6 +353,7 @@ export class InboxSession {
     this.#services.metrics.gaps++
     const payload = encodeGap({ kind: 'gap', log: link.log, epoch: link.epoch, from, to, reason })
     const packetId = this.#publish(wire, link, to, payload, 0, payload.length)
+    this.#gapsInflight ??= new Map()
     if (packetId !== 0) this.#gapsInflight.set(packetId, payload)
   }
 
@@ -390,7 +391,7 @@ export class InboxSession {
   /** A PUBACK of an id from 32,768 up. */
   acknowledged(packetId: number, now: number): void {
     if (!this.inflight.acknowledge(packetId, now)) return
-    if (this.#gapsInflight.size > 0) this.#gapsInflight.delete(packetId)
+    this.#gapsInflight?.delete(packetId)
     this.#services.metrics.acks++
     if (this.#behind.length > 0) this.pump()
   }

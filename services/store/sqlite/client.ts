@@ -24,6 +24,7 @@ export type SqliteSettings = WorkerSettings & {
 }
 
 const DISK_CHECK_MS = 1000
+const YOUNG_GENERATION_MB = 64
 
 type PendingCall = { resolve: (value: never) => void; reject: (error: Error) => void }
 
@@ -57,6 +58,8 @@ class SqliteClient {
     const { file, policy, unfiledAgeMaxMs } = settings
     const worker = new Worker(new URL('./worker.ts', import.meta.url), {
       workerData: { file, policy, unfiledAgeMaxMs } satisfies WorkerSettings,
+      // Entries outlive two collections before they are filed; a small young generation would copy each of them twice.
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     })
     await new Promise<void>((resolve, reject) => {
       worker.once('message', () => resolve())
