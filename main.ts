@@ -104,6 +104,8 @@ function configLine({
   unit,
   default: initial,
 }: ReturnType<typeof describeConfig>[number]): string {
-  const from = source === 'default' ? '' : ` (${source}; default ${initial})`
-  return `${name} = ${value}${unit === '' ? '' : ` ${unit}`}${from}\n    ${env}: ${about}`
+  const from = source === 'default' ? 'default' : `${source}; default ${initial === '' ? 'none' : initial}`
+  // Durations and sizes say their unit themselves.
+  const shown = value === '' ? 'none' : /^\d+$/.test(value) && unit !== '' ? `${value} ${unit}` : value
+  return `${name} = ${shown} (${from})\n    ${env}: ${about}`
 }

@@ -175,6 +175,8 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
   endpoints.admin = `http://${hostName(config.adminHost)}:${adminPort}`
 
   expireSessions(gate, store, log, parts)
+  // Stopped first: the HTTP server waits for its sockets, and those of MQTT over WebSocket are the gate's to close.
+  parts.defer(() => gate.stop())
   isReady = true
   parts.defer(() => {
     isReady = false
@@ -242,8 +244,10 @@ function prepareDataDir(config: Config, parts: Parts): void {
     parts.defer(() => lock.release())
   } catch (error) {
     const reason =
-      error instanceof FolderLockedError ? error.message : `cannot be written: ${(error as Error).message}`
-    throw new ConfigError(`WOCHAT_DATA_DIR ${config.dataDir}: ${reason}`, { cause: error })
+      error instanceof FolderLockedError
+        ? error.message
+        : `${config.dataDir} cannot be written: ${(error as Error).message}`
+    throw new ConfigError(`WOCHAT_DATA_DIR: ${reason}`, { cause: error })
   }
 }
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { Device } from '../harness/device.ts'
 import { checkHistory } from '../harness/history-checker.ts'
 import { LoadRecord, LoadSender } from '../harness/load.ts'
+import { MqttJs } from '../harness/mqtt-client.ts'
 import { directLog, makeAccounts, makeGroup } from '../harness/people.ts'
 import { startServer, type TestServer } from '../harness/server.ts'
 import { until } from '../harness/wait.ts'
@@ -141,6 +142,22 @@ describe('a graceful stop', () => {
     expect(again.sessionPresent).toBe(true)
     expect(again.messages).toEqual([])
   })
+
+  // The HTTP server waits for its sockets; those of MQTT over WebSocket were closed only after it, so it waited for ever.
+  test.each([4, 5] as const)(
+    'ends clients over WebSocket that come back at once (version %i)',
+    async (version) => {
+      await using server = await startServer(OPEN)
+      await using alice = await MqttJs.connect(server, 'alice', 'browser', {
+        over: 'ws',
+        version,
+        reconnectPeriod: 50,
+      })
+      await alice.client.subscribeAsync('u/alice/inbox', { qos: 1 })
+      await server.stop()
+      await until(() => !alice.client.connected, 'the client to be disconnected')
+    },
+  )
 
   test('is not held up by a connection that says nothing or reads nothing', async () => {
     await using server = await startServer(OPEN)

@@ -6,20 +6,20 @@ import type { Session } from '../session.ts'
 
 /** Operations that name one other user and answer nothing. */
 const ON_A_PEER = {
-  accept: ['contacts.accept', 'accept a request'],
-  refuse: ['contacts.refuse', 'refuse a request'],
-  remove: ['contacts.remove', 'end a friendship, or withdraw a request'],
-  block: ['contacts.block', 'take no more messages and requests from somebody'],
-  unblock: ['contacts.unblock', 'take a block back'],
+  accept: ['contacts.accept', 'accept a request', 'accepted'],
+  refuse: ['contacts.refuse', 'refuse a request', 'refused'],
+  remove: ['contacts.remove', 'end a friendship, or withdraw a request', 'removed'],
+  block: ['contacts.block', 'take no more messages and requests from somebody', 'blocked'],
+  unblock: ['contacts.unblock', 'take a block back', 'unblocked'],
 } as const
 
 export function registerFriend(program: Command): void {
   const friend = program.command('friend').description('friends, requests and blocks')
   userCommand(friend, 'request <uid> [text...]', 'ask somebody to be friends', request)
-  for (const [name, [operation, summary]] of Object.entries(ON_A_PEER)) {
+  for (const [name, [operation, summary, done]] of Object.entries(ON_A_PEER)) {
     userCommand(friend, `${name} <uid>`, summary, async (session, [uid]) => {
       await session.call(operation, { uid: uid! })
-      await print(`${name}: ${uid}`)
+      await print(`${done}: ${uid}`)
     })
   }
   userCommand(friend, 'list', 'list friends, open requests and blocks', list)
