@@ -7,7 +7,6 @@ import type { Generated, Kysely } from 'kysely'
 import { createPlainTables, PLAIN_CLUSTERED_TABLES, type PlainSchema } from './plain-schema.ts'
 
 export type Schema = PlainSchema & {
-  meta: { key: string; value: string }
   account: { n: Generated<number>; uid: string; phone: string | null; created_at: number }
   /** A device of an account. Tokens issued up to `revoked_at` are refused. */
   device: {

@@ -1,6 +1,7 @@
 /** Filed entries as the objects of the contract. */
 import type { Entry } from '../../../protocol/entry.ts'
 import type { LogId } from '../../../protocol/ids.ts'
+import type { Schema } from '../schema.ts'
 import type { Work } from './work.ts'
 
 /** JSON text of the entries in one answer; an answer has at least one entry, whatever its size. */
@@ -8,16 +9,11 @@ export const ANSWER_BYTES_MAX = 1024 * 1024
 
 export type LogRow = { n: number; name: LogId; epoch: number }
 
-type EntryRow = {
-  seq: number
-  at: number
-  kind: string
-  account: number
-  device: string | null
-  id: string | null
-  type: string
-  body: string
-}
+/** What an answer needs of a filed entry. */
+export type EntryRow = Pick<
+  Schema['entry'],
+  'seq' | 'at' | 'kind' | 'account' | 'device' | 'id' | 'type' | 'body'
+>
 
 /** A stretch of a log, both ends included, read from one of its ends. */
 export type Stretch = { from: number; to: number; newestFirst: boolean }

@@ -4,6 +4,7 @@ import { WochatError } from '../../../protocol/errors.ts'
 import type { ClientId, LogId } from '../../../protocol/ids.ts'
 import type { BehindLog, DrainPage, MissingEntries, SessionStore } from '../contract.ts'
 import { assertLoginStands } from './accounts.ts'
+import type { EntryRow } from './entry-reader.ts'
 import type { Operations } from './operations.ts'
 import { endPlainSession, hasPlainSession } from './plain.ts'
 import type { Work } from './work.ts'
@@ -249,17 +250,6 @@ function restored(work: Work, row: VisibleLog): BehindLog {
 }
 
 // ---------------------------------------------------------------- draining
-
-type EntryRow = {
-  seq: number
-  at: number
-  kind: string
-  account: number
-  device: string | null
-  id: string | null
-  type: string
-  body: string
-}
 
 type Window = { from_seq: number; to_seq: number | null }
 
