@@ -56,7 +56,7 @@ export function loadConfig(input: { env: Environment; file?: string | undefined 
     return [name, OPTIONS[name].type === 'path' && initial !== null ? resolve(String(initial)) : initial]
   })
   const config: Config = { ...Object.fromEntries(values), sources, configFile: file.path }
-  refuseUnavailable(config)
+  refuseHalfCluster(config)
   refuseContradictions(config)
   return config
 }
@@ -128,16 +128,14 @@ function refuse(name: OptionName, why: string): never {
   throw new ConfigError(`${name} (${buildEnvName(name)}): ${why}`)
 }
 
-function refuseUnavailable(config: Config): void {
-  if (config.databaseUrl !== null)
-    refuse('databaseUrl', 'a cluster on PostgreSQL is not available in this version')
-  if (config.redisUrl !== null) refuse('redisUrl', 'a cluster on Redis is not available in this version')
-  if (config.roles.length < ROLES.length) {
-    refuse(
-      'roles',
-      `a process with some of the roles is not available in this version; leave it at ${ROLES.join(',')}`,
-    )
+/** One process has an embedded store and no bus; a cluster has both engines. */
+function refuseHalfCluster({ databaseUrl, redisUrl, roles, workers }: Config): void {
+  if (databaseUrl !== null && redisUrl === null) refuse('databaseUrl', 'a cluster needs redisUrl too')
+  if (databaseUrl === null && redisUrl !== null) refuse('redisUrl', 'a cluster needs databaseUrl too')
+  if (databaseUrl === null && roles.length < ROLES.length) {
+    refuse('roles', 'a process with some of the roles needs databaseUrl and redisUrl')
   }
+  if (databaseUrl !== null && workers > 1) refuse('workers', 'in a cluster start more nodes instead')
 }
 
 function refuseContradictions(config: Config): void {

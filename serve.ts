@@ -65,7 +65,7 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
       onFatal,
     }),
   )
-  await store.adoptSessions({ expiresAt: Date.now() + config.sessionExpirySecondsMax * 1000 })
+  await store.adoptSessions({ expiresAt: Date.now() + config.sessionExpirySecondsMax * 1000, except: [] })
 
   const endpoints: Endpoints = { mqtt: '', mqtts: null, http: '', ws: '', admin: '' }
   const tokenIdentity = { issuer: config.tokenIssuer, audience: config.tokenAudience }

@@ -2,6 +2,7 @@
  * Every option, once: name, type, unit, default, range and what it is for. The environment name follows from the
  * name (`mqttPort`, `WOCHAT_MQTT_PORT`); the reference of `wochat config` is made from this table.
  */
+import { cluster, drain, proxies } from './cluster-options.ts'
 import { issuers } from './issuers.ts'
 import {
   bytes,
@@ -73,11 +74,15 @@ const running = {
   roles: list(
     ROLES,
     ROLES.join(', '),
-    'What this process does; one process does everything in this version.',
+    'What this process does: hold connections, serve the API, fan out group messages, push. Fewer than all need a cluster.',
     parseRole,
   ),
-  databaseUrl: secret('PostgreSQL of a cluster; not available in this version.'),
-  redisUrl: secret('Redis of a cluster; not available in this version.'),
+  workers: count(
+    1,
+    { min: 1, max: 256 },
+    'processes',
+    'Broker processes behind the same ports around one embedded store; 1 is one process. Not in a cluster.',
+  ),
   logLevel: choice(
     'info',
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -280,7 +285,18 @@ const plain = {
 }
 
 // A bound variable, not one literal, so that the type keeps each option's own value type.
-const TABLE = { ...listening, ...running, ...login, ...people, ...connections, ...delivery, ...plain }
+const TABLE = {
+  ...listening,
+  ...running,
+  ...cluster,
+  ...proxies,
+  ...drain,
+  ...login,
+  ...people,
+  ...connections,
+  ...delivery,
+  ...plain,
+}
 
 export type OptionName = keyof typeof TABLE
 export type OptionValue<Name extends OptionName> =

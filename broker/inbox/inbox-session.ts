@@ -162,7 +162,7 @@ export class InboxSession {
       link.gap = gap !== null && gap.to > link.sent ? gap : null
       this.#markBehind(link, head)
     }
-    for (const log of state.groups) if (!this.#leftWhileStarting!.has(log)) this.joined(log, UNKNOWN)
+    for (const { log } of state.groups) if (!this.#leftWhileStarting!.has(log)) this.joined(log, UNKNOWN)
     this.#leftWhileStarting = null
   }
 

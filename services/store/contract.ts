@@ -7,8 +7,10 @@
  *
  * Promises:
  * - **Durable.** A send that is `accepted` and a call that resolves are on disk; their effects survive `kill -9`.
- * - **Ordered.** Sends and calls of one store object take effect in the order in which they were handed in. Its
- *   {@link CommitFeed} reports them in that order, and before the promise of a later call resolves.
+ * - **Ordered.** Sends and calls of one account, handed to one store object, take effect in the order in which they
+ *   were handed in. Its {@link CommitFeed} reports what they did to one log in that order. A store of one process
+ *   does more: it keeps the order of all accounts, and reports a commit before the promise of a later call resolves;
+ *   docs/adr/0005-cluster.md says what a store that several nodes share offers instead.
  * - **Gap-free.** The entries of a log are numbered from 1 without gaps, under any concurrency.
  * - **Idempotent.** The same (uid, id) with the same content gives the entry it gave first.
  *
@@ -158,8 +160,10 @@ export type BehindLog = {
 
 /** Where a session of a user stands when its inbox starts. */
 export type InboxState = {
-  /** Groups that the user is in now: the audience that this node must know. */
-  groups: LogId[]
+  /** Groups that the user is in now, and their heads at this commit: the audience that this node must know. */
+  groups: { log: LogId; epoch: string; head: number }[]
+  /** Of this commit, by the store's clock, ms: what a session without stored cursors has not seen is later. */
+  startedAt: number
   behind: BehindLog[]
   /** Sum of head - cursor over `behind`. */
   pending: number
@@ -237,8 +241,11 @@ export interface SessionStore {
   saveCursors(
     cursors: { session: number; generation: number; log: LogId; seq: number; epoch: string }[],
   ): Promise<void>
-  /** At start: sessions that a process which died left connected end at `expiresAt` (ms) unless they come back. */
-  adoptSessions(input: { expiresAt: number }): Promise<void>
+  /**
+   * Sessions that a process which died left connected end at `expiresAt` (ms) unless they come back. `except`: the
+   * nodes that live; a store of one process has none at its start.
+   */
+  adoptSessions(input: { expiresAt: number; except: readonly string[] }): Promise<void>
   /** Ends sessions whose time has come; returns their client ids. */
   expireSessions(): Promise<ClientId[]>
 }

@@ -1,0 +1,119 @@
+/**
+ * The bus between the nodes of a cluster: which node holds which device, and doorbells. It carries hints only; the
+ * store has the truth, and what the bus loses is caught up from there. docs/adr/0005-cluster.md has the argument.
+ *
+ * Three implementations: none at all (one process, {@link LocalBus}), processes of one machine around one store
+ * (`workers/`), and Redis (`redis/`).
+ */
+import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { CommitFeed } from '../../services/store/contract.ts'
+
+/** One life of one process; a restarted node is another one. */
+export type NodeId = string
+
+/** A connection that holds a device. */
+export type DeviceClaim = {
+  clientId: ClientId
+  uid: UserId
+  device: DeviceId
+  /** The store's session; of two claims to one session the higher generation holds it. Null for a clean session. */
+  session: number | null
+  generation: number
+  /** Place among the claims to this device, where generations do not decide; 0 until {@link Bus.claim} has set it. */
+  order: number
+}
+
+export type NodeState = 'starting' | 'ready' | 'draining' | 'stopping'
+
+/** How a node announces itself, once a second. */
+export type NodeInfo = {
+  id: NodeId
+  /** As configured; the same over restarts. */
+  name: string
+  version: string
+  roles: readonly string[]
+  state: NodeState
+  /** ms since 1970. */
+  startedAt: number
+  /** Of the admin port; null when it listens on loopback of another machine. */
+  adminUrl: string | null
+  load: NodeLoad
+}
+
+export type NodeLoad = {
+  connections: number
+  connectionsMax: number
+  /** Per second, over the last announcement. */
+  sendsPerSecond: number
+  deliveriesPerSecond: number
+  /** 99th percentile since the last announcement, ms. */
+  eventLoopDelayMs: number
+  memoryBytes: number
+}
+
+/** What reaches a node from the others: the doorbells of their commits, and what concerns its own connections. */
+export interface BusListener extends CommitFeed {
+  /** A doorbell that does not carry its entry. */
+  logGrew(log: LogId, epoch: string, head: number): void
+  /** Doorbells may have been lost until now; the store knows what they would have said. */
+  doorbellsLost(): void
+  /** A later connection of this device was made elsewhere, or may have been: close ours without a will's delay being lost. */
+  deviceLost(clientId: ClientId): void
+  /** Closes the connection of a device, if there is one; resolves when it has left and its cursors are in the store. */
+  closeDevice(clientId: ClientId): Promise<void>
+  /** A message on a plain topic, as another node's engine packed it. */
+  plainReceived(frame: Buffer): void
+}
+
+/** Questions of one node to another, by name: takeover and the operator's commands. */
+export type BusAnswer = (params: unknown, from: NodeId) => Promise<unknown>
+
+/** A question that was not answered: the node is gone, or slower than the time given. */
+export class NodeAwayError extends Error {
+  override readonly name = 'NodeAwayError'
+}
+
+export interface Bus extends AsyncDisposable {
+  readonly node: NodeId
+  /**
+   * True: doorbells come in the order of the commits, and before the answer of a later call to the store. False:
+   * those of several nodes overtake each other, so that only the store can say where a log stands.
+   */
+  readonly isOrdered: boolean
+  /** Set once, before {@link open}. */
+  listener: BusListener
+  /** What this node's commits bring about, on its way to the others. Never throws. */
+  readonly outgoing: CommitFeed
+  /** Announces the node; resolves when doorbells reach it. */
+  open(): Promise<void>
+
+  // -------------------------------------------------------------- devices
+  /** Has the other node that holds the device close it, within a bounded time; a node that does not answer is fenced by the store. */
+  closeElsewhere(clientId: ClientId): Promise<void>
+  /**
+   * Takes the route of a device; when it resolves `held`, every doorbell of the user rings here. `lost`: a later
+   * connection holds it, and this one must close. While the bus is away it resolves `held` after a bounded time; the
+   * claim is made when it is back, and {@link BusListener.deviceLost} or `doorbellsLost` follow.
+   */
+  claim(claim: DeviceClaim): Promise<'held' | 'lost'>
+  release(claim: DeviceClaim): void
+  /** This node has members of the group; when it resolves, every doorbell of the group rings here. */
+  watch(group: LogId): Promise<void>
+  unwatch(group: LogId): void
+
+  // -------------------------------------------------------------- nodes
+  /** State and load, read for each announcement. */
+  describe: () => { state: NodeState; load: NodeLoad }
+  /** All live nodes, this one among them. */
+  nodes(): Promise<NodeInfo[]>
+  /** Where a user's devices are connected. */
+  devicesOf(uid: UserId): Promise<{ device: DeviceId; node: NodeId }[]>
+  /** Rejects with {@link NodeAwayError}, or with what the other end threw (a WochatError stays one). */
+  ask(node: NodeId, question: string, params: unknown, timeoutMs?: number): Promise<unknown>
+  /** Answers a question of other nodes, and of this one. */
+  answer(question: string, answer: BusAnswer): void
+
+  // -------------------------------------------------------------- plain topics
+  /** Hands a plain message to the nodes that hold a device of `uid`, or to all with null. */
+  sendPlain(frame: Buffer, uid: UserId | null): void
+}

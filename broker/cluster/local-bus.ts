@@ -1,0 +1,102 @@
+/** The bus of a single process: everybody is here, and the store's own feed rings. */
+import { randomUUID } from 'node:crypto'
+import type { CommitFeed } from '../../services/store/contract.ts'
+import {
+  type Bus,
+  type BusAnswer,
+  type BusListener,
+  NodeAwayError,
+  type NodeId,
+  type NodeInfo,
+  type NodeLoad,
+  type NodeState,
+} from './bus.ts'
+
+export const SILENT_FEED: CommitFeed = {
+  entryCommitted() {},
+  memberJoined() {},
+  memberLeft() {},
+  readMoved() {},
+  loginEnded() {},
+}
+
+export const SILENT_LISTENER: BusListener = {
+  ...SILENT_FEED,
+  logGrew() {},
+  doorbellsLost() {},
+  deviceLost() {},
+  async closeDevice() {},
+  plainReceived() {},
+}
+
+const NO_LOAD: NodeLoad = {
+  connections: 0,
+  connectionsMax: 0,
+  sendsPerSecond: 0,
+  deliveriesPerSecond: 0,
+  eventLoopDelayMs: 0,
+  memoryBytes: 0,
+}
+
+export type LocalNode = {
+  name: string
+  version: string
+  roles: readonly string[]
+  adminUrl: () => string | null
+}
+
+export class LocalBus implements Bus {
+  readonly node: NodeId
+  readonly isOrdered = true
+  readonly outgoing = SILENT_FEED
+  listener: BusListener = SILENT_LISTENER
+  describe: () => { state: NodeState; load: NodeLoad } = () => ({ state: 'starting', load: NO_LOAD })
+  readonly #self: LocalNode
+  readonly #startedAt = Date.now()
+  readonly #answers = new Map<string, BusAnswer>()
+
+  constructor(self: LocalNode) {
+    this.#self = self
+    this.node = `${self.name}.${randomUUID().slice(0, 8)}`
+  }
+
+  async open(): Promise<void> {}
+
+  async closeElsewhere(): Promise<void> {}
+
+  async claim(): Promise<'held'> {
+    return 'held'
+  }
+
+  release(): void {}
+
+  async watch(): Promise<void> {}
+
+  unwatch(): void {}
+
+  async nodes(): Promise<NodeInfo[]> {
+    const { name, version, roles, adminUrl } = this.#self
+    const { state, load } = this.describe()
+    return [
+      { id: this.node, name, version, roles, state, startedAt: this.#startedAt, adminUrl: adminUrl(), load },
+    ]
+  }
+
+  async devicesOf(): Promise<never[]> {
+    return []
+  }
+
+  async ask(node: NodeId, question: string, params: unknown): Promise<unknown> {
+    const answer = node === this.node ? this.#answers.get(question) : undefined
+    if (answer === undefined) throw new NodeAwayError(`${node} does not answer ${question}`)
+    return answer(params, this.node)
+  }
+
+  answer(question: string, answer: BusAnswer): void {
+    this.#answers.set(question, answer)
+  }
+
+  sendPlain(): void {}
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
