@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { register } from './clients/cli/register.ts'
 import { ConfigError, describeConfig, loadConfig } from './config.ts'
-import type { RunningServer } from './serve.ts'
+import type { RunningServer } from './serve/server.ts'
 import { KeyringError } from './services/auth/keyring.ts'
 import { diagnose, FINDING_MARKS } from './services/doctor/doctor.ts'
 import { printTokens } from './token.ts'
@@ -62,7 +62,7 @@ try {
 async function serve(): Promise<void> {
   const settings = config()
   // The other commands are quick because they do not load the server.
-  const { startServer } = await import('./serve.ts')
+  const { startServer } = await import('./serve/server.ts')
   const server = await startServer(settings, (error) => {
     // A disk that failed a write must not be asked again; what was acknowledged is on it.
     console.error(`wochat: the store failed and the process stops: ${error.message}`)

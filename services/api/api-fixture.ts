@@ -106,6 +106,7 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
     keyring,
     version: '1.2.3',
     endpoints,
+    servesApi: true,
     settings,
     log,
   })

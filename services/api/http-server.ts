@@ -40,6 +40,8 @@ export type HttpParts = {
   /** The server's version. */
   version: string
   endpoints: () => Endpoints
+  /** False on a node that only takes MQTT over WebSocket here. */
+  servesApi: boolean
   settings: HttpSettings
   log: Pick<Logger, 'error' | 'debug'>
 }
@@ -66,8 +68,8 @@ export async function createHttpServer(parts: HttpParts): Promise<HttpServer> {
   answerErrors(app, parts.log)
   setSecurityHeaders(app, parts.settings.tls !== null)
   allowOrigins(app, parts.settings.allowedOrigins)
-  serveOperations(app, parts)
-  serveDocuments(app, parts)
+  if (parts.servesApi) serveOperations(app, parts)
+  if (parts.servesApi) serveDocuments(app, parts)
   await app.ready()
   return {
     server: app.server,

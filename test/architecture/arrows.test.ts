@@ -31,7 +31,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
 /** The files of the root are the composition root, but for the configuration. */
 const PART_OF_FILE: readonly [RegExp, string][] = [
   [/^(config\.ts|config\/)/, 'config'],
-  [/^[\w-]+\.ts$/, 'main'],
+  [/^([\w-]+\.ts$|serve\/)/, 'main'],
   [/^(protocol|clients|services|broker)\//, ''],
 ]
 

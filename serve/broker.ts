@@ -1,0 +1,91 @@
+/** The broker role: everything behind the sockets of devices. */
+import type { Logger } from 'pino'
+import type { Bus } from '../broker/cluster/bus.ts'
+import { createEngine } from '../broker/engine/engine.ts'
+import { Admission } from '../broker/gate/admission.ts'
+import { Clock } from '../broker/gate/clock.ts'
+import type { Connection } from '../broker/gate/connection.ts'
+import { Gate } from '../broker/gate/gate.ts'
+import { GateMetrics } from '../broker/gate/gate-services.ts'
+import { WriteTurn } from '../broker/gate/outbox.ts'
+import { Registry } from '../broker/gate/registry.ts'
+import { CursorWriter } from '../broker/inbox/cursor-writer.ts'
+import { Hub } from '../broker/inbox/hub.ts'
+import type { Config } from '../config.ts'
+import type { CommitFeed, Store } from '../services/store/contract.ts'
+import type { SharedStore } from '../services/store/shared-store.ts'
+import type { Services } from './services.ts'
+
+type BrokerParts = {
+  config: Config
+  store: Store
+  shared: SharedStore | null
+  bus: Bus
+  services: Services
+  log: Logger
+  parts: AsyncDisposableStack
+}
+
+export type Broker = {
+  gate: Gate
+  registry: Registry
+  /** What the store of this node tells: rings here, and goes on to the other nodes. */
+  feed: CommitFeed
+  /** Entries and replies without a PUBACK. */
+  inflight(): number
+  /** Inboxes that are being drained. */
+  behind(): number
+}
+
+export async function buildBroker({ config, store, services, log, parts }: BrokerParts): Promise<Broker> {
+  const metrics = new GateMetrics()
+  const clock = new Clock()
+  parts.defer(() => clock.stop())
+  const hub = new Hub()
+  const cursors = new CursorWriter(store, config.cursorFlushMs, (error) =>
+    log.warn({ err: error }, 'cursors were not written; they are written with the next ones'),
+  )
+  parts.defer(() => cursors.flush())
+  const engine = await createEngine({
+    store,
+    log,
+    settings: {
+      queuedMessagesMax: config.plainQueuedMessagesMax,
+      waitingBytesMax: config.plainBufferBytesMax,
+      halfOpenMax: config.plainHalfOpenMax,
+      retainedIndexBytesMax: config.retainedIndexBytesMax,
+      subscriptionsMax: config.subscriptionsPerSessionMax,
+    },
+  })
+  parts.defer(() => engine.close())
+  const registry = new Registry()
+  const gate = new Gate({
+    store,
+    verifier: services.verifier,
+    dispatcher: services.dispatcher,
+    engine,
+    inbox: { store, hub, cursors, metrics, backlogEntriesMax: config.backlogEntriesMax },
+    registry,
+    admission: new Admission(clock, config.connectionsMax, config.connectsPerAddressMax),
+    turn: new WriteTurn(),
+    clock,
+    limits: config,
+    metrics,
+    log,
+    openPlain: config.openPlain,
+  })
+  parts.defer(() => gate.stop())
+  return {
+    gate,
+    registry,
+    feed: gate,
+    inflight: () => sumOver(registry, ({ identity }) => identity.session.inflight.unacked),
+    behind: () => sumOver(registry, ({ identity }) => (identity.session.mode === 'draining' ? 1 : 0)),
+  }
+}
+
+function sumOver(registry: Registry, read: (connection: Connection) => number): number {
+  let sum = 0
+  for (const connection of registry.all) if (connection.state === 'open') sum += read(connection)
+  return sum
+}

@@ -1,0 +1,72 @@
+/** The composition root: reads nothing but its configuration, builds every part once, and stops them in reverse. */
+import pino from 'pino'
+import { GateMetrics } from '../broker/gate/gate-services.ts'
+import { attachWebSocket } from '../broker/listeners/websocket-listener.ts'
+import { createMetrics } from '../broker/metrics.ts'
+import type { Config, Role } from '../config.ts'
+import type { Store } from '../services/store/contract.ts'
+import { buildBroker } from './broker.ts'
+import { openBus } from './bus.ts'
+import { expireSessions } from './housekeeping.ts'
+import { buildHttp, type Endpoints, listenAdmin, listenHttp, listenMqtt, listenMqtts } from './listeners.ts'
+import { buildServices } from './services.ts'
+import { openStore } from './store.ts'
+
+export type { Endpoints } from './listeners.ts'
+
+export type RunningServer = AsyncDisposable & { readonly endpoints: Endpoints; readonly store: Store }
+
+/** Starts a node with the roles of its configuration. Rejects with a `ConfigError` that names the setting when it cannot. */
+export async function startServer(config: Config, onFatal: (error: Error) => void): Promise<RunningServer> {
+  await using parts = new AsyncDisposableStack()
+  const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: false }))
+  const has = (role: Role) => config.roles.includes(role)
+  const endpoints: Endpoints = { mqtt: '', mqtts: null, http: '', ws: '', admin: '' }
+
+  const bus = parts.use(openBus({ config, log, adminUrl: () => config.adminUrl ?? endpoints.admin }))
+  const { store, shared, keys } = await openStore({ config, node: bus.node, log, parts, onFatal })
+  const services = buildServices({ config, store, keys, endpoints, log })
+  const broker = has('broker')
+    ? await buildBroker({ config, store, shared, bus, services, log, parts })
+    : null
+  store.feed = broker?.feed ?? bus.outgoing
+
+  let isReady = false
+  const metrics = createMetrics({
+    gate: broker?.gate.metrics ?? new GateMetrics(),
+    store,
+    inflight: () => broker?.inflight() ?? 0,
+    behind: () => broker?.behind() ?? 0,
+  })
+  const admin = listenAdmin({ config, store, metrics, isReady: () => isReady, parts })
+
+  await bus.open()
+  await store.adoptSessions({
+    expiresAt: Date.now() + config.sessionExpirySecondsMax * 1000,
+    except: (await bus.nodes()).map(({ id }) => id).filter((id) => id !== bus.node),
+  })
+
+  if (has('api') || broker !== null) {
+    const http = await buildHttp({ config, services, servesApi: has('api'), log, parts })
+    if (broker !== null) {
+      attachWebSocket(broker.gate, http.server, {
+        messageBytesMax: config.packetBytesMax,
+        allowedOrigins: config.allowedOrigins,
+      })
+      await listenMqtt(broker.gate, config, endpoints, parts)
+      await listenMqtts(broker.gate, config, endpoints, parts)
+    }
+    await listenHttp(http, config, endpoints)
+  }
+  await admin.listen(endpoints)
+
+  expireSessions(broker, store, log, parts)
+  // Stopped first: the HTTP server waits for its sockets, and those of MQTT over WebSocket are the gate's to close.
+  if (broker !== null) parts.defer(() => broker.gate.stop())
+  isReady = true
+  parts.defer(() => {
+    isReady = false
+  })
+  const running = parts.move()
+  return { endpoints, store, [Symbol.asyncDispose]: () => running.disposeAsync() }
+}

@@ -1,0 +1,83 @@
+/** Who verifies tokens and answers the catalogue: the same for MQTT and HTTP. */
+import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
+import { createAuthHandlers } from '../services/auth/auth-service.ts'
+import type { Keyring } from '../services/auth/keyring.ts'
+import { createConsoleSms } from '../services/auth/sms/console.ts'
+import type { SmsProvider } from '../services/auth/sms/provider.ts'
+import { createWebhookSms } from '../services/auth/sms/webhook.ts'
+import type { TokenVerifier } from '../services/auth/token.ts'
+import { createTokenVerifier } from '../services/auth/verifier.ts'
+import { createContactHandlers } from '../services/contacts/contact-handlers.ts'
+import { createConversationHandlers } from '../services/conversations/conversation-handlers.ts'
+import { createDispatcher, type Dispatcher } from '../services/dispatcher.ts'
+import { createGroupHandlers } from '../services/groups/group-handlers.ts'
+import type { Store } from '../services/store/contract.ts'
+import type { Endpoints } from './listeners.ts'
+
+type ServiceParts = {
+  config: Config
+  store: Store
+  keys: Keyring
+  /** Filled while listening starts; read when clients ask. */
+  endpoints: Endpoints
+  log: Logger
+}
+
+/** Where clients are told to come. */
+export type PublicEndpoints = () => { mqtt: string; ws: string; http: string }
+
+export type Services = {
+  verifier: TokenVerifier
+  dispatcher: Dispatcher
+  keys: Keyring
+  publicEndpoints: PublicEndpoints
+}
+
+export function buildServices({ config, store, keys, endpoints, log }: ServiceParts): Services {
+  const identity = { issuer: config.tokenIssuer, audience: config.tokenAudience }
+  const publicEndpoints = () => ({
+    mqtt: config.publicMqttUrl ?? endpoints.mqtts ?? endpoints.mqtt,
+    ws: config.publicWsUrl ?? endpoints.ws,
+    http: config.publicHttpUrl ?? endpoints.http,
+  })
+  const dispatcher = createDispatcher({
+    handlers: {
+      ...createAuthHandlers({
+        store,
+        keyring: keys,
+        sms: smsProvider(config, log),
+        endpoints: publicEndpoints,
+        settings: {
+          identity,
+          accessTokenTtlMs: config.accessTokenTtlMs,
+          refreshTokenTtlMs: config.refreshTokenTtlMs,
+          codesPerPhoneMax: config.codesPerPhoneMax,
+          codesPerAddressMax: config.codesPerAddressMax,
+          codesWindowMs: config.codesWindowMs,
+          devicesMax: config.devicesPerAccountMax,
+        },
+      }),
+      ...createContactHandlers(store, { contactsMax: config.contactsPerAccountMax }),
+      ...createGroupHandlers(store, { membersMax: config.groupMembersMax }),
+      ...createConversationHandlers(store),
+    },
+    store,
+    limits: {
+      account: { perSecond: config.callsPerSecondMax, burst: config.callsPerSecondMax * 2 },
+      address: { perSecond: config.callsPerSecondMax * 20, burst: config.callsPerSecondMax * 40 },
+    },
+    log,
+  })
+  const verifier = createTokenVerifier({ keyring: keys, identity, issuers: config.issuers, log })
+  return { verifier, dispatcher, keys, publicEndpoints }
+}
+
+function smsProvider(config: Config, log: Logger): SmsProvider {
+  if (config.sms === 'console') return createConsoleSms()
+  return createWebhookSms({
+    url: config.smsWebhookUrl!,
+    secret: config.smsWebhookSecret?.reveal() ?? null,
+    log,
+  })
+}
