@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ADMIN_COMMON_ERRORS, ADMIN_NAMES, ADMIN_OPERATIONS } from './admin/operations.ts'
 import { CATALOGUE, OPERATION_NAMES } from './catalogue/catalogue.ts'
 import { COMMON_ERRORS } from './catalogue/operation.ts'
 import { asWochatError, ERROR_CODES, ERRORS, type ErrorCode, WochatError } from './errors.ts'
@@ -17,6 +18,8 @@ const PUBACK_REFUSALS = [0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
 const used = new Set<ErrorCode>([
   ...OPERATION_NAMES.flatMap((name) => CATALOGUE[name].errors as readonly ErrorCode[]),
   ...COMMON_ERRORS,
+  ...ADMIN_NAMES.flatMap((name) => ADMIN_OPERATIONS[name].errors as readonly ErrorCode[]),
+  ...ADMIN_COMMON_ERRORS,
   ...DOOR_ERRORS,
 ])
 

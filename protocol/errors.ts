@@ -77,6 +77,14 @@ export const ERRORS = {
   too_many_members: final(409, QUOTA, 'The group would exceed its size limit.'),
   too_many_contacts: final(409, QUOTA, 'The account has as many contacts or open requests as allowed.'),
   unknown_log: final(404, NOT_AUTHORIZED, 'There is no such conversation, or the caller cannot see it.'),
+  // Operating
+  unknown_node: final(404, UNSPECIFIED, 'No living node has this id, or several have this name.'),
+  unknown_entry: final(
+    404,
+    UNSPECIFIED,
+    'The log has no entry of this number, or does not keep it any more.',
+  ),
+  node_away: retry(503, IMPLEMENTATION, 'The node did not answer in time.'),
   // Load and stores
   rate_limited: retry(429, QUOTA, 'Too many requests; wait for retryAfterMs.'),
   busy: retry(503, QUOTA, 'The server takes no more work at the moment.'),

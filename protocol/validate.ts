@@ -16,6 +16,11 @@ const VALIDATORS = new Map<OperationName, Validator>()
  * `bad_request` that names the first field that is wrong.
  */
 export function parseParams<Name extends OperationName>(name: Name, params: unknown): Params<Name> {
+  return checkParams(validatorOf(name), params) as Params<Name>
+}
+
+/** What {@link parseParams} does, for any schema. */
+export function checkParams(validator: Validator, params: unknown): object {
   if (typeof params !== 'object' || params === null || Array.isArray(params)) {
     throw new WochatError('bad_json', 'the parameters are a JSON object')
   }
@@ -23,9 +28,8 @@ export function parseParams<Name extends OperationName>(name: Name, params: unkn
     throw new WochatError('too_deep', `JSON may be nested ${JSON_DEPTH_MAX} levels deep`)
   }
   if (hasProtoKey(params)) throw new WochatError('bad_request', '__proto__: not a name of a field')
-  const validator = validatorOf(name)
   if (!validator.Check(params)) throw new WochatError('bad_request', firstFault(validator, params))
-  return params as Params<Name>
+  return params
 }
 
 function validatorOf(name: OperationName): Validator {

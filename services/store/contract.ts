@@ -20,6 +20,7 @@ import type { OperationName, Params, Result } from '../../protocol/catalogue/cat
 import type { GapReason } from '../../protocol/entry.ts'
 import type { WochatError } from '../../protocol/errors.ts'
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { InspectionStore } from './inspection.ts'
 import type { PlainStore } from './plain.ts'
 
 /** Who makes a call. `device` is null for a token without one; then nothing counts as "own" of a device. */
@@ -305,6 +306,7 @@ export interface Store
     GroupStore,
     ConversationStore,
     PlainStore,
+    InspectionStore,
     AsyncDisposable {
   /** Hands a message to the next commit. Never throws; a store that cannot take it refuses the job. */
   send(job: SendJob): void

@@ -53,6 +53,9 @@ const NAMES: Record<keyof StoreCalls, true> = {
   findPlainWill: true,
   dropPlainWill: true,
   pagePlainWills: true,
+  inspectDevices: true,
+  inspectEntry: true,
+  inspectReaders: true,
 }
 
 export const OPERATION_NAMES = Object.keys(NAMES) as (keyof StoreCalls)[]

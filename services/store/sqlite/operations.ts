@@ -4,6 +4,7 @@ import { accountOperations } from './accounts.ts'
 import { contactOperations } from './contacts.ts'
 import { conversationOperations } from './conversations.ts'
 import { groupOperations } from './groups.ts'
+import { inspectionOperations } from './inspection.ts'
 import { plainOperations } from './plain.ts'
 import { sessionOperations } from './sessions.ts'
 import type { Work } from './work.ts'
@@ -25,4 +26,5 @@ export const OPERATIONS: Operations<StoreCalls> = {
   ...groupOperations,
   ...conversationOperations,
   ...plainOperations,
+  ...inspectionOperations,
 }
