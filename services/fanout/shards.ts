@@ -2,9 +2,9 @@
  * Which stream a group's entries go to, and which worker reads which stream.
  *
  * Both are the same function of their input in every process, so nobody has to be told: a log always has the same
- * shard, and of the workers that live each shard belongs to the one with the highest weight (rendezvous hashing). A
- * worker that joins takes a fair part from each of the others and no shard moves between those; one that leaves gives
- * only its own away.
+ * shard, and of the workers that live each shard belongs to the one with the highest weight (rendezvous hashing) that
+ * has not its equal part already. Without that bound one of four workers would have 7 of 16 shards and another 1; with
+ * it some more shards move when a worker comes or goes, which costs only a moment of mixed order.
  */
 
 /** In [0, shards). */
@@ -14,23 +14,26 @@ export function shardOf(log: string, shards: number): number {
 
 /** The shards of `worker`, ascending; none if it is not among `workers`. The order of `workers` does not matter. */
 export function shardsOf(worker: string, workers: readonly string[], shards: number): number[] {
-  const owned: number[] = []
-  for (let shard = 0; shard < shards; shard++) if (ownerOf(shard, workers) === worker) owned.push(shard)
-  return owned
+  return ownersOf(workers, shards).flatMap((owner, shard) => (owner === worker ? [shard] : []))
 }
 
-/** Undefined without workers. */
-export function ownerOf(shard: number, workers: readonly string[]): string | undefined {
-  let owner: string | undefined
-  let highest = -1
-  for (const worker of workers) {
-    const weight = hash(worker, shard + 1)
-    // Of equal weights the first by name, so that everybody agrees.
-    if (weight < highest || (weight === highest && owner !== undefined && worker >= owner)) continue
-    owner = worker
-    highest = weight
+/** The worker of each shard, none with more than an equal part, rounded up. Empty without workers. */
+export function ownersOf(workers: readonly string[], shards: number): string[] {
+  const free = new Map([...workers].sort().map((worker) => [worker, Math.ceil(shards / workers.length)]))
+  const owners: string[] = []
+  for (let shard = 0; shard < shards && workers.length > 0; shard++) {
+    let owner = ''
+    let highest = -1
+    for (const worker of free.keys()) {
+      const weight = hash(worker, shard + 1)
+      if (weight > highest) [owner, highest] = [worker, weight]
+    }
+    owners.push(owner)
+    const left = free.get(owner)! - 1
+    if (left > 0) free.set(owner, left)
+    else free.delete(owner)
   }
-  return owner
+  return owners
 }
 
 const FNV_OFFSET = 0x811c9dc5
