@@ -142,6 +142,8 @@ function refuseContradictions(config: Config): void {
   refuseHalfTls(config)
   refuseSharedPorts(config)
   refuseOpenDoors(config)
+  if (config.proxyProtocol !== 'off' && config.trustedProxies.length === 0)
+    refuse('proxyProtocol', 'needs trustedProxies: nobody else may connect')
   if (config.sms === 'webhook' && config.smsWebhookUrl === null) refuse('sms', 'webhook needs smsWebhookUrl')
   if (config.sms !== 'webhook' && config.smsWebhookUrl !== null)
     refuse('smsWebhookUrl', 'is only used when sms is webhook')

@@ -8,10 +8,17 @@ const COMMIT_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5,
 const BATCH_SENDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
 const NS_PER_S = 1e9
 
-type Sources = { gate: GateMetrics; store: Store; inflight: () => number; behind: () => number }
+type Sources = {
+  gate: GateMetrics
+  store: Store
+  /** By reason. */
+  proxyRefusals: ReadonlyMap<string, number>
+  inflight: () => number
+  behind: () => number
+}
 
 /** A registry with the metrics of this process; `wochat_*` are ours, the rest is Node's. */
-export function createMetrics({ gate, store, inflight, behind }: Sources): Registry {
+export function createMetrics({ gate, store, proxyRefusals, inflight, behind }: Sources): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const gauge = (name: string, help: string, read: () => number) =>
@@ -72,6 +79,13 @@ export function createMetrics({ gate, store, inflight, behind }: Sources): Regis
     'Connections cut for a broken rule of MQTT.',
     'reason',
     gate.violations,
+  )
+  byLabel(
+    registry,
+    'wochat_proxy_refusals_total',
+    'Connections closed for their PROXY protocol header, or because no trusted proxy made them.',
+    'reason',
+    proxyRefusals,
   )
   observeCommits(registry, store)
   observeEventLoop(registry)

@@ -73,8 +73,8 @@ export const proxies = {
   ),
   proxyProtocol: choice(
     'off',
-    ['off', 'required'],
-    'Whether MQTT connections begin with a PROXY protocol header (version 1 or 2); required only from trustedProxies, others are closed.',
+    ['off', 'mqtt', 'required'],
+    'Which ports take only connections from trustedProxies that begin with a PROXY protocol header (version 1 or 2): none, those of MQTT and its TLS, or HTTP and WebSocket too.',
   ),
 }
 

@@ -4,6 +4,7 @@ import type { Server } from 'node:net'
 import type { Logger } from 'pino'
 import type { Registry as MetricsRegistry } from 'prom-client'
 import type { Gate } from '../broker/gate/gate.ts'
+import { type ProxySettings, requireProxyHeaders } from '../broker/listeners/proxied-server.ts'
 import { listenTcp, portOf } from '../broker/listeners/tcp-listener.ts'
 import { type Config, ConfigError } from '../config.ts'
 import { createAdminServer } from '../services/api/admin-server.ts'
@@ -20,10 +21,13 @@ export type Endpoints = { mqtt: string; mqtts: string | null; http: string; ws: 
 export async function listenMqtt(
   gate: Gate,
   config: Config,
+  proxies: ProxySettings,
   endpoints: Endpoints,
   parts: AsyncDisposableStack,
 ): Promise<void> {
-  const server = await named('mqttPort', config, listenTcp(gate, config.mqttHost, config.mqttPort, null))
+  const expected = config.proxyProtocol === 'off' ? null : proxies
+  const listening = listenTcp(gate, config.mqttHost, config.mqttPort, null, expected)
+  const server = await named('mqttPort', config, listening)
   parts.defer(() => closeListener(server))
   endpoints.mqtt = `mqtt://${hostName(config.mqttHost)}:${portOf(server)}`
 }
@@ -32,12 +36,14 @@ export async function listenMqtt(
 export async function listenMqtts(
   gate: Gate,
   config: Config,
+  proxies: ProxySettings,
   endpoints: Endpoints,
   parts: AsyncDisposableStack,
 ): Promise<void> {
   const tls = tlsFiles(config)
   if (tls === null) return
-  const listening = listenTcp(gate, config.mqttHost, config.mqttTlsPort, tls)
+  const expected = config.proxyProtocol === 'off' ? null : proxies
+  const listening = listenTcp(gate, config.mqttHost, config.mqttTlsPort, tls, expected)
   const server = await named('mqttTlsPort', config, listening)
   parts.defer(() => closeListener(server))
   endpoints.mqtts = `mqtts://${hostName(config.mqttHost)}:${portOf(server)}`
@@ -78,6 +84,7 @@ export async function buildHttp({
       settings: {
         bodyBytesMax: config.payloadBytesMax + 4096,
         allowedOrigins: config.allowedOrigins,
+        trustedProxies: config.trustedProxies,
         tls: tls === null ? null : { certFile: config.tlsCertFile!, keyFile: config.tlsKeyFile! },
       },
       log,
@@ -85,7 +92,13 @@ export async function buildHttp({
   )
 }
 
-export async function listenHttp(http: HttpServer, config: Config, endpoints: Endpoints): Promise<void> {
+export async function listenHttp(
+  http: HttpServer,
+  config: Config,
+  proxies: ProxySettings,
+  endpoints: Endpoints,
+): Promise<void> {
+  if (config.proxyProtocol === 'required') requireProxyHeaders(http.server, proxies)
   const listening = http.listen({ host: config.httpHost, port: config.httpPort })
   const port = await named('httpPort', config, listening)
   endpoints.http = `http${config.tlsCertFile === null ? '' : 's'}://${hostName(config.httpHost)}:${port}`
@@ -124,6 +137,26 @@ export function listenAdmin({ config, store, metrics, isReady, parts }: AdminBui
       const listening = admin.listen({ host: config.adminHost, port: config.adminPort })
       const port = await named('adminPort', config, listening)
       endpoints.admin = `http://${hostName(config.adminHost)}:${port}`
+    },
+  }
+}
+
+// ---------------------------------------------------------------- proxies
+
+/** A port that is open to the world is refused all the time; the metric counts, the log says it once in a while. */
+const REFUSALS_LOGGED_EVERY_MS = 60_000
+
+/** Who may speak for clients; refused connections are counted by reason in `refusals`. */
+export function proxySettings(config: Config, refusals: Map<string, number>, log: Logger): ProxySettings {
+  const loggedAt = new Map<string, number>()
+  return {
+    trustedProxies: config.trustedProxies,
+    onRefused(reason, peer, detail) {
+      refusals.set(reason, (refusals.get(reason) ?? 0) + 1)
+      const now = performance.now()
+      if (now - (loggedAt.get(reason) ?? -REFUSALS_LOGGED_EVERY_MS) < REFUSALS_LOGGED_EVERY_MS) return
+      loggedAt.set(reason, now)
+      log.warn({ reason, peer, detail }, 'a connection without a good PROXY protocol header was closed')
     },
   }
 }

@@ -8,7 +8,15 @@ import type { Store } from '../services/store/contract.ts'
 import { buildBroker } from './broker.ts'
 import { openBus } from './bus.ts'
 import { expireSessions } from './housekeeping.ts'
-import { buildHttp, type Endpoints, listenAdmin, listenHttp, listenMqtt, listenMqtts } from './listeners.ts'
+import {
+  buildHttp,
+  type Endpoints,
+  listenAdmin,
+  listenHttp,
+  listenMqtt,
+  listenMqtts,
+  proxySettings,
+} from './listeners.ts'
 import { buildServices } from './services.ts'
 import { openStore } from './store.ts'
 
@@ -32,9 +40,12 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
   store.feed = broker?.feed ?? bus.outgoing
 
   let isReady = false
+  const proxyRefusals = new Map<string, number>()
+  const proxies = proxySettings(config, proxyRefusals, log)
   const metrics = createMetrics({
     gate: broker?.gate.metrics ?? new GateMetrics(),
     store,
+    proxyRefusals,
     inflight: () => broker?.inflight() ?? 0,
     behind: () => broker?.behind() ?? 0,
   })
@@ -52,11 +63,12 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
       attachWebSocket(broker.gate, http.server, {
         messageBytesMax: config.packetBytesMax,
         allowedOrigins: config.allowedOrigins,
+        trustedProxies: config.trustedProxies,
       })
-      await listenMqtt(broker.gate, config, endpoints, parts)
-      await listenMqtts(broker.gate, config, endpoints, parts)
+      await listenMqtt(broker.gate, config, proxies, endpoints, parts)
+      await listenMqtts(broker.gate, config, proxies, endpoints, parts)
     }
-    await listenHttp(http, config, endpoints)
+    await listenHttp(http, config, proxies, endpoints)
   }
   await admin.listen(endpoints)
 

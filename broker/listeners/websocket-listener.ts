@@ -2,6 +2,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { clientAddress, trustNetworks } from '../../services/client-address.ts'
 import type { Gate } from '../gate/gate.ts'
 import type { Transport, TransportEvents } from '../gate/transport.ts'
 
@@ -67,6 +68,8 @@ export type WebSocketSettings = {
   messageBytesMax: number
   /** Origins besides the server's own that browsers may come from. */
   allowedOrigins: readonly string[]
+  /** Proxies whose `x-forwarded-for` is believed: addresses or networks. */
+  trustedProxies?: readonly string[]
 }
 
 /** Takes the upgrades of `/mqtt` on an HTTP server. */
@@ -77,14 +80,17 @@ export function attachWebSocket(gate: Gate, server: Server, settings: WebSocketS
     perMessageDeflate: false,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   })
+  const isTrusted = trustNetworks(settings.trustedProxies ?? [])
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     const refusal = refusalOf(request, settings.allowedOrigins)
     if (refusal !== null) {
       stream.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
       return
     }
+    const peer = request.socket.remoteAddress ?? ''
+    const address = clientAddress(peer, request.headers['x-forwarded-for'], isTrusted)
     sockets.handleUpgrade(request, stream, head, (socket) => {
-      const transport = new WebSocketTransport(socket, stream, request.socket.remoteAddress ?? '')
+      const transport = new WebSocketTransport(socket, stream, address)
       const events = gate.accept(transport)
       if (events === null) socket.terminate()
       else transport.listen(events)

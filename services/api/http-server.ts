@@ -2,6 +2,7 @@
  * The HTTP face: `POST /v1/{operation}` for every operation of the catalogue, the keys of our tokens, the OpenAPI
  * document and a page that says what this is. MQTT over WebSocket shares the port: it attaches to `server`.
  */
+import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -18,6 +19,7 @@ import { asWochatError, ERRORS, WochatError } from '../../protocol/errors.ts'
 import { buildOpenApi } from '../../protocol/openapi.ts'
 import type { Jwks } from '../auth/keyring.ts'
 import type { TokenVerifier } from '../auth/token.ts'
+import { clientAddress, trustNetworks } from '../client-address.ts'
 import type { Dispatcher } from '../dispatcher.ts'
 import { allowOrigins } from './cors.ts'
 import { buildLandingPage, type Endpoints } from './landing-page.ts'
@@ -74,7 +76,9 @@ export async function createHttpServer(parts: HttpParts): Promise<HttpServer> {
   return {
     server: app.server,
     async listen({ host, port }) {
-      await app.listen({ host, port, listenTextResolver: () => '' })
+      // For `localhost` Fastify opens a second server, which whoever prepared `server` would not know.
+      const { address: bound } = host === 'localhost' ? await lookup(host) : { address: host }
+      await app.listen({ host: bound, port, listenTextResolver: () => '' })
       const address = app.server.address()
       return typeof address === 'object' && address !== null ? address.port : port
     },
@@ -88,7 +92,6 @@ function serverOptions(settings: HttpSettings): FastifyHttpOptions<Server> {
     bodyLimit: settings.bodyBytesMax,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    trustProxy: settings.trustedProxies === undefined ? false : [...settings.trustedProxies],
     forceCloseConnections: 'idle',
     return503OnClosing: true,
     exposeHeadRoutes: false,
@@ -108,14 +111,16 @@ function serverOptions(settings: HttpSettings): FastifyHttpOptions<Server> {
 
 type OperationRequest = FastifyRequest<{ Params: { operation: string } }>
 
-function serveOperations(app: FastifyInstance, { dispatcher, verifier, log }: HttpParts): void {
+function serveOperations(app: FastifyInstance, { dispatcher, verifier, settings, log }: HttpParts): void {
+  const isTrusted = trustNetworks(settings.trustedProxies ?? [])
   app.post('/v1/:operation', async (request: OperationRequest, reply) => {
     const name = request.params.operation
     const operation = findOperation(name)
     if (operation === undefined) throw new WochatError('unknown_operation')
     // A public operation takes no token; a client that sends an old one along is not refused for it.
     const token = operation.access === 'user' ? await verifier.verify(readBearer(request)) : null
-    const context = { token, device: token?.device ?? null, address: request.ip }
+    const address = clientAddress(request.ip, request.headers['x-forwarded-for'], isTrusted)
+    const context = { token, device: token?.device ?? null, address }
     const result = await dispatcher.call(name, request.body === undefined ? {} : request.body, context)
     log.debug({ op: name, ms: Math.round(reply.elapsedTime) }, 'call answered')
     return reply.header('cache-control', 'no-store').send(result)
