@@ -6,6 +6,7 @@ import { type Config, ConfigError } from './config.ts'
 import { type DeviceId, parseDeviceId, parseUserId } from './protocol/ids.ts'
 import { issueAccessToken } from './services/auth/access-token.ts'
 import { type Acl, NO_GRANTS, parseAcl } from './services/auth/acl.ts'
+import { createKeyFile } from './services/auth/key-file.ts'
 import { Keyring } from './services/auth/keyring.ts'
 
 type TokenOptions = { device?: string; ttl: string; acl?: string; batch?: string }
@@ -16,7 +17,7 @@ export async function printTokens(
   uid: string | undefined,
   options: TokenOptions,
 ): Promise<void> {
-  const keyring = await Keyring.read(join(config.dataDir, 'keys'))
+  const keyring = await Keyring.read(createKeyFile(join(config.dataDir, 'keys')))
   const identity = { issuer: config.tokenIssuer, audience: config.tokenAudience }
   const acl = readAcl(options.acl)
   const ttlMs = parseDuration(options.ttl)

@@ -3,6 +3,7 @@ import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { type Config, ConfigError } from '../config.ts'
+import { createKeyFile } from '../services/auth/key-file.ts'
 import { startKeyRotation } from '../services/auth/key-rotation.ts'
 import { Keyring } from '../services/auth/keyring.ts'
 import type { Store } from '../services/store/contract.ts'
@@ -33,7 +34,7 @@ export type OpenedStore = {
 export async function openStore({ config, log, parts, onFatal }: StoreParts): Promise<OpenedStore> {
   prepareDataDir(config, parts)
   const keyLife = { alg: config.jwtAlgorithm, keepMs: config.signingKeyKeepMs }
-  const keys = await Keyring.open({ dir: join(config.dataDir, 'keys'), ...keyLife })
+  const keys = await Keyring.open({ storage: createKeyFile(join(config.dataDir, 'keys')), ...keyLife })
   parts.use(startKeyRotation({ keyring: keys, ...keyLife, ageMaxMs: config.signingKeyAgeMaxMs, log }))
   const store = parts.use(
     await openSqliteStore({

@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import type { OperationName, Result } from '../../protocol/catalogue/catalogue.ts'
 import type { ErrorBody } from '../../protocol/errors.ts'
 import { type AuthSettings, createAuthHandlers } from '../auth/auth-service.ts'
+import { createKeyFile } from '../auth/key-file.ts'
 import { Keyring } from '../auth/keyring.ts'
 import { createConsoleSms } from '../auth/sms/console.ts'
 import type { SmsProvider } from '../auth/sms/provider.ts'
@@ -71,7 +72,12 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
   const ended: EndedLogin[] = []
   store.feed = { ...store.feed, loginEnded: (uid, device, sid) => void ended.push({ uid, device, sid }) }
   const now = overrides.now ?? Date.now
-  const keyring = await Keyring.open({ dir: join(dir, 'keys'), alg: 'RS256', keepMs: HOUR_MS, now })
+  const keyring = await Keyring.open({
+    storage: createKeyFile(join(dir, 'keys')),
+    alg: 'RS256',
+    keepMs: HOUR_MS,
+    now,
+  })
   const verifier = createTokenVerifier({
     keyring,
     identity: IDENTITY,

@@ -1,4 +1,5 @@
-/** Replaces the signing key when it has become old. */
+/** Replaces the signing key when it has become old, and notices when another process has. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { KeyAlgorithm, Keyring } from './keyring.ts'
 
@@ -9,24 +10,30 @@ export type KeyRotationSettings = {
   ageMaxMs: number
   /** How long the replaced key still verifies: at least the life of an access token. */
   keepMs: number
-  log: Pick<Logger, 'info' | 'error'>
+  log: Pick<Logger, 'info' | 'warn' | 'error'>
   now?: () => number
   checkEveryMs?: number
 }
 
-const CHECK_EVERY_MS = 10 * 60_000
+/** Within this time a process signs with the key that another one has made. */
+export const KEY_CHECK_EVERY_MS = 60_000
 
-/** Checks now and then until it is disposed of. Only the process that owns the data folder may run it. */
+/** Checks now and then until it is disposed of. With a file of keys, only the process that owns the data folder may run it. */
 export function startKeyRotation(settings: KeyRotationSettings): AsyncDisposable {
-  let running = rotateWhenDue(settings)
-  const timer = setInterval(() => {
-    running = running.then(() => rotateWhenDue(settings))
-  }, settings.checkEveryMs ?? CHECK_EVERY_MS)
-  timer.unref()
+  const stop = new AbortController()
+  const { signal } = stop
+  const checking = (async () => {
+    while (!signal.aborted) {
+      await rotateWhenDue(settings)
+      await sleep(settings.checkEveryMs ?? KEY_CHECK_EVERY_MS, undefined, { signal, ref: false }).catch(
+        () => {},
+      )
+    }
+  })()
   return {
     async [Symbol.asyncDispose]() {
-      clearInterval(timer)
-      await running
+      stop.abort()
+      await checking
     },
   }
 }
@@ -38,6 +45,12 @@ async function rotateWhenDue({
   now = Date.now,
   ...settings
 }: KeyRotationSettings): Promise<void> {
+  try {
+    await keyring.reload()
+  } catch (error) {
+    log.warn({ err: error }, 'the signing keys could not be read again')
+    return
+  }
   if (now() - keyring.signing.createdAt < settings.ageMaxMs) return
   try {
     await keyring.rotate(settings)

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { issueAccessToken } from './access-token.ts'
+import { createKeyFile } from './key-file.ts'
 import { startKeyRotation } from './key-rotation.ts'
 import { Keyring, KeyringError } from './keyring.ts'
 import { createTokenVerifier } from './verifier.ts'
@@ -20,7 +21,7 @@ beforeEach(async () => {
 afterEach(() => rm(parent, { recursive: true, force: true }))
 
 const open = (alg: 'RS256' | 'ES256' = 'RS256', now = Date.now) =>
-  Keyring.open({ dir, alg, keepMs: HOUR_MS, now })
+  Keyring.open({ storage: createKeyFile(dir), alg, keepMs: HOUR_MS, now })
 
 const tokenOf = (keyring: Keyring, now = Date.now()) =>
   issueAccessToken(keyring, identity, {
@@ -68,13 +69,13 @@ describe('the key file', () => {
   it('is read by a tool beside the server without being changed', async () => {
     const server = await open()
     const before = await snapshot(dir)
-    const tool = await Keyring.read(dir)
+    const tool = await Keyring.read(createKeyFile(dir))
     expect(await verifies(server, tokenOf(tool))).toBe(true)
     expect(await snapshot(dir)).toEqual(before)
   })
 
   it('is not made by a tool', async () => {
-    await expect(Keyring.read(dir)).rejects.toThrow(KeyringError)
+    await expect(Keyring.read(createKeyFile(dir))).rejects.toThrow(KeyringError)
     await expect(readdir(dir)).rejects.toThrow('ENOENT')
   })
 
@@ -150,11 +151,11 @@ it('a key that has become old is replaced while the server runs', async () => {
   const keyring = await open('RS256', () => time)
   const { kid } = keyring.signing
   const settings = { keyring, alg: 'RS256', ageMaxMs: HOUR_MS, keepMs: HOUR_MS, now: () => time } as const
-  const log = { info() {}, error() {} }
+  const log = { info() {}, warn() {}, error() {} }
   await using _rotation = startKeyRotation({ ...settings, log, checkEveryMs: 5 })
   expect(keyring.signing.kid).toBe(kid)
   time += HOUR_MS
-  await expect.poll(() => keyring.signing.kid).not.toBe(kid)
+  await expect.poll(() => keyring.signing.kid, { timeout: 10_000 }).not.toBe(kid)
   expect(keyring.jwks().keys).toHaveLength(2)
 })
 

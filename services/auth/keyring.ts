@@ -1,6 +1,5 @@
 /**
- * The signing keys of our own access tokens, and the pepper of login codes: one file in the data folder, readable by
- * its owner only, always replaced as a whole.
+ * The signing keys of our own access tokens, and the pepper of login codes, as they are kept in a {@link KeyStorage}.
  *
  * One key signs. The ones before it still verify until their end time; of those only the public half is kept.
  */
@@ -12,45 +11,31 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto'
-import { chmod, link, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import {
+  type KeyAlgorithm,
+  KeyringError,
+  type KeyStorage,
+  type StoredKey,
+  type StoredKeyring,
+} from './key-storage.ts'
 
-export type KeyAlgorithm = 'RS256' | 'ES256'
+export { type KeyAlgorithm, KeyringError } from './key-storage.ts'
 
 /** 2048 bits verify at 33,000/s a core; 3072 would halve that. */
 const RSA_BITS = 2048
-const FILE = 'keyring.json'
-/** A token with an unknown key makes the file be read again, at most this often. */
-const RELOAD_EVERY_MS = 1000
+/** Tokens with unknown keys make the keyring be read again, at most this often. */
+const RELOAD_EVERY_MS = 500
 
 const generateKeyPair = promisify(generateKeyPairWithCallback)
-
-type StoredKey = {
-  kid: string
-  alg: KeyAlgorithm
-  createdAt: number
-  /** When tokens of this key are no longer taken; null for the key that signs. */
-  endsAt: number | null
-  publicKey: string
-  /** Only of the key that signs. */
-  privateKey: string | null
-}
-
-type Stored = { version: 1; codePepper: string; keys: StoredKey[] }
 
 export type SigningKey = { kid: string; alg: KeyAlgorithm; privateKey: KeyObject; createdAt: number }
 export type VerifyKey = { kid: string; alg: KeyAlgorithm; publicKey: KeyObject; endsAt: number | null }
 export type Jwks = { keys: JsonWebKey[] }
 
-/** There is no usable key file. The message names the path and is for the operator. */
-export class KeyringError extends Error {
-  override readonly name = 'KeyringError'
-}
-
 export type KeyringSettings = {
-  /** `{dataDir}/keys`. */
-  dir: string
+  storage: KeyStorage
   alg: KeyAlgorithm
   /** How long a key still verifies after the next one took over: at least the life of an access token. */
   keepMs: number
@@ -58,43 +43,41 @@ export type KeyringSettings = {
 }
 
 export class Keyring {
-  readonly #dir: string
+  readonly #storage: KeyStorage
   readonly #now: () => number
-  #stored: Stored
+  #stored: StoredKeyring
   #signing: SigningKey
   #verify: Map<string, VerifyKey>
+  /** The reading that is going on or about to begin. */
+  #reloading: Promise<void> | null = null
   #reloadedAt = Number.NEGATIVE_INFINITY
   #writing: Promise<void> = Promise.resolve()
 
-  private constructor(dir: string, stored: Stored, now: () => number) {
-    this.#dir = dir
+  private constructor(storage: KeyStorage, stored: StoredKeyring, now: () => number) {
+    this.#storage = storage
     this.#now = now
     this.#stored = stored
     this.#signing = signingKeyOf(stored)
     this.#verify = verifyKeysOf(stored)
   }
 
-  /** For the server: makes folder and file when they are not there, and a new key when the algorithm was changed. */
-  static async open(settings: KeyringSettings): Promise<Keyring> {
-    const now = settings.now ?? Date.now
-    await mkdir(settings.dir, { recursive: true, mode: 0o700 })
-    await chmod(settings.dir, 0o700)
-    const stored = (await readStored(settings.dir)) ?? (await createStored(settings.dir, settings.alg, now()))
-    await chmod(join(settings.dir, FILE), 0o600)
-    const keyring = new Keyring(settings.dir, stored, now)
-    if (keyring.signing.alg !== settings.alg) await keyring.rotate(settings)
+  /** For the server: makes the keyring when there is none, and a new key when the algorithm was changed. */
+  static async open({ storage, alg, keepMs, now = Date.now }: KeyringSettings): Promise<Keyring> {
+    const stored = await storage.update(async (known) => (known ? null : await createKeyring(alg, now())))
+    const keyring = new Keyring(storage, stored, now)
+    if (keyring.signing.alg !== alg) await keyring.rotate({ alg, keepMs })
     return keyring
   }
 
-  /** For tools beside a running server: reads, and changes nothing. Rejects with {@link KeyringError} without a file. */
-  static async read(dir: string, now: () => number = Date.now): Promise<Keyring> {
-    const stored = await readStored(dir)
+  /** For tools beside a running server: reads, and changes nothing. Rejects with {@link KeyringError} when there is none. */
+  static async read(storage: KeyStorage, now: () => number = Date.now): Promise<Keyring> {
+    const stored = await storage.load()
     if (stored === undefined) {
       throw new KeyringError(
-        `${join(dir, FILE)}: there is no signing key; the first start of the server makes it`,
+        `${storage.place}: there is no signing key; the first start of the server makes it`,
       )
     }
-    return new Keyring(dir, stored, now)
+    return new Keyring(storage, stored, now)
   }
 
   get signing(): SigningKey {
@@ -106,9 +89,12 @@ export class Keyring {
     return Buffer.from(this.#stored.codePepper, 'base64')
   }
 
-  /** The key of a token, if it is still valid. An unknown one may be another process's new key: the file is read again. */
+  /**
+   * The key of a token, if it is still valid. An unknown one may be another process's new key: it waits until the
+   * keyring has been read again.
+   */
   async findVerifyKey(kid: string): Promise<VerifyKey | undefined> {
-    if (!this.#verify.has(kid)) await this.#reload()
+    if (!this.#verify.has(kid)) await this.reload()
     const key = this.#verify.get(kid)
     return key !== undefined && (key.endsAt === null || key.endsAt > this.#now()) ? key : undefined
   }
@@ -127,8 +113,8 @@ export class Keyring {
   }
 
   /**
-   * Makes a new signing key; the present one verifies for `keepMs` more. Only the process that owns the data folder
-   * may do so.
+   * Replaces the signing key; the present one verifies for `keepMs` more. When another process has replaced it
+   * already, that one's key is taken.
    */
   rotate({ alg, keepMs }: { alg: KeyAlgorithm; keepMs: number }): Promise<void> {
     const rotated = this.#writing.then(() => this.#rotate(alg, keepMs))
@@ -137,39 +123,57 @@ export class Keyring {
     return rotated
   }
 
+  /** Reads what other processes have stored, soon: readings that are asked for at once are one. */
+  reload(): Promise<void> {
+    this.#reloading ??= this.#reload().finally(() => {
+      this.#reloading = null
+    })
+    return this.#reloading
+  }
+
   async #rotate(alg: KeyAlgorithm, keepMs: number): Promise<void> {
-    const now = this.#now()
-    const previous = this.#stored.keys
-      .filter(({ endsAt }) => endsAt === null || endsAt > now)
-      .map((key) => ({ ...key, endsAt: key.endsAt ?? now + keepMs, privateKey: null }))
-    const stored: Stored = { ...this.#stored, keys: [await generateKey(alg, now), ...previous] }
-    const temporary = await writeTemporary(this.#dir, stored)
-    await rename(temporary, join(this.#dir, FILE))
-    await syncFolder(this.#dir)
+    const endsAt = this.#now() + keepMs + this.#storage.noticeMs
+    const stored = await this.#storage.update(async (known) => {
+      if (known === undefined) return createKeyring(alg, this.#now())
+      const signing = signingKeyOf(known)
+      if (signing.kid !== this.#signing.kid && signing.alg === alg) return null
+      const previous = known.keys
+        .filter((key) => key.endsAt === null || key.endsAt > this.#now())
+        .map((key) => ({ ...key, endsAt: key.endsAt ?? endsAt, privateKey: null }))
+      return { ...known, keys: [await generateKey(alg, this.#now()), ...previous] }
+    })
     this.#use(stored)
   }
 
   async #reload(): Promise<void> {
-    const now = performance.now()
-    if (now - this.#reloadedAt < RELOAD_EVERY_MS) return
-    this.#reloadedAt = now
-    const stored = await readStored(this.#dir)
+    const wait = this.#reloadedAt + RELOAD_EVERY_MS - performance.now()
+    if (wait > 0) await sleep(wait)
+    this.#reloadedAt = performance.now()
+    const stored = await this.#storage.load()
     if (stored !== undefined) this.#use(stored)
   }
 
-  #use(stored: Stored): void {
+  #use(stored: StoredKeyring): void {
     this.#stored = stored
     this.#signing = signingKeyOf(stored)
     this.#verify = verifyKeysOf(stored)
   }
 }
 
-function signingKeyOf({ keys }: Stored): SigningKey {
+async function createKeyring(alg: KeyAlgorithm, now: number): Promise<StoredKeyring> {
+  return {
+    version: 1,
+    codePepper: randomBytes(32).toString('base64'),
+    keys: [await generateKey(alg, now)],
+  }
+}
+
+function signingKeyOf({ keys }: StoredKeyring): SigningKey {
   const { kid, alg, privateKey, createdAt } = keys.find((key) => key.privateKey !== null)!
   return { kid, alg, createdAt, privateKey: createPrivateKey(privateKey!) }
 }
 
-function verifyKeysOf({ keys }: Stored): Map<string, VerifyKey> {
+function verifyKeysOf({ keys }: StoredKeyring): Map<string, VerifyKey> {
   return new Map(
     keys.map(({ kid, alg, publicKey, endsAt }) => [
       kid,
@@ -191,72 +195,5 @@ async function generateKey(alg: KeyAlgorithm, now: number): Promise<StoredKey> {
     endsAt: null,
     publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-  }
-}
-
-// ---------------------------------------------------------------- the file
-
-async function readStored(dir: string): Promise<Stored | undefined> {
-  const path = join(dir, FILE)
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new KeyringError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`)
-  }
-  return parseStored(text, path)
-}
-
-function parseStored(text: string, path: string): Stored {
-  try {
-    const stored = JSON.parse(text) as Stored
-    if (stored.version !== 1) throw new Error('unknown version')
-    signingKeyOf(stored)
-    return stored
-  } catch {
-    // The cause may quote the text, which is secret.
-    throw new KeyringError(`${path}: is damaged; put its backup back, or remove it to make new keys`)
-  }
-}
-
-async function createStored(dir: string, alg: KeyAlgorithm, now: number): Promise<Stored> {
-  const stored: Stored = {
-    version: 1,
-    codePepper: randomBytes(32).toString('base64'),
-    keys: [await generateKey(alg, now)],
-  }
-  const temporary = await writeTemporary(dir, stored)
-  try {
-    // A link, unlike a rename, never replaces the file of a process that was quicker.
-    await link(temporary, join(dir, FILE))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    return (await readStored(dir))!
-  } finally {
-    await rm(temporary, { force: true })
-  }
-  await syncFolder(dir)
-  return stored
-}
-
-async function writeTemporary(dir: string, stored: Stored): Promise<string> {
-  const path = join(dir, `.${FILE}.${process.pid}.${randomBytes(6).toString('hex')}`)
-  const file = await open(path, 'wx', 0o600)
-  try {
-    await file.writeFile(`${JSON.stringify(stored, null, 2)}\n`)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  return path
-}
-
-async function syncFolder(dir: string): Promise<void> {
-  const folder = await open(dir, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import jwt from 'jsonwebtoken'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { issueAccessToken } from './access-token.ts'
+import { createKeyFile } from './key-file.ts'
 import { Keyring } from './keyring.ts'
 import type { TokenVerifier } from './token.ts'
 import { createTokenVerifier, type TrustedIssuer, type VerifierSettings } from './verifier.ts'
@@ -32,7 +33,7 @@ let keyring: Keyring
 let warnings: string[]
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'wochat-verify-'))
-  keyring = await Keyring.open({ dir: join(dir, 'keys'), alg: 'RS256', keepMs: 3_600_000 })
+  keyring = await Keyring.open({ storage: createKeyFile(join(dir, 'keys')), alg: 'RS256', keepMs: 3_600_000 })
 })
 afterAll(() => rm(dir, { recursive: true, force: true }))
 

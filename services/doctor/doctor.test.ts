@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createKeyFile } from '../auth/key-file.ts'
 import { Keyring } from '../auth/keyring.ts'
 import { openSqliteStore } from '../store/sqlite/client.ts'
 import { STORE_FILE } from '../store/sqlite/files.ts'
@@ -40,7 +41,7 @@ const complaints = (findings: Finding[]) =>
 
 async function makeDataFolder(): Promise<void> {
   mkdirSync(settings.dataDir)
-  await Keyring.open({ dir: join(settings.dataDir, 'keys'), alg: 'ES256', keepMs: 0 })
+  await Keyring.open({ storage: createKeyFile(join(settings.dataDir, 'keys')), alg: 'ES256', keepMs: 0 })
   const store = await openSqliteStore({
     file: join(settings.dataDir, STORE_FILE),
     policy: { contactsRequired: false },

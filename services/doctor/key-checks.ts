@@ -2,6 +2,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { createKeyFile } from '../auth/key-file.ts'
 import { Keyring } from '../auth/keyring.ts'
 import { type DoctorSettings, type Finding, fail, ok, warn } from './finding.ts'
 
@@ -13,7 +14,7 @@ const CLOCK_SKEW_MS = 60_000
 export async function checkKeyring(dataDir: string, now: number): Promise<Finding[]> {
   const dir = join(dataDir, 'keys')
   if (!existsSync(dir)) return [ok(`signing key: not there yet; the first start makes it in ${dir}`)]
-  const { signing } = await Keyring.read(dir, () => now)
+  const { signing } = await Keyring.read(createKeyFile(dir), () => now)
   const findings = [checkMode(dir, 0o700), checkMode(join(dir, 'keyring.json'), 0o600)]
   const ageMs = now - signing.createdAt
   if (ageMs < -CLOCK_SKEW_MS) {

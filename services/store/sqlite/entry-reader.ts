@@ -1,11 +1,9 @@
 /** Filed entries as the objects of the contract. */
 import type { Entry } from '../../../protocol/entry.ts'
 import type { LogId } from '../../../protocol/ids.ts'
+import { ANSWER_BYTES_MAX } from '../answer-bytes.ts'
 import type { Schema } from '../schema.ts'
 import type { Work } from './work.ts'
-
-/** JSON text of the entries in one answer; an answer has at least one entry, whatever its size. */
-export const ANSWER_BYTES_MAX = 1024 * 1024
 
 export type LogRow = { n: number; name: LogId; epoch: number }
 
