@@ -112,8 +112,9 @@ export class RedisClient implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.onInterrupted = () => {}
     this.#isReady = false
+    // An end that is wanted is no outage.
+    this.#isAway = true
     const connection = this.#connection
-    connection.removeAllListeners('close')
     if (connection.status === 'end') return
     const ended = new Promise((resolve) => connection.once('end', resolve))
     connection.disconnect()
