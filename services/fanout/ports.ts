@@ -22,11 +22,8 @@ export interface Doorbells {
   liveNodes(): readonly NodeId[]
   /**
    * Entries that were committed up to `ageMs` ago may have rung nobody, because a stream was full or emptied: every
-   * node asks the store, from a position at least that old. Told until Redis has taken it. Ages are a few seconds as
-   * a rule, and {@link LOSS_AGE_MAX_MS} at most; a node that keeps no position so old takes its oldest.
+   * node asks the store, from a position at least that old. Told until Redis has taken it. As a rule the age is a
+   * few seconds; a node that keeps no position so old takes its oldest.
    */
   lost(ageMs: number): void
 }
-
-/** What a worker says of a stream whose history it does not know. */
-export const LOSS_AGE_MAX_MS = 60_000
