@@ -1,6 +1,9 @@
 /** The broker role: everything behind the sockets of devices. */
 import type { Logger } from 'pino'
 import type { Bus } from '../broker/cluster/bus.ts'
+import { CatchUp } from '../broker/cluster/catch-up.ts'
+import { SILENT_FEED } from '../broker/cluster/local-bus.ts'
+import { feedBoth, NodeListener } from '../broker/cluster/node-listener.ts'
 import { createEngine } from '../broker/engine/engine.ts'
 import { Admission } from '../broker/gate/admission.ts'
 import { Clock } from '../broker/gate/clock.ts'
@@ -10,10 +13,12 @@ import { GateMetrics } from '../broker/gate/gate-services.ts'
 import { WriteTurn } from '../broker/gate/outbox.ts'
 import { Registry } from '../broker/gate/registry.ts'
 import { CursorWriter } from '../broker/inbox/cursor-writer.ts'
+import { GroupWatch } from '../broker/inbox/group-watch.ts'
 import { Hub } from '../broker/inbox/hub.ts'
 import type { Config } from '../config.ts'
 import type { CommitFeed, Store } from '../services/store/contract.ts'
 import type { SharedStore } from '../services/store/shared-store.ts'
+import { adoptSessions } from './housekeeping.ts'
 import type { Services } from './services.ts'
 
 type BrokerParts = {
@@ -37,11 +42,20 @@ export type Broker = {
   behind(): number
 }
 
-export async function buildBroker({ config, store, services, log, parts }: BrokerParts): Promise<Broker> {
+export async function buildBroker({
+  config,
+  store,
+  shared,
+  bus,
+  services,
+  log,
+  parts,
+}: BrokerParts): Promise<Broker> {
   const metrics = new GateMetrics()
   const clock = new Clock()
   parts.defer(() => clock.stop())
-  const hub = new Hub()
+  const watch = bus.isOrdered ? null : new GroupWatch(bus)
+  const hub = new Hub(watch)
   const cursors = new CursorWriter(store, config.cursorFlushMs, (error) =>
     log.warn({ err: error }, 'cursors were not written; they are written with the next ones'),
   )
@@ -64,7 +78,15 @@ export async function buildBroker({ config, store, services, log, parts }: Broke
     verifier: services.verifier,
     dispatcher: services.dispatcher,
     engine,
-    inbox: { store, hub, cursors, metrics, backlogEntriesMax: config.backlogEntriesMax },
+    bus,
+    inbox: {
+      store,
+      hub,
+      cursors,
+      metrics,
+      backlogEntriesMax: config.backlogEntriesMax,
+      shared: shared === null || watch === null ? null : { store: shared, watch },
+    },
     registry,
     admission: new Admission(clock, config.connectionsMax, config.connectsPerAddressMax),
     turn: new WriteTurn(),
@@ -75,10 +97,23 @@ export async function buildBroker({ config, store, services, log, parts }: Broke
     openPlain: config.openPlain,
   })
   parts.defer(() => gate.stop())
+  const catchUp =
+    shared === null ? null : new CatchUp({ store: shared, apply: (found) => listener.apply(found), log })
+  const listener = new NodeListener({
+    gate,
+    hub,
+    registry,
+    plain: { plainReceived() {}, doorbellsLost() {} },
+    catchUp: () => catchUp?.start(),
+    nodeGone: () => adoptSessions(store, bus, config, log),
+  })
+  bus.listener = listener
+  await catchUp?.open()
+  parts.defer(() => catchUp?.close())
   return {
     gate,
     registry,
-    feed: gate,
+    feed: bus.outgoing === SILENT_FEED ? gate : feedBoth(gate, bus.outgoing),
     inflight: () => sumOver(registry, ({ identity }) => identity.session.inflight.unacked),
     behind: () => sumOver(registry, ({ identity }) => (identity.session.mode === 'draining' ? 1 : 0)),
   }

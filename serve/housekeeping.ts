@@ -1,10 +1,25 @@
-/** What a node does by the clock: sessions whose time has come are ended. */
+/** What is done for sessions that no connection cares for: those of dead nodes are adopted, and old ones end. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import type { Bus } from '../broker/cluster/bus.ts'
+import type { Config } from '../config.ts'
 import type { Store } from '../services/store/contract.ts'
 import type { Broker } from './broker.ts'
 
 const EXPIRE_EVERY_MS = 60_000
+
+/** Sessions that were connected to nodes which live no more begin to expire. */
+export async function adoptSessions(store: Store, bus: Bus, config: Config, log: Logger): Promise<void> {
+  try {
+    const nodes = await bus.nodes()
+    await store.adoptSessions({
+      expiresAt: Date.now() + config.sessionExpirySecondsMax * 1000,
+      except: nodes.map(({ id }) => id),
+    })
+  } catch (error) {
+    log.warn({ err: error }, 'sessions of a node that is gone were not adopted; the next start does it')
+  }
+}
 
 export function expireSessions(
   broker: Broker | null,

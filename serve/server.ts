@@ -7,7 +7,7 @@ import type { Config, Role } from '../config.ts'
 import type { Store } from '../services/store/contract.ts'
 import { buildBroker } from './broker.ts'
 import { openBus } from './bus.ts'
-import { expireSessions } from './housekeeping.ts'
+import { adoptSessions, expireSessions } from './housekeeping.ts'
 import {
   buildHttp,
   type Endpoints,
@@ -52,10 +52,7 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
   const admin = listenAdmin({ config, store, metrics, isReady: () => isReady, parts })
 
   await bus.open()
-  await store.adoptSessions({
-    expiresAt: Date.now() + config.sessionExpirySecondsMax * 1000,
-    except: (await bus.nodes()).map(({ id }) => id).filter((id) => id !== bus.node),
-  })
+  await adoptSessions(store, bus, config, log)
 
   if (has('api') || broker !== null) {
     const http = await buildHttp({ config, services, servesApi: has('api'), log, parts })

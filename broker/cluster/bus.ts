@@ -57,6 +57,8 @@ export interface BusListener extends CommitFeed {
   logGrew(log: LogId, epoch: string, head: number): void
   /** Doorbells may have been lost until now; the store knows what they would have said. */
   doorbellsLost(): void
+  /** A node died or left: what it held may be adopted. Every live node hears it; the store decides who acts. */
+  nodeGone(node: NodeId): void
   /** A later connection of this device was made elsewhere, or may have been: close ours without a will's delay being lost. */
   deviceLost(clientId: ClientId): void
   /** Closes the connection of a device, if there is one; resolves when it has left and its cursors are in the store. */

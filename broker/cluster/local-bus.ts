@@ -24,6 +24,7 @@ export const SILENT_LISTENER: BusListener = {
   ...SILENT_FEED,
   logGrew() {},
   doorbellsLost() {},
+  nodeGone() {},
   deviceLost() {},
   async closeDevice() {},
   plainReceived() {},

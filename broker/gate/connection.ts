@@ -9,7 +9,7 @@ import { asWochatError } from '../../protocol/errors.ts'
 import type { ClientId, DeviceId, UserId } from '../../protocol/ids.ts'
 import type { LiveEvent } from '../../protocol/reply.ts'
 import { liveTopic } from '../../protocol/topics.ts'
-import type { InboxWire } from '../inbox/inbox-session.ts'
+import type { InboxWire } from '../inbox/inbox-wire.ts'
 import { PacketType, type ProtocolVersion, ReasonCode } from './codec/constants.ts'
 import { type AckPacket, decodeAck, decodeDisconnect, decodePingreq, readPuback311 } from './codec/decode.ts'
 import { encodeDisconnect, encodePubcomp, PINGRESP } from './codec/encode.ts'
@@ -378,7 +378,16 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   }
 
   /** Flushes the cursors and lets the session wait for its device, or end. */
-  async #leaveSession({ session, plain, sessionExpirySeconds, clientId }: Identity): Promise<void> {
+  async #leaveSession(identity: Identity): Promise<void> {
+    const { bus } = this.services
+    try {
+      await this.#closeSession(identity)
+    } finally {
+      if (identity.claim !== null) bus.release(identity.claim)
+    }
+  }
+
+  async #closeSession({ session, plain, sessionExpirySeconds, clientId }: Identity): Promise<void> {
     const { store, inbox, registry } = this.services
     const plainLeft = plain.close({ publishWill: !this.#wasClean, sessionExpirySeconds })
     session.stop(this.now())

@@ -4,8 +4,9 @@ import type { ErrorCode } from '../../protocol/errors.ts'
 import type { TokenVerifier } from '../../services/auth/token.ts'
 import type { Dispatcher } from '../../services/dispatcher.ts'
 import type { Store } from '../../services/store/contract.ts'
+import type { Bus } from '../cluster/bus.ts'
 import type { Engine } from '../engine/engine.ts'
-import type { InboxServices } from '../inbox/inbox-session.ts'
+import type { InboxServices } from '../inbox/inbox-wire.ts'
 import type { Admission } from './admission.ts'
 import type { Clock } from './clock.ts'
 import type { WriteTurn } from './outbox.ts'
@@ -64,6 +65,8 @@ export type GateServices = {
   readonly verifier: TokenVerifier
   readonly dispatcher: Dispatcher
   readonly engine: Engine
+  /** The other nodes. */
+  readonly bus: Bus
   readonly inbox: InboxServices
   readonly registry: Registry
   readonly admission: Admission

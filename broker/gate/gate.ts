@@ -46,8 +46,8 @@ export class Gate implements CommitFeed {
     this.#hub.memberJoined(log, uid, fromSeq)
   }
 
-  memberLeft(log: LogId, uid: UserId): void {
-    this.#hub.memberLeft(log, uid)
+  memberLeft(log: LogId, uid: UserId, toSeq: number): void {
+    this.#hub.memberLeft(log, uid, toSeq)
   }
 
   readMoved(uid: UserId, log: LogId, seq: number): void {

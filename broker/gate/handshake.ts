@@ -11,6 +11,7 @@ import {
 } from '../../protocol/ids.ts'
 import type { VerifiedToken } from '../../services/auth/token.ts'
 import type { OpenedSession } from '../../services/store/contract.ts'
+import type { DeviceClaim } from '../cluster/bus.ts'
 import { InboxSession } from '../inbox/inbox-session.ts'
 import { ConnackCode311, type ProtocolVersion, ReasonCode } from './codec/constants.ts'
 import { type ConnectPacket, decodeConnect, peekConnectVersion } from './codec/decode.ts'
@@ -125,8 +126,10 @@ async function identify(connection: Connection, packet: ConnectPacket): Promise<
     persistent: terms.sessionExpirySeconds > 0,
     devicesMax: services.limits.devicesPerAccountMax,
   })
-  if (connection.state !== 'opening' || !winsOver(connection, clientId, opened)) {
-    await abandon(connection, clientId, opened, terms.sessionExpirySeconds)
+  const claim = deviceClaim(clientId, ids.uid, ids.deviceId, opened)
+  const route = await services.bus.claim(claim)
+  if (route === 'lost' || connection.state !== 'opening' || !winsOver(connection, clientId, opened)) {
+    await abandon(connection, claim, terms.sessionExpirySeconds)
     return null
   }
   // The session was opened before its login ended, and registered after.
@@ -140,6 +143,7 @@ async function identify(connection: Connection, packet: ConnectPacket): Promise<
     uid: ids.uid,
     device: ids.deviceId,
     token,
+    claim,
     acl: token.acl,
     session,
     subscriptions: opened.subscriptions,
@@ -160,6 +164,7 @@ function identifyOpen(connection: Connection, packet: ConnectPacket): Promise<Id
     uid,
     device,
     token: null,
+    claim: null,
     acl: OPEN_ACL,
     session: new InboxSession(connection.services.inbox, uid, device, null, 0),
     subscriptions: { inbox: null, reply: false, live: false },
@@ -269,13 +274,19 @@ async function closeEarlier(
   { uid, sid, issuedAt }: VerifiedToken,
   device: DeviceId,
 ): Promise<void> {
-  let earlier = services.registry.find(clientId)
-  if (earlier === undefined) return
-  await services.store.checkLogin({ uid, device, sid, issuedAt })
+  const { registry, bus, store, metrics } = services
+  const devices = await bus.devicesOf(uid)
+  const isElsewhere = devices.some((holder) => holder.device === device && holder.node !== bus.node)
+  if (!isElsewhere && registry.find(clientId) === undefined) return
+  await store.checkLogin({ uid, device, sid, issuedAt })
+  if (isElsewhere) {
+    metrics.takeovers++
+    await bus.closeElsewhere(clientId)
+  }
   for (;;) {
-    earlier = services.registry.find(clientId)
+    const earlier = registry.find(clientId)
     if (earlier === undefined) return
-    services.metrics.takeovers++
+    metrics.takeovers++
     earlier.disconnect(ReasonCode.sessionTakenOver)
     await earlier.left
   }
@@ -297,17 +308,19 @@ function winsOver({ services }: Connection, clientId: ClientId, opened: OpenedSe
 }
 
 /** The socket closed while the session was opened, or another connection has it: leave it as a disconnect would. */
-async function abandon(
-  connection: Connection,
-  clientId: ClientId,
-  opened: OpenedSession,
-  expirySeconds: number,
-): Promise<void> {
+async function abandon(connection: Connection, claim: DeviceClaim, expirySeconds: number): Promise<void> {
+  const { bus, store } = connection.services
   connection.destroy()
-  if (opened.session === null) return
-  const { session, generation } = opened
+  bus.release(claim)
+  const { clientId, session, generation } = claim
+  if (session === null) return
   const expiresAt = expirySeconds === 0 ? null : Date.now() + expirySeconds * 1000
-  await connection.services.store.closeSession({ clientId, session, generation, expiresAt })
+  await store.closeSession({ clientId, session, generation, expiresAt })
+}
+
+function deviceClaim(clientId: ClientId, uid: UserId, device: DeviceId, opened: OpenedSession): DeviceClaim {
+  const { session, generation } = opened
+  return { clientId, uid, device, session, generation, order: 0 }
 }
 
 function inboxSession(
@@ -318,7 +331,9 @@ function inboxSession(
   opened: OpenedSession,
 ): InboxSession {
   const detached = services.registry.reattach(clientId)
-  if (detached === undefined || detached.number === null || detached.number !== opened.session) {
+  // Another node may have served the session since: then its packet ids are no longer these.
+  const isNext = detached?.number === opened.session && detached.generation + 1 === opened.generation
+  if (detached === undefined || detached.number === null || !isNext) {
     return new InboxSession(services.inbox, uid, device, opened.session, opened.generation)
   }
   detached.generation = opened.generation

@@ -2,6 +2,7 @@
 import type { DeviceId, UserId } from '../../protocol/ids.ts'
 import type { VerifiedToken } from '../../services/auth/token.ts'
 import type { SessionSubscriptions } from '../../services/store/contract.ts'
+import type { DeviceClaim } from '../cluster/bus.ts'
 import type { InboxSession } from '../inbox/inbox-session.ts'
 import type { ProtocolVersion } from './codec/constants.ts'
 import type { PlainSide } from './plain.ts'
@@ -15,6 +16,8 @@ export type Identity = {
   device: DeviceId
   /** Null in the open profile. */
   token: VerifiedToken | null
+  /** What the bus knows of this connection; null in the open profile. */
+  claim: DeviceClaim | null
   acl: Acl
   session: InboxSession
   subscriptions: SessionSubscriptions

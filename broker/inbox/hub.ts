@@ -7,12 +7,19 @@
 import { type LogId, parseLog, type UserId } from '../../protocol/ids.ts'
 import type { CommittedEntry } from '../../services/store/contract.ts'
 import { Few } from '../few.ts'
+import type { GroupWatch } from './group-watch.ts'
 import type { InboxSession } from './inbox-session.ts'
 import type { Link } from './link.ts'
 
 export class Hub {
   readonly #users = new Few<UserId, InboxSession>()
   readonly #groups = new Map<LogId, Link[]>()
+  readonly #watch: GroupWatch | null
+
+  /** `watch` where doorbells come from several nodes. */
+  constructor(watch: GroupWatch | null = null) {
+    this.#watch = watch
+  }
 
   register(session: InboxSession): void {
     this.#users.add(session.uid, session)
@@ -35,7 +42,9 @@ export class Hub {
     if (links === undefined || at < 0) return
     links[at] = links.at(-1)!
     links.pop()
-    if (links.length === 0) this.#groups.delete(link.log)
+    if (links.length > 0) return
+    this.#groups.delete(link.log)
+    this.#watch?.release(link.log)
   }
 
   entryCommitted(entry: CommittedEntry): void {
@@ -60,8 +69,21 @@ export class Hub {
     this.#users.each(uid, (session) => session.joined(log, fromSeq))
   }
 
-  memberLeft(log: LogId, uid: UserId): void {
-    this.#users.each(uid, (session) => session.left(log))
+  memberLeft(log: LogId, uid: UserId, toSeq: number): void {
+    this.#users.each(uid, (session) => session.left(log, toSeq))
+  }
+
+  /** A doorbell without its entry: whoever hears of the log reads it. */
+  logGrew(log: LogId, epoch: string, head: number): void {
+    const parsed = parseLog(log)
+    if (parsed?.kind === 'group') {
+      for (const link of [...(this.#groups.get(log) ?? [])]) link.session.grew(log, epoch, head)
+    } else if (parsed?.kind === 'notice') {
+      this.#users.each(parsed.uid, (session) => session.grew(log, epoch, head))
+    } else if (parsed !== undefined) {
+      this.#users.each(parsed.a, (session) => session.grew(log, epoch, head))
+      if (parsed.a !== parsed.b) this.#users.each(parsed.b, (session) => session.grew(log, epoch, head))
+    }
   }
 
   #ring(uid: UserId, entry: CommittedEntry): void {

@@ -13,18 +13,16 @@
 import { encodeGap, type GapReason } from '../../protocol/entry.ts'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import { inboxTopic } from '../../protocol/topics.ts'
-import type { CommittedEntry, DrainPage, InboxState, Store } from '../../services/store/contract.ts'
+import type { BehindLog, CommittedEntry, DrainPage, InboxState } from '../../services/store/contract.ts'
 import { publishFrameBytes } from '../gate/codec/encode.ts'
-import type { Outbox } from '../gate/outbox.ts'
-import type { CursorWriter } from './cursor-writer.ts'
-import type { Hub } from './hub.ts'
+import type { InboxServices, InboxWire } from './inbox-wire.ts'
 import { Inflight } from './inflight.ts'
 import { Link, UNKNOWN } from './link.ts'
-import { readUnacked } from './redelivery.ts'
+import { Placing } from './placing.ts'
+import { redeliver } from './redelivery.ts'
 
 const PUBLISH_QOS0 = 0x30
 const PUBLISH_QOS1 = 0x32
-const PUBLISH_QOS1_DUP = 0x3a
 /** Above this many bytes that the kernel has not taken, a device is sent nothing more until it drains. */
 const PENDING_BYTES_MAX = 1024 * 1024
 /** Bytes of one read of the store. */
@@ -35,31 +33,6 @@ const PUMP_DELAY_MS = 3
 const DRAIN_LOGS_MAX = 64
 /** Links beyond this are forgotten once they are acknowledged and saved; the next entry makes a new one. */
 const IDLE_LINKS_MAX = 256
-
-/** What an inbox needs of the connection that it is sent over. */
-export interface InboxWire {
-  readonly version: 4 | 5
-  readonly outbox: Outbox
-  /** Whole packet, fixed header included; MQTT 5 Maximum Packet Size. */
-  readonly packetBytesMax: number
-  /** Entries that may be unacknowledged now, next to what else is on its way on this connection. */
-  entryRoom(): number
-  /** ms, read once per turn. */
-  now(): number
-  /** The inbox has been sent everything (`done`), or begins to drain so many entries (`start`). */
-  syncStarted(pending: number): void
-  syncDone(): void
-  /** The inbox cannot go on; the connection must close so that the device comes back. */
-  failed(error: unknown): void
-}
-
-export type InboxServices = {
-  readonly store: Store
-  readonly hub: Hub
-  readonly cursors: CursorWriter
-  readonly metrics: { deliveries: number; drains: number; acks: number; gaps: number; redeliveries: number }
-  readonly backlogEntriesMax: number
-}
 
 export class InboxSession {
   readonly uid: UserId
@@ -76,6 +49,8 @@ export class InboxSession {
   #mode: 'off' | 'starting' | 'draining' | 'live' = 'off'
   /** Groups that the user left while the store was asked. */
   #leftWhileStarting: Set<LogId> | null = null
+  /** Null where doorbells come in the order of commits. */
+  readonly #placing: Placing | null
   #behind: Link[] = []
   /** Gaps without a PUBACK, by packet id: unlike an entry, a gap cannot be read from the store again. */
   #gapsInflight: Map<number, Buffer> | null = null
@@ -96,6 +71,7 @@ export class InboxSession {
     this.number = number
     this.generation = generation
     this.#topic = Buffer.from(inboxTopic(uid))
+    this.#placing = services.shared === null ? null : new Placing(this, services)
   }
 
   get mode(): 'off' | 'starting' | 'draining' | 'live' {
@@ -122,13 +98,22 @@ export class InboxSession {
     this.#services.hub.register(this)
     const { store, backlogEntriesMax } = this.#services
     const { uid, number: session, generation } = this
-    await this.#redeliver(wire)
+    const isCurrent = () => this.#wire === wire
+    await redeliver({
+      session: this,
+      topic: this.#topic,
+      wire,
+      isCurrent,
+      gaps: this.#gapsInflight,
+      ...this.#services,
+    })
     const state = await store.startInbox({ uid, session, generation, backlogMax: backlogEntriesMax })
     if (this.#wire !== wire || this.#mode !== 'starting') return
     this.#adopt(state, resumed)
     this.#mode = 'draining'
     onStarted()
     wire.syncStarted(state.pending)
+    this.#placing?.start(wire, state.startedAt, (asked, found) => this.#placed(asked, found))
     this.pump()
   }
 
@@ -143,6 +128,7 @@ export class InboxSession {
     this.#services.hub.unregister(this)
     this.inflight.dropReplies(now)
     this.#behind = []
+    this.#placing?.stop()
     for (const [log, link] of this.links) {
       link.isBehind = false
       if (link.outstanding === 0) this.links.delete(log)
@@ -155,62 +141,96 @@ export class InboxSession {
       // Entries that were in flight are beyond the store's cursor, also when they were acknowledged since.
       const isResumed = link.outstanding > 0 || (resumed.has(link) && link.epoch === epoch)
       if (!isResumed) {
+        link.cursor = link.sent === UNKNOWN ? cursor : Math.min(link.cursor, cursor)
         link.sent = cursor
-        link.cursor = Math.min(link.cursor, cursor)
       }
       link.epoch = epoch
       link.gap = gap !== null && gap.to > link.sent ? gap : null
       this.#markBehind(link, head)
     }
-    for (const { log } of state.groups) if (!this.#leftWhileStarting!.has(log)) this.joined(log, UNKNOWN)
+    for (const { log, epoch, head } of state.groups) {
+      if (this.#leftWhileStarting!.has(log)) continue
+      this.#hear(this.links.get(log) ?? this.#addLink(log, epoch, head), head)
+    }
     this.#leftWhileStarting = null
   }
 
-  /** Sends again what a cut left without a PUBACK: same ids, DUP, in order [MQTT-4.4.0-1]. */
-  async #redeliver(wire: InboxWire): Promise<void> {
-    const waiting = [...this.inflight.unackedEntries()]
-    if (waiting.length === 0) return
-    const found = await readUnacked(this.#services.store, this, waiting)
-    if (this.#wire !== wire) return
-    for (const { packetId, link, seq } of waiting) {
-      const payload = this.#gapsInflight?.get(packetId) ?? found.get(link)?.get(seq)
-      if (payload === undefined) {
-        // Trimmed since it was sent. Nobody will get it any more, so the cursor may pass it.
-        this.inflight.acknowledge(packetId, wire.now())
-        continue
-      }
-      this.#services.metrics.redeliveries++
-      wire.outbox.publish(PUBLISH_QOS1_DUP, this.#topic, packetId, wire.version, payload, 0, payload.length)
-    }
+  /** Takes the doorbells of a group. One that this node was not watching may have grown unheard; its head is read again. */
+  #hear(link: Link, head: number): void {
+    const { hub, shared } = this.#services
+    hub.addToGroup(link)
+    const watching = shared?.watch.ensure(link.log) ?? null
+    if (watching === null) return
+    const wire = this.#wire
+    watching.then(
+      () => this.grew(link.log, link.epoch, head + 1),
+      (error: unknown) => wire?.failed(error),
+    )
   }
 
   // -------------------------------------------------------------- doorbells
 
-  /** The user became a member: entries from `fromSeq` are theirs, or from the next one that rings if UNKNOWN. */
+  /** The user became a member: entries from `fromSeq` are theirs. */
   joined(log: LogId, fromSeq: number): void {
     this.#leftWhileStarting?.delete(log)
-    const known = this.links.get(log)
-    const link = known ?? this.#addLink(log, '', fromSeq === UNKNOWN ? UNKNOWN : fromSeq - 1)
-    this.#services.hub.addToGroup(link)
+    const link = this.links.get(log) ?? this.#addLink(log, '', fromSeq - 1)
+    this.#hear(link, fromSeq)
+    // The entry that let them in may have rung before this was heard.
+    if (this.#placing !== null) this.#markBehind(link, fromSeq)
   }
 
-  left(log: LogId): void {
+  /** The user is no member any more; what came up to `toSeq` is still theirs. */
+  left(log: LogId, toSeq: number): void {
     this.#leftWhileStarting?.add(log)
     const link = this.links.get(log)
-    if (link !== undefined) this.#services.hub.removeFromGroup(link)
+    if (link === undefined) return
+    if (link.sent !== UNKNOWN) this.#markBehind(link, toSeq)
+    this.#services.hub.removeFromGroup(link)
   }
 
   /** A doorbell for a log of which there may be no link yet. */
   rung(entry: CommittedEntry): void {
-    const link = this.links.get(entry.log) ?? this.#addLink(entry.log, entry.epoch, entry.seq - 1)
-    this.rungLink(link, entry)
+    const link = this.links.get(entry.log)
+    if (link !== undefined) this.rungLink(link, entry)
+    // In the order of commits the first ring is the first entry that this device has not seen.
+    else if (this.#placing === null) {
+      this.rungLink(this.#addLink(entry.log, entry.epoch, entry.seq - 1), entry)
+    } else this.grew(entry.log, entry.epoch, entry.seq)
   }
+
+  /** A doorbell that only says how far a log has grown. */
+  grew(log: LogId, epoch: string, head: number): void {
+    if (this.#mode === 'off') return
+    const link = this.links.get(log)
+    if (link !== undefined && link.sent !== UNKNOWN) {
+      this.#markBehind(link, head)
+    } else if (link === undefined) {
+      this.#addLink(log, epoch, UNKNOWN).head = head
+      this.#placing!.add(log)
+    } else if (head > link.head) link.head = head
+  }
+
+  /** The store says where logs stand that rang before it was known. What it does not list is not for this user. */
+  #placed(asked: readonly LogId[], found: readonly BehindLog[]): void {
+    for (const { log, epoch, cursor, head, gap } of found) {
+      const link = this.links.get(log)
+      if (link === undefined || link.sent !== UNKNOWN) continue
+      link.epoch = epoch
+      link.sent = link.cursor = cursor
+      link.gap = gap
+      this.#markBehind(link, Math.max(link.head, head))
+    }
+    for (const log of asked) if (this.links.get(log)?.sent === UNKNOWN) this.links.delete(log)
+  }
+
+  // -------------------------------------------------------------- live
 
   /** Writes the entry if it is the next one and there is room; else the log is behind. */
   rungLink(link: Link, entry: CommittedEntry): void {
     const { seq } = entry
     if (link.sent === UNKNOWN) {
-      link.sent = link.head = link.cursor = seq - 1
+      if (seq > link.head) link.head = seq
+      return
     }
     // A link that was made by joining does not know the epoch yet; a cursor without it would count as of another life.
     if (link.epoch === '') link.epoch = entry.epoch
@@ -236,7 +256,8 @@ export class InboxSession {
 
   #forgetIdleLinks(): void {
     for (const [log, link] of this.links) {
-      const isIdle = link.outstanding === 0 && !link.isBehind && !log.startsWith('g:')
+      const isIdle =
+        link.outstanding === 0 && !link.isBehind && link.sent !== UNKNOWN && !log.startsWith('g:')
       if (isIdle && !this.#services.cursors.isWaiting(link)) this.links.delete(log)
     }
   }

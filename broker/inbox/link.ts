@@ -3,7 +3,7 @@ import type { LogId } from '../../protocol/ids.ts'
 import type { MissingEntries } from '../../services/store/contract.ts'
 import type { InboxSession } from './inbox-session.ts'
 
-/** Nothing of the log was seen yet: the first entry that rings decides. */
+/** The log has rung, and the store is asked where it stands for the device. */
 export const UNKNOWN = -1
 
 export class Link {

@@ -2,14 +2,52 @@
 import type { LogId } from '../../protocol/ids.ts'
 import type { DrainPage, Store } from '../../services/store/contract.ts'
 import type { InboxSession } from './inbox-session.ts'
+import type { InboxServices, InboxWire } from './inbox-wire.ts'
 import { SPAN_MAX } from './inflight.ts'
 import type { Link } from './link.ts'
 
+const PUBLISH_QOS1_DUP = 0x3a
 /** Bytes of one read. */
 const READ_BYTES_MAX = 512 * 1024
 
+type Redelivery = Pick<InboxServices, 'store' | 'metrics'> & {
+  session: InboxSession
+  topic: Buffer
+  wire: InboxWire
+  /** False when the connection is gone. */
+  isCurrent: () => boolean
+  /** Gaps without a PUBACK, by packet id. */
+  gaps: ReadonlyMap<number, Buffer> | null
+}
+
+/** Sends again what a cut left without a PUBACK: same ids, DUP, in order [MQTT-4.4.0-1]. */
+export async function redeliver({
+  session,
+  topic,
+  wire,
+  isCurrent,
+  gaps,
+  store,
+  metrics,
+}: Redelivery): Promise<void> {
+  const waiting = [...session.inflight.unackedEntries()]
+  if (waiting.length === 0) return
+  const found = await readUnacked(store, session, waiting)
+  if (!isCurrent()) return
+  for (const { packetId, link, seq } of waiting) {
+    const payload = gaps?.get(packetId) ?? found.get(link)?.get(seq)
+    if (payload === undefined) {
+      // Trimmed since it was sent. Nobody will get it any more, so the cursor may pass it.
+      session.inflight.acknowledge(packetId, wire.now())
+      continue
+    }
+    metrics.redeliveries++
+    wire.outbox.publish(PUBLISH_QOS1_DUP, topic, packetId, wire.version, payload, 0, payload.length)
+  }
+}
+
 /** The JSON of the entries of `waiting`, and of others between them; one that was trimmed meanwhile is not there. */
-export async function readUnacked(
+async function readUnacked(
   store: Pick<Store, 'drain'>,
   { uid, device, links: linksOf }: InboxSession,
   waiting: readonly { link: Link; seq: number }[],
