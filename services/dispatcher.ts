@@ -12,7 +12,7 @@ import type { DeviceId } from '../protocol/ids.ts'
 import { parseParams } from '../protocol/validate.ts'
 import { addressKey } from './address-key.ts'
 import type { VerifiedToken } from './auth/token.ts'
-import { type RateLimit, RateLimiter } from './rate-limiter.ts'
+import { type CallLimiter, type RateLimit, RateLimiter } from './rate-limiter.ts'
 import type { AccountStore, Caller } from './store/contract.ts'
 
 export type CallContext = {
@@ -57,21 +57,29 @@ export type DispatcherParts = {
   handlers: Handlers
   store: Pick<AccountStore, 'checkLogin'>
   limits: DispatcherLimits
+  /** Nodes that share their limits bring a limiter that counts over all of them. */
+  createLimiter?: (name: keyof DispatcherLimits, limit: RateLimit) => CallLimiter
   log: Pick<Logger, 'error'>
 }
 
-export function createDispatcher({ handlers, store, limits, log }: DispatcherParts): Dispatcher {
-  const accounts = new RateLimiter(limits.account)
-  const addresses = new RateLimiter(limits.address)
+export function createDispatcher({
+  handlers,
+  store,
+  limits,
+  createLimiter = (_, limit) => new RateLimiter(limit),
+  log,
+}: DispatcherParts): Dispatcher {
+  const accounts = createLimiter('account', limits.account)
+  const addresses = createLimiter('address', limits.address)
 
   async function run(name: string, params: unknown, context: CallContext): Promise<unknown> {
     const operation = findOperation(name)
     if (operation === undefined) throw new WochatError('unknown_operation')
-    take(addresses, addressKey(context.address))
+    await take(addresses, addressKey(context.address))
     if (operation.access === 'user') {
       const { token } = context
       if (token === null) throw new WochatError('unauthenticated')
-      take(accounts, token.uid)
+      await take(accounts, token.uid)
     }
     const checked = parseParams(name as OperationName, params)
     if (operation.access === 'user') await assertLoginStands(context)
@@ -105,8 +113,8 @@ export function callerOf(context: CallContext): Caller {
   return { uid: context.token.uid, device: context.device }
 }
 
-function take(limiter: RateLimiter, key: string): void {
-  const retryAfterMs = limiter.take(key)
+async function take(limiter: CallLimiter, key: string): Promise<void> {
+  const retryAfterMs = await limiter.take(key)
   if (retryAfterMs > 0) throw new WochatError('rate_limited', undefined, { retryAfterMs })
 }
 

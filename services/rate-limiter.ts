@@ -10,9 +10,15 @@ export type RateLimit = {
 /** Keys remembered; the one that was quiet the longest is forgotten first. Some 10 MB. */
 const KEYS_MAX = 100_000
 
+/** Decides whether a caller may go on; over one process or over all nodes. */
+export interface CallLimiter {
+  /** Takes one call from the bucket of `key`: 0 when it may go on, else the ms until the next one may. Never rejects. */
+  take(key: string): number | Promise<number>
+}
+
 type Bucket = { tokens: number; at: number }
 
-export class RateLimiter {
+export class RateLimiter implements CallLimiter {
   readonly #limit: RateLimit
   readonly #now: () => number
   readonly #buckets = new Map<string, Bucket>()
@@ -23,7 +29,6 @@ export class RateLimiter {
     this.#now = now
   }
 
-  /** Takes one call from the bucket of `key`: 0 when it may go on, else the ms until the next one may. */
   take(key: string): number {
     const { perSecond, burst } = this.#limit
     if (perSecond === 0) return 0

@@ -9,7 +9,7 @@
  * | `{nodes}:info` | hash, node id -> JSON of `NodeInfo` | bus, each node its field | field until the lease is over; key {@link NODES_LIFE_MS} after the last announcement |
  * | `{nodes}:leases` | sorted set, node id by end of its lease (ms, Redis TIME) | bus, each node its member | as above |
  * | `{nodes}:version` | number, raised when a node comes or goes | bus | {@link NODES_LIFE_MS} after the last announcement |
- * | `{r<bucket>}:route:<uid>` | string, lines of packed claims (`services/redis/claims.ts`) | bus, through scripts only | {@link ROUTE_LIFE_MS}, renewed by the holders of the devices |
+ * | `{r<bucket>}:route:<uid>` | string, lines of packed claims (`services/redis/routes.ts`) | bus, through scripts only | {@link ROUTE_LIFE_MS}, renewed by the holders of the devices |
  * | `{w<bucket>}:watch:<group log>` | set of `<node id>/<lease number>` | bus | {@link WATCH_LIFE_MS}, renewed by the watching nodes |
  * | `{l<bucket>}:limit:<name>:<key>` | string, microseconds of Redis TIME at which the bucket is full again | shared rate limiter | until the bucket is full |
  * | `{f<shard>}:fanout` | stream of doorbells of group logs | fan-out | trimmed by length; the shard's worker deletes what it has rung |

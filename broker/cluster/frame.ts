@@ -1,0 +1,168 @@
+/**
+ * What nodes say to each other: one doorbell, question or answer is a frame. Binary, because a node under load reads
+ * tens of thousands a second. A frame begins with its kind; one of a kind that this version does not know is skipped,
+ * so that two versions can run side by side.
+ */
+import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { CommittedEntry } from '../../services/store/contract.ts'
+import { FrameReader, FrameWriter } from './frame-writer.ts'
+
+/** A larger entry rings without its JSON; the inbox reads it from the store, which is cheap beside carrying it. */
+export const ENTRY_BYTES_CARRIED_MAX = 16 * 1024
+
+const ENTRY = 1
+const GREW = 2
+const JOINED = 3
+const LEFT = 4
+const READ = 5
+const LOGIN_ENDED = 6
+const PLAIN = 7
+const DEVICE_LOST = 8
+const QUESTION = 9
+const ANSWER = 10
+const LEAVING = 11
+
+export type EntryFrame = CommittedEntry & { kind: 'entry' }
+
+export type Frame =
+  /** `bytes[start, end)` is the entry's JSON, inside what was received. */
+  | EntryFrame
+  | { kind: 'grew'; log: LogId; epoch: string; head: number }
+  | { kind: 'joined'; log: LogId; uid: UserId; fromSeq: number }
+  | { kind: 'left'; log: LogId; uid: UserId; toSeq: number }
+  | { kind: 'read'; uid: UserId; log: LogId; seq: number }
+  | { kind: 'loginEnded'; uid: UserId; device: DeviceId; sid: string | null }
+  | { kind: 'plain'; bytes: Buffer }
+  /** A claim above `order` is held by the sender. */
+  | { kind: 'deviceLost'; clientId: ClientId; order: number }
+  | { kind: 'question'; id: number; name: string; json: string }
+  /** `json` of the result, or of a refusal (`ErrorBody`). */
+  | { kind: 'answer'; id: number; ok: boolean; json: string }
+  /** The sender goes, by itself and in order. */
+  | { kind: 'leaving' }
+
+/** Writes an entry, or of a large one that its log grew. */
+export function writeEntry(writer: FrameWriter, entry: CommittedEntry): void {
+  const length = entry.end - entry.start
+  const isCarried = length <= ENTRY_BYTES_CARRIED_MAX
+  writer.u8(isCarried ? ENTRY : GREW)
+  writer.short(entry.log)
+  writer.short(entry.epoch)
+  writer.u48(entry.seq)
+  if (!isCarried) return
+  writer.short(entry.uid)
+  // No device id is empty.
+  writer.short(entry.device ?? '')
+  writer.raw(entry.bytes, entry.start, entry.end)
+}
+
+export function writeFrame(writer: FrameWriter, frame: Frame): void {
+  switch (frame.kind) {
+    case 'entry':
+      return writeEntry(writer, frame)
+    case 'grew':
+      return writeSeq(writer, GREW, frame.log, frame.epoch, frame.head)
+    case 'joined':
+      return writeSeq(writer, JOINED, frame.log, frame.uid, frame.fromSeq)
+    case 'left':
+      return writeSeq(writer, LEFT, frame.log, frame.uid, frame.toSeq)
+    case 'read':
+      return writeSeq(writer, READ, frame.log, frame.uid, frame.seq)
+    case 'loginEnded':
+      writer.u8(LOGIN_ENDED)
+      writer.short(frame.uid)
+      writer.short(frame.device)
+      writer.u8(frame.sid === null ? 0 : 1)
+      return writer.long(frame.sid ?? '')
+    case 'plain':
+      writer.u8(PLAIN)
+      return writer.raw(frame.bytes, 0, frame.bytes.length)
+    case 'deviceLost':
+      writer.u8(DEVICE_LOST)
+      writer.short(frame.clientId)
+      return writer.f64(frame.order)
+    case 'question':
+      writer.u8(QUESTION)
+      writer.u48(frame.id)
+      writer.short(frame.name)
+      return writer.long(frame.json)
+    case 'answer':
+      writer.u8(ANSWER)
+      writer.u48(frame.id)
+      writer.u8(frame.ok ? 1 : 0)
+      return writer.long(frame.json)
+    case 'leaving':
+      return writer.u8(LEAVING)
+  }
+}
+
+function writeSeq(writer: FrameWriter, kind: number, first: string, second: string, seq: number): void {
+  writer.u8(kind)
+  writer.short(first)
+  writer.short(second)
+  writer.u48(seq)
+}
+
+/** The frame as bytes of its own. */
+export function encodeFrame(frame: Frame): Buffer {
+  const writer = new FrameWriter(256)
+  writeFrame(writer, frame)
+  return writer.copyFrom(0)
+}
+
+/** Reads the frame in `bytes[start, end)`; null if its kind is unknown. Throws a `RangeError` if it is cut. */
+export function readFrame(bytes: Buffer, start: number, end: number): Frame | null {
+  const reader = new FrameReader(bytes, start, end)
+  switch (reader.u8()) {
+    case ENTRY:
+      return readEntry(reader)
+    case GREW:
+      return { kind: 'grew', log: reader.short() as LogId, epoch: reader.short(), head: reader.u48() }
+    case JOINED:
+      return { kind: 'joined', ...readMember(reader), fromSeq: reader.u48() }
+    case LEFT:
+      return { kind: 'left', ...readMember(reader), toSeq: reader.u48() }
+    case READ:
+      return { kind: 'read', ...readMember(reader), seq: reader.u48() }
+    case LOGIN_ENDED:
+      return readLoginEnded(reader)
+    case PLAIN:
+      return { kind: 'plain', bytes: bytes.subarray(reader.at, end) }
+    case DEVICE_LOST:
+      return { kind: 'deviceLost', clientId: reader.short() as ClientId, order: reader.f64() }
+    case QUESTION:
+      return { kind: 'question', id: reader.u48(), name: reader.short(), json: reader.long() }
+    case ANSWER:
+      return { kind: 'answer', id: reader.u48(), ok: reader.u8() === 1, json: reader.long() }
+    case LEAVING:
+      return { kind: 'leaving' }
+    default:
+      return null
+  }
+}
+
+function readEntry(reader: FrameReader): EntryFrame {
+  return {
+    kind: 'entry',
+    log: reader.short() as LogId,
+    epoch: reader.short(),
+    seq: reader.u48(),
+    uid: reader.short() as UserId,
+    device: (reader.short() || null) as DeviceId | null,
+    bytes: reader.bytes,
+    start: reader.at,
+    end: reader.end,
+  }
+}
+
+function readMember(reader: FrameReader): { log: LogId; uid: UserId } {
+  return { log: reader.short() as LogId, uid: reader.short() as UserId }
+}
+
+function readLoginEnded(reader: FrameReader): Frame {
+  const uid = reader.short() as UserId
+  const device = reader.short() as DeviceId
+  const hasSid = reader.u8() === 1
+  const sid = reader.long()
+  return { kind: 'loginEnded', uid, device, sid: hasSid ? sid : null }
+}

@@ -1,0 +1,58 @@
+/** Which nodes have members of a group. */
+import type { LogId } from '../../protocol/ids.ts'
+import { type Keys, WATCH_LIFE_MS } from './keys.ts'
+import type { RedisClient } from './redis.ts'
+import { Script } from './script.ts'
+import { groupBySlot } from './slots.ts'
+
+const KEYS_PER_COMMAND_MAX = 500
+
+/**
+ * A node under one of its leases. One that lost its lease watches again as another watcher, so that whoever prunes the
+ * dead can never remove a watch that was made since.
+ */
+export type Watcher = { node: string; lease: number }
+
+export class Watchers {
+  readonly #client: RedisClient
+  readonly #keys: Keys
+  readonly #watchScript = new Script<number>('watch-groups')
+
+  constructor(client: RedisClient, keys: Keys) {
+    this.#client = client
+    this.#keys = keys
+  }
+
+  /** Rejects if any of it may not have been written. `earlier`: the same node under another lease, to be removed. */
+  async add(groups: readonly LogId[], watcher: Watcher, earlier: Watcher | null): Promise<void> {
+    const args = [encode(watcher), earlier === null ? '' : encode(earlier), WATCH_LIFE_MS]
+    const keys = groups.map((group) => this.#keys.watch(group))
+    const commands = groupBySlot(this.#client, keys, KEYS_PER_COMMAND_MAX)
+    await Promise.all(
+      commands.map((command) =>
+        this.#watchScript.run(
+          this.#client,
+          command.map((i) => keys[i]!),
+          args,
+        ),
+      ),
+    )
+  }
+
+  async remove(group: LogId, watchers: readonly Watcher[]): Promise<void> {
+    await this.#client.commands.srem(this.#keys.watch(group), ...watchers.map(encode))
+  }
+
+  async of(group: LogId): Promise<Watcher[]> {
+    return (await this.#client.commands.smembers(this.#keys.watch(group))).map(decode)
+  }
+}
+
+function encode({ node, lease }: Watcher): string {
+  return `${node}/${lease}`
+}
+
+function decode(member: string): Watcher {
+  const slash = member.lastIndexOf('/')
+  return { node: member.slice(0, slash), lease: Number(member.slice(slash + 1)) }
+}
