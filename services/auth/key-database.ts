@@ -1,5 +1,5 @@
 /**
- * The keyring in the PostgreSQL of a cluster: one row for the pepper, one for each key. Whoever changes it holds an
+ * The keyring in the PostgreSQL of a cluster: a row for each key, and the pepper among the secrets. Whoever changes it holds an
  * advisory lock, so that nodes which start at once make one key, and nodes that find one old replace it once.
  */
 import type pg from 'pg'
@@ -8,8 +8,10 @@ import type { KeyStorage, StoredKey, StoredKeyring } from './key-storage.ts'
 
 /** Of the advisory lock; no other part of the program takes this one. */
 const KEYRING_LOCK = 7_310_001
+/** Name of the pepper in the table of secrets. */
+const PEPPER = 'code_pepper'
 
-/** The tables must be there: migrations/0003_keys.sql. */
+/** The tables must be there: services/store/postgres/migrations. */
 export function createKeyDatabase(pool: Pick<pg.Pool, 'connect' | 'query'>): KeyStorage {
   return {
     place: 'the database',
@@ -42,15 +44,17 @@ type KeyRow = {
   alg: StoredKey['alg']
   created_at: string | number
   ends_at: string | number | null
-  public_key: string
-  private_key: string | null
+  public_pem: string
+  private_pem: string | null
 }
 
 async function readKeyring(database: Pick<pg.ClientBase, 'query'>): Promise<StoredKeyring | undefined> {
   // One statement, so that a change which commits meanwhile is seen whole or not at all.
   const { rows } = await database.query<KeyRow & { code_pepper: string }>(
-    `select keyring.code_pepper, signing_key.* from keyring cross join signing_key
-     order by signing_key.private_key is null, signing_key.ends_at desc`,
+    `select secret.value as code_pepper, signing_key.* from secret cross join signing_key
+     where secret.name = $1
+     order by signing_key.private_pem is null, signing_key.ends_at desc`,
+    [PEPPER],
   )
   const [first] = rows
   if (first === undefined) return undefined
@@ -62,22 +66,22 @@ async function readKeyring(database: Pick<pg.ClientBase, 'query'>): Promise<Stor
       alg: row.alg,
       createdAt: Number(row.created_at),
       endsAt: row.ends_at === null ? null : Number(row.ends_at),
-      publicKey: row.public_key,
-      privateKey: row.private_key,
+      publicKey: row.public_pem,
+      privateKey: row.private_pem,
     })),
   }
 }
 
 async function writeKeyring(database: Pick<pg.ClientBase, 'query'>, { codePepper, keys }: StoredKeyring) {
   await database.query(
-    `insert into keyring (code_pepper) values ($1)
-     on conflict (one) do update set code_pepper = excluded.code_pepper`,
-    [codePepper],
+    `insert into secret (name, value) values ($1, $2)
+     on conflict (name) do update set value = excluded.value`,
+    [PEPPER, codePepper],
   )
   await database.query('delete from signing_key')
   for (const key of keys) {
     await database.query(
-      `insert into signing_key (kid, alg, created_at, ends_at, public_key, private_key)
+      `insert into signing_key (kid, alg, created_at, ends_at, public_pem, private_pem)
        values ($1, $2, $3, $4, $5, $6)`,
       [key.kid, key.alg, key.createdAt, key.endsAt, key.publicKey, key.privateKey],
     )

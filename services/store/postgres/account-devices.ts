@@ -33,12 +33,11 @@ export async function activateDevice(
   )
 }
 
-export function listDevices(work: Work, uid: UserId): Promise<Awaited<ReturnType<AccountStore['devices']>>> {
+export async function listDevices(work: Work, uid: UserId): ReturnType<AccountStore['devices']> {
   return work.query(
-    `select device.id, kind, name, device.created_at as "createdAt", seen_at as "seenAt"
-     from device join account on account.n = device.account
-     where account.uid = $1 and ${ACTIVE_DEVICE} order by seen_at desc, device.id`,
-    [uid],
+    `select id, kind, name, created_at as "createdAt", seen_at as "seenAt" from device
+     where account = $1 and ${ACTIVE_DEVICE} order by seen_at desc, id collate "C"`,
+    [(await work.findAccount(uid)) ?? null],
   )
 }
 

@@ -84,8 +84,8 @@ export const accountOperations: Operations<AccountStore> = {
     const login = await findLogin(work, sid, 'for no key update of login')
     if (login === undefined || login.ended_at !== null) return
     await markEnded(work, { sid, uid, device: login.device })
-    await endDeviceSession(work, buildClientId(uid, login.device))
     await forgetDevice(work, login.account, login.device)
+    await endDeviceSession(work, buildClientId(uid, login.device))
   },
 
   devices(work, uid) {

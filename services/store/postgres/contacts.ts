@@ -99,13 +99,13 @@ export const contactOperations: Operations<ContactStore> = {
   },
 
   async contacts(work, uid) {
+    const account = await work.findAccount(uid)
+    if (account === undefined) return { items: [] }
     const rows = await work.query<ContactRow>(
       `select person.uid, contact.state, contact.blocked, contact.text, contact.changed_at
-       from account as me
-       join contact on contact.account = me.n
-       join account as person on person.n = contact.peer
-       where me.uid = $1 order by person.uid collate "C"`,
-      [uid],
+       from contact join account as person on person.n = contact.peer
+       where contact.account = $1 order by person.uid collate "C"`,
+      [account],
     )
     return {
       items: rows.map((row) => ({

@@ -7,7 +7,7 @@
  * reads all members, whatever the size of the group.
  */
 import { WochatError } from '../../../protocol/errors.ts'
-import type { LogId, UserId } from '../../../protocol/ids.ts'
+import { type LogId, parseLog, parseUserId, type UserId } from '../../../protocol/ids.ts'
 import { LIST_ITEMS_DEFAULT } from '../../../protocol/limits.ts'
 import type { Caller, GroupStore } from '../contract.ts'
 import { appendEntry } from './logs.ts'
@@ -88,13 +88,12 @@ export const groupOperations: Operations<GroupStore> = {
     const items = await work.query<Awaited<ReturnType<GroupStore['groups']>>['items'][number]>(
       `select log.name as id, chat_group.name, owner.uid as owner, chat_group.members,
          membership.joined_at as "joinedAt"
-       from account as me
-       join membership on membership.account = me.n and membership.to_seq is null
+       from membership
        join chat_group on chat_group.log = membership.log
        join log on log.n = membership.log
        join account as owner on owner.n = chat_group.owner
-       where me.uid = $1 order by membership.log`,
-      [uid],
+       where membership.account = $1 and membership.to_seq is null order by membership.log`,
+      [(await work.findAccount(uid)) ?? null],
     )
     return { items }
   },
@@ -133,76 +132,81 @@ async function parseMembersCursor(work: Work, cursor: string): Promise<{ fromSeq
 
 // ---------------------------------------------------------------- looking up
 
-const GROUP_LOG = 'select n, name, head, messages from log where name = $1'
-
-async function findGroupLog(work: Work, id: string): Promise<GroupLog | undefined> {
-  const [log] = await work.query<GroupLog>(GROUP_LOG, [id])
+async function findGroupLog(
+  work: Work,
+  id: string,
+  lock: '' | 'for no key update' = '',
+): Promise<GroupLog | undefined> {
+  const [log] = await work.query<GroupLog>(
+    `select n, name, head, messages from log where name = $1 ${lock}`,
+    [parseLog(id)?.log ?? null],
+  )
   return log
 }
 
 /** The group of a call that changes it, whose log nobody else writes until the end of the transaction. */
 async function lockGroup(work: Work, caller: Caller, id: string): Promise<Group> {
-  const [log] = await work.query<GroupLog>(`${GROUP_LOG} for no key update`, [id])
-  return getGroup(work, caller, log)
+  return getGroup(work, caller, await findGroupLog(work, id, 'for no key update'))
 }
 
 /** The group of a call; `unknown_group` to all who are not in it. */
 async function getGroup(work: Work, caller: Caller, log: GroupLog | undefined): Promise<Group> {
   if (log === undefined) throw new WochatError('unknown_group')
-  const [row] = await work.query<{ owner: number; members: number; account: number }>(
-    `select chat_group.owner, chat_group.members, membership.account
-     from account
-     join membership on membership.account = account.n and membership.log = $1 and membership.to_seq is null
-     join chat_group on chat_group.log = membership.log
-     where account.uid = $2`,
-    [log.n, caller.uid],
+  const account = await work.findAccount(caller.uid)
+  const [row] = await work.query<{ owner: number; members: number }>(
+    `select chat_group.owner, chat_group.members
+     from membership join chat_group on chat_group.log = membership.log
+     where membership.account = $1 and membership.log = $2 and membership.to_seq is null`,
+    [account ?? null, log.n],
   )
-  if (row === undefined) throw new WochatError('unknown_group')
-  const { owner, members, account } = row
-  return { ...log, owner, members, caller: { uid: caller.uid, account } }
+  if (row === undefined || account === undefined) throw new WochatError('unknown_group')
+  return { ...log, ...row, caller: { uid: caller.uid, account } }
 }
 
 /** Who of these is a member, each once, in the order given. */
-function findMembers(work: Work, group: GroupLog, uids: readonly string[]): Promise<Person[]> {
-  return work.query<Person>(
+async function findMembers(work: Work, group: GroupLog, uids: readonly string[]): Promise<Person[]> {
+  const rows = await work.query<Person>(
     `select account.uid, account.n as account
-     from unnest($2::text[]) with ordinality as asked (uid, place)
-     join account on account.uid = asked.uid
+     from account
      join membership on membership.account = account.n and membership.log = $1 and membership.to_seq is null
-     order by asked.place`,
-    [group.n, [...new Set(uids)]],
+     where account.uid = any($2::text[])`,
+    [group.n, validUids(uids)],
   )
+  const found = new Map(rows.map((row) => [row.uid as string, row]))
+  return [...new Set(uids)].flatMap((uid) => found.get(uid) ?? [])
 }
 
-type AddableRow = { uid: UserId; account: number | null; state: string | null; blocked: number | null }
+type AddableRow = Person & { state: string | null; blocked: number | null }
 
 /** The people behind the uids, if each of them may be added; else `users_refused` with all who may not. */
 async function getAddable(work: Work, by: Person, uids: readonly string[]): Promise<Person[]> {
   if (uids.length === 0) return []
   const rows = await work.query<AddableRow>(
-    `select asked.uid, account.n as account, theirs.state, theirs.blocked
-     from unnest($2::text[]) with ordinality as asked (uid, place)
-     left join account on account.uid = asked.uid
+    `select account.uid, account.n as account, theirs.state, theirs.blocked
+     from account
      left join contact as theirs on theirs.account = account.n and theirs.peer = $1
-     order by asked.place`,
-    [by.account, [...new Set(uids)]],
+     where account.uid = any($2::text[])`,
+    [by.account, validUids(uids)],
   )
+  const found = new Map(rows.map((row) => [row.uid as string, row]))
   const people: Person[] = []
   const refused: { uid: string; code: string }[] = []
-  for (const row of rows) {
-    const code = addRefusal(work, row)
-    if (code !== null) refused.push({ uid: row.uid, code })
-    else people.push({ uid: row.uid, account: row.account! })
+  for (const uid of new Set(uids)) {
+    const row = found.get(uid)
+    const code = row === undefined ? 'unknown_user' : addRefusal(work, row)
+    if (row === undefined || code !== null) refused.push({ uid, code: code ?? 'unknown_user' })
+    else people.push({ uid: row.uid, account: row.account })
   }
   if (refused.length > 0) throw new WochatError('users_refused', undefined, { details: { users: refused } })
   return people
 }
 
-function addRefusal(
-  work: Work,
-  { account, state, blocked }: AddableRow,
-): 'unknown_user' | 'blocked' | 'not_friends' | null {
-  if (account === null) return 'unknown_user'
+/** What is no uid names nobody; PostgreSQL would not even take U+0000 as text. */
+function validUids(uids: readonly string[]): UserId[] {
+  return uids.flatMap((uid) => parseUserId(uid) ?? [])
+}
+
+function addRefusal(work: Work, { state, blocked }: AddableRow): 'blocked' | 'not_friends' | null {
   // A block does not reach into groups they share, but nobody is pulled into one by somebody they blocked.
   if (blocked === 1) return 'blocked'
   return work.policy.contactsRequired && state !== 'friend' ? 'not_friends' : null
@@ -226,12 +230,12 @@ async function letIn(work: Work, group: GroupLog, people: readonly Person[]): Pr
   const accounts = people.map(({ account }) => account)
   await work.query(
     `insert into membership (account, log, from_seq, to_seq, joined_at)
-     select account, $2, $3, null, $4 from unnest($1::int[]) as account`,
+     select account, $2, $3, null, $4 from unnest($1::bigint[]) as account`,
     [accounts, group.n, fromSeq, work.now],
   )
   await work.query(
     `insert into reader (account, log, read_seq, read_messages, own, read_own)
-     select account, $2, $3, $4, 0, 0 from unnest($1::int[]) as account
+     select account, $2, $3, $4, 0, 0 from unnest($1::bigint[]) as account
      on conflict (account, log) do update set
        read_seq = greatest(reader.read_seq, excluded.read_seq),
        read_messages = greatest(reader.read_messages, excluded.read_messages), read_own = reader.own`,
@@ -244,7 +248,7 @@ async function letIn(work: Work, group: GroupLog, people: readonly Person[]): Pr
 /** Closes windows with the entry that was appended last. */
 async function letOut(work: Work, group: GroupLog, people: readonly Person[], toSeq: number): Promise<void> {
   await work.query(
-    'update membership set to_seq = $1 where log = $2 and account = any($3::int[]) and to_seq is null',
+    'update membership set to_seq = $1 where log = $2 and account = any($3::bigint[]) and to_seq is null',
     [toSeq, group.n, people.map(({ account }) => account)],
   )
   for (const { uid } of people) work.feed.push({ kind: 'left', log: group.name, uid, toSeq })
