@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { register } from './clients/cli/register.ts'
 import { ConfigError, describeConfig, loadConfig } from './config.ts'
+import { registerMigrate } from './migrate.ts'
 import type { RunningServer } from './serve/server.ts'
 import { KeyringError } from './services/auth/keyring.ts'
 import { diagnose, FINDING_MARKS } from './services/doctor/doctor.ts'
@@ -49,6 +50,7 @@ program
       printTokens(config(), uid, options),
   )
 
+registerMigrate(program, config)
 register(program)
 
 try {
