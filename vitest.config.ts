@@ -1,11 +1,48 @@
 import { defineConfig } from 'vitest/config'
 
+/** What an app does over sockets: kept by one process and by a cluster alike, sender and receiver on different nodes. */
+const BOTH = [
+  'connect',
+  'frozen',
+  'groups',
+  'history',
+  'hostile-bytes',
+  'hostile-content',
+  'offline',
+  'own-space',
+  'sdk',
+  'send',
+  'send-answers',
+  'sessions',
+]
+
+const ENGINES_OF_THEIR_OWN = { postgresUrl: '', redisUrl: '' }
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts', '{protocol,broker,services,clients}/**/*.test.ts'],
     testTimeout: 30_000,
-    hookTimeout: 60_000,
+    hookTimeout: 90_000,
     pool: 'forks',
     maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'single',
+          include: ['test/**/*.test.ts', '{protocol,broker,services,clients}/**/*.test.ts'],
+          provide: { topology: 'single', ...ENGINES_OF_THEIR_OWN },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'cluster',
+          include: BOTH.map((name) => `test/system/${name}.test.ts`),
+          globalSetup: 'test/harness/cluster-setup.ts',
+          testTimeout: 60_000,
+          provide: { topology: 'cluster', ...ENGINES_OF_THEIR_OWN },
+        },
+      },
+    ],
   },
 })

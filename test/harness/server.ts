@@ -1,84 +1,85 @@
-/** A real server process of the project: its own ports, its own data folder, ended with the test. */
-import { type ChildProcess, spawn } from 'node:child_process'
+/**
+ * A running installation for tests: one process with the embedded store, or, in the test project `cluster`, three
+ * nodes around one PostgreSQL and one Redis. Tests of promises that both keep need not know which.
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, onTestFailed } from 'vitest'
+import { afterAll, afterEach, beforeAll, inject, onTestFailed } from 'vitest'
+import { type Backends, makeBackends } from './backends.ts'
 import { callOperation } from './http.ts'
 import { TestIssuer, type TokenOptions } from './issuer.ts'
-import { LogBuffer } from './log-buffer.ts'
 import { Metrics } from './metrics.ts'
-import { findFreePort } from './ports.ts'
-import { until, WAIT_MS, within } from './wait.ts'
+import { type Exit, ServerProcess, START_MS, STOP_MS } from './server-process.ts'
+import { WAIT_MS } from './wait.ts'
 
-export const REPO = new URL('../../', import.meta.url).pathname
-const START_MS = 30_000
-const STOP_MS = 20_000
-const LOG_LINES_SHOWN = 80
+export { cleanEnv, type Exit, REPO, ServerProcess } from './server-process.ts'
+
+const CLUSTER_NODES = 3
 
 export type ServerOptions = {
   /** Settings by their environment names, over the harness's own. */
   env?: Record<string, string>
+  /** Nodes, each with settings of its own; more than none makes it a cluster. */
+  nodes?: readonly Record<string, string>[]
+  /** Stores of a cluster that the test starts itself, and may stop. */
+  backends?: Backends
 }
 
-/** Loopback only, and no caps on rates: all tests come from one address. A test of a cap sets its own. */
-const UNLIMITED = {
-  WOCHAT_MQTT_HOST: '127.0.0.1',
-  WOCHAT_HTTP_HOST: '127.0.0.1',
-  WOCHAT_CONNECTS_PER_ADDRESS_MAX: '0',
-  WOCHAT_SENDS_PER_SECOND_MAX: '0',
-  WOCHAT_CALLS_PER_SECOND_MAX: '0',
-  WOCHAT_CODES_PER_ADDRESS_MAX: '1000000',
-}
+/** Whether tests of this run get a cluster where they do not ask for anything. */
+export const IN_CLUSTER = inject('topology') === 'cluster'
 
 const issuer = new TestIssuer()
-const children = new Set<ChildProcess>()
-process.once('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
-})
-
-/** The environment of a child without anything that would configure a server. */
-export function cleanEnv(settings: Record<string, string> = {}): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('WOCHAT_'))
-  return { ...Object.fromEntries(inherited), ...settings }
-}
-
-export type Exit = { code: number | null; signal: NodeJS.Signals | null }
 
 export class TestServer implements AsyncDisposable {
   readonly folder: string
-  readonly dataDir: string
-  readonly mqttPort: number
-  readonly httpPort: number
-  readonly adminPort: number
-  readonly log = new LogBuffer()
-  readonly #env: Record<string, string>
-  #child: ChildProcess | null = null
-  #exited: Promise<Exit> = Promise.resolve({ code: null, signal: null })
+  readonly nodes: readonly ServerProcess[]
+  readonly #backends: Backends | null
+  #turn = 0
 
-  constructor(folder: string, ports: [number, number, number], env: Record<string, string>) {
+  constructor(folder: string, nodes: readonly ServerProcess[], backends: Backends | null) {
     this.folder = folder
-    this.dataDir = join(folder, 'data')
-    ;[this.mqttPort, this.httpPort, this.adminPort] = ports
-    this.#env = {
-      ...UNLIMITED,
-      WOCHAT_DATA_DIR: this.dataDir,
-      WOCHAT_MQTT_PORT: String(this.mqttPort),
-      WOCHAT_HTTP_PORT: String(this.httpPort),
-      WOCHAT_ADMIN_PORT: String(this.adminPort),
-      WOCHAT_ISSUERS: issuer.publish(join(folder, 'issuer.json')),
-      ...env,
-    }
+    this.nodes = nodes
+    this.#backends = backends
+  }
+
+  /** The nodes one after the other, so that who connects next to each other is on different ones. */
+  get #next(): ServerProcess {
+    const running = this.nodes.filter((node) => node.running)
+    const among = running.length > 0 ? running : this.nodes
+    return among[this.#turn++ % among.length]!
+  }
+
+  get #first(): ServerProcess {
+    return this.nodes[0]!
+  }
+
+  get dataDir(): string {
+    return this.#first.dataDir
+  }
+
+  get mqttPort(): number {
+    return this.#next.mqttPort
+  }
+
+  get httpPort(): number {
+    return this.#next.httpPort
+  }
+
+  get adminPort(): number {
+    return this.#first.adminPort
   }
 
   get settings(): Readonly<Record<string, string>> {
-    return this.#env
+    return this.#first.settings
   }
 
   get pid(): number {
-    const pid = this.#child?.pid
-    if (pid === undefined) throw new Error('the server is not running')
-    return pid
+    return this.#first.pid
+  }
+
+  get log(): ServerProcess['log'] {
+    return this.#first.log
   }
 
   get httpUrl(): string {
@@ -86,73 +87,35 @@ export class TestServer implements AsyncDisposable {
   }
 
   get running(): boolean {
-    return this.#child !== null
+    return this.nodes.some((node) => node.running)
   }
 
-  /** Starts the process and resolves when it says that it is ready. */
+  /** Starts all nodes and resolves when they are ready. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, ['main.ts', 'serve'], {
-      cwd: REPO,
-      env: cleanEnv(this.#env),
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    this.#child = child
-    children.add(child)
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (chunk: string) => this.log.push(chunk))
-    }
-    this.#exited = new Promise((resolve) => {
-      child.once('close', (code, signal) => {
-        children.delete(child)
-        if (this.#child === child) this.#child = null
-        resolve({ code, signal })
-      })
-    })
-    await until(
-      async () => {
-        if (this.#child !== child) throw new Error(`the server ended at its start:\n${this.shownLog()}`)
-        return this.isReady()
-      },
-      () => `the server to be ready:\n${this.shownLog()}`,
-      START_MS,
-    )
+    await Promise.all(this.nodes.map((node) => node.start()))
   }
 
   async isReady(): Promise<boolean> {
-    try {
-      const answer = await fetch(`http://127.0.0.1:${this.adminPort}/readyz`)
-      await answer.arrayBuffer()
-      return answer.status === 200
-    } catch {
-      return false
-    }
+    const ready = await Promise.all(this.nodes.map((node) => node.isReady()))
+    return ready.every(Boolean)
   }
 
-  /** The end of the process, for who made it end. */
+  /** The end of all processes, for who made them end. */
   get exited(): Promise<Exit> {
-    return within(this.#exited, 'the server to end', STOP_MS)
+    return Promise.all(this.nodes.map((node) => node.exited)).then((exits) => exits[0]!)
   }
 
   signal(name: NodeJS.Signals): void {
-    this.#child?.kill(name)
+    for (const node of this.nodes) node.signal(name)
   }
 
-  /** Kills without a chance to flush anything, and resolves when the process is gone. */
   async kill9(): Promise<void> {
-    this.signal('SIGKILL')
-    await this.exited
+    await Promise.all(this.nodes.map((node) => node.kill9()))
   }
 
-  /** Asks to stop and asserts that it did so by itself, with success. */
+  /** Asks all to stop and asserts that they did so by themselves, with success. */
   async stop(): Promise<void> {
-    if (this.#child === null) return
-    this.signal('SIGTERM')
-    const { code, signal } = await this.exited
-    if (code !== 0) {
-      throw new Error(
-        `the server ended with code ${code}, signal ${signal} after SIGTERM:\n${this.shownLog()}`,
-      )
-    }
+    await Promise.all(this.nodes.map((node) => node.stop()))
   }
 
   /** Again on the same ports and data, after a graceful stop if it still runs. */
@@ -174,34 +137,43 @@ export class TestServer implements AsyncDisposable {
   /** The login code that the console SMS provider printed last for a number. */
   smsCode(phone: string): string | undefined {
     const prefix = `sms to ${phone}: `
-    const line = this.log.lines.findLast((text) => text.startsWith(prefix))
+    const line = this.nodes.flatMap((node) => node.log.lines).findLast((text) => text.startsWith(prefix))
     return line === undefined ? undefined : /^\d{6}/.exec(line.slice(prefix.length))?.[0]
   }
 
+  /** Of all nodes: sums are sums over them. */
   async metrics(): Promise<Metrics> {
-    const answer = await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)
-    return new Metrics(await answer.text())
+    const pages = await Promise.all(this.nodes.map((node) => node.metricsText()))
+    return new Metrics(pages.join('\n'))
   }
 
   shownLog(): string {
-    return this.log.tail(LOG_LINES_SHOWN)
+    return this.nodes.map((node, i) => `--- node ${i}\n${node.shownLog()}`).join('\n')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      await this.stop()
-    } finally {
-      this.signal('SIGKILL')
-      await this.#exited
-      rmSync(this.folder, { recursive: true, force: true })
-    }
+    const ends = await Promise.allSettled(this.nodes.map((node) => node[Symbol.asyncDispose]()))
+    await this.#backends?.[Symbol.asyncDispose]()
+    rmSync(this.folder, { recursive: true, force: true })
+    const failed = ends.find((end) => end.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
   }
 }
 
 async function createServer(options: ServerOptions): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), 'wochat-test-'))
-  const ports: [number, number, number] = [await findFreePort(), await findFreePort(), await findFreePort()]
-  return new TestServer(folder, ports, options.env ?? {})
+  const env = { WOCHAT_ISSUERS: issuer.publish(join(folder, 'issuer.json')), ...options.env }
+  const nodes = options.nodes ?? (IN_CLUSTER ? Array.from({ length: CLUSTER_NODES }, () => ({})) : [])
+  if (nodes.length === 0)
+    return new TestServer(folder, [await ServerProcess.create(folder, 'data', env)], null)
+  const backends = options.backends ?? (await makeBackends())
+  const processes: ServerProcess[] = []
+  for (const [i, settings] of nodes.entries()) {
+    const name = `node-${i}`
+    const own = { ...env, ...backends.env, WOCHAT_NODE_NAME: name, ...settings }
+    processes.push(await ServerProcess.create(folder, name, own))
+  }
+  return new TestServer(folder, processes, options.backends === undefined ? backends : null)
 }
 
 /** A server of one test: `await using server = await startServer()`. Its log is printed if the test fails. */
