@@ -1,0 +1,75 @@
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import { startRedis } from '../../test/harness/redis.ts'
+import { until } from '../../test/harness/wait.ts'
+import { Keys } from '../redis/keys.ts'
+import { RedisClient } from '../redis/redis.ts'
+import { NoProvider } from './no-provider.ts'
+import { createPushMetrics, type PushJob, type PushProvider } from './ports.ts'
+import { PushQueue } from './push-queue.ts'
+import { PushWorker } from './push-worker.ts'
+
+const log = pino({ level: 'silent' })
+const keys = new Keys('wochat')
+const jobOf = (seq: number): PushJob => ({
+  uid: 'bob' as UserId,
+  device: 'phone' as DeviceId,
+  log: 'g:1' as LogId,
+  seq,
+})
+
+async function openPart(url: string) {
+  const client = new RedisClient({ url, name: 'push', log })
+  await client.untilReady(5000)
+  return { client, metrics: createPushMetrics(), [Symbol.asyncDispose]: () => client[Symbol.asyncDispose]() }
+}
+
+function openWorker(part: Awaited<ReturnType<typeof openPart>>, node: string, provider: PushProvider) {
+  const worker = new PushWorker({ ...part, keys, node, provider, log, claimIdleMs: 200 })
+  worker.start()
+  return worker
+}
+
+test('without a provider every job is counted and acknowledged, and the stream is empty', async () => {
+  await using redis = await startRedis()
+  await using part = await openPart(redis.url)
+  const provider = new NoProvider()
+  await using _worker = openWorker(part, 'a', provider)
+  const queue = new PushQueue({ ...part, keys })
+  for (let seq = 1; seq <= 50; seq++) await queue.append(jobOf(seq))
+  await until(() => provider.skipped === 50, 'all jobs to be counted')
+  await until(async () => (await part.client.commands.xlen(keys.pushJobs)) === 0, 'the stream to be empty')
+  expect(part.metrics).toMatchObject({ appended: 50, dropped: 0, failures: 0 })
+})
+
+test('jobs that a provider refused are tried again, by another worker if the first has gone', async () => {
+  await using redis = await startRedis()
+  await using part = await openPart(redis.url)
+  await using other = await openPart(redis.url)
+  const queue = new PushQueue({ ...part, keys })
+  {
+    await using _fails = openWorker(part, 'a', {
+      push: () => Promise.reject(new Error('the provider is away')),
+    })
+    for (let seq = 1; seq <= 10; seq++) await queue.append(jobOf(seq))
+    await until(() => part.metrics.failures > 0, 'the provider to fail')
+  }
+  const pushed: PushJob[] = []
+  await using _works = openWorker(other, 'b', {
+    push: async (jobs) => {
+      pushed.push(...jobs)
+    },
+  })
+  await until(() => new Set(pushed.map(({ seq }) => seq)).size === 10, 'all jobs to be pushed')
+  expect(pushed).toContainEqual(jobOf(1))
+})
+
+test('a job that Redis does not take is counted and is no error', async () => {
+  await using redis = await startRedis()
+  await using part = await openPart(redis.url)
+  await redis.server.kill9()
+  const queue = new PushQueue({ ...part, keys })
+  await queue.append(jobOf(1))
+  expect(part.metrics).toMatchObject({ appended: 0, dropped: 1 })
+})
