@@ -10,17 +10,23 @@
  * - **Alone.** A client that does not read costs memory up to a bound, then its own connection, and nobody else anything.
  *
  * A session is ended by the gate ({@link Engine.endSession}), never by time; in the open test profile by the engine.
+ *
+ * In a cluster each node has an engine, all around one store. The promises hold across them, but for what no queue
+ * holds (QoS 0, sessions that end with the connection): that reaches other nodes at most once.
+ * docs/adr/0006-plain-topics-in-a-cluster.md has the argument.
  */
 import type { Logger } from 'pino'
 import type { PlainStore } from '../../services/store/plain.ts'
+import type { PlainCarrier } from './cluster-emitter.ts'
 import { type AttachOptions, EngineLink } from './link.ts'
 import type { Publication } from './packet.ts'
 import { RoutingPersistence } from './persistence.ts'
 import { Router } from './router.ts'
 import { Settlements } from './settlements.ts'
 import { mayUseTopic } from './topic-wall.ts'
-import { Wills } from './wills.ts'
+import { type WillRef, Wills } from './wills.ts'
 
+export type { PlainCarrier } from './cluster-emitter.ts'
 export type { AttachOptions, EngineLink } from './link.ts'
 export type { Publication } from './packet.ts'
 export type { EngineClosedReason, EngineDelivery, EngineSink } from './sink.ts'
@@ -68,6 +74,14 @@ type Detach = {
   sessionExpirySeconds?: number
 }
 
+export type EngineParts = {
+  store: PlainStore
+  log: Logger
+  settings?: Partial<EngineSettings>
+  /** Of a cluster: to the engines of the other nodes around the same store. */
+  bus?: PlainCarrier
+}
+
 export class Engine {
   readonly #store: PlainStore
   readonly #log: Logger
@@ -82,34 +96,38 @@ export class Engine {
   /** What is still being done for a client; the next thing waits for it. */
   readonly #turns = new Map<string, Promise<void>>()
 
-  static async create(parts: {
-    store: PlainStore
-    log: Logger
-    settings?: Partial<EngineSettings>
-  }): Promise<Engine> {
-    const engine = new Engine(parts.store, parts.log, { ...ENGINE_DEFAULTS, ...parts.settings })
+  static async create(parts: EngineParts): Promise<Engine> {
+    const settings = { ...ENGINE_DEFAULTS, ...parts.settings }
+    const engine = new Engine(parts.store, parts.log, settings, parts.bus ?? null)
     await engine.#router.listen()
     await engine.#wills.load()
     return engine
   }
 
-  private constructor(store: PlainStore, log: Logger, settings: EngineSettings) {
+  private constructor(store: PlainStore, log: Logger, settings: EngineSettings, bus: PlainCarrier | null) {
+    const isShared = bus !== null
     this.#store = store
     this.#log = log
     this.#settings = settings
     this.#persistence = new RoutingPersistence(store, {
       queuedMax: settings.queuedMessagesMax,
       retainedIndexBytesMax: settings.retainedIndexBytesMax,
+      isShared,
     })
-    this.#router = new Router(this.#persistence)
+    this.#router = new Router(this.#persistence, bus)
     this.#router.on('clientError', (_client, error) =>
       log.warn({ err: error }, 'the engine dropped a connection'),
     )
     // Without a listener an error event would end the process. Its types do not know the event.
     const emitter: NodeJS.EventEmitter = this.#router
     emitter.on('error', (error: Error) => log.error({ err: error }, 'the engine failed'))
-    this.#wills = new Wills(store, (publication, from) => this.#publishWill(publication, from))
-    this.#settlements = new Settlements(store, (error) =>
+    this.#wills = new Wills({
+      store,
+      isShared,
+      publish: (publication, will) => this.#publishWill(publication, will),
+      failed: (error) => log.warn({ err: error }, 'a will could not be published; it stays in the store'),
+    })
+    this.#settlements = new Settlements(store, !isShared, (error) =>
       log.warn({ err: error }, 'acknowledged messages stay queued'),
     )
   }
@@ -138,7 +156,7 @@ export class Engine {
     clearTimeout(this.#expiries.get(clientId))
     this.#expiries.delete(clientId)
     void this.#inTurn(clientId, async () => {
-      if (cleanStart) await this.#end(clientId)
+      if (cleanStart) await this.#end(clientId, null)
       else if (!this.#links.has(clientId)) await this.#wills.connected(clientId, undefined, 0)
     })
   }
@@ -165,7 +183,7 @@ export class Engine {
           waitingBytesMax: this.#settings.waitingBytesMax,
           subscriptionsMax: this.#settings.subscriptionsMax,
         },
-        settle: (id, message) => this.#settlements.add(id, message),
+        settle: (settled) => this.#settlements.add(settled),
         failed: (error, id) => this.#log.error({ err: error, clientId: id }, 'an attached connection failed'),
         earlier: this.#turns.get(clientId) ?? Promise.resolve(),
       },
@@ -182,22 +200,27 @@ export class Engine {
   ): Promise<void> {
     const { clientId, will } = link.options
     if (this.#links.get(clientId) === link) this.#links.delete(clientId)
-    this.#settlements.flush()
+    const settled = this.#settlements.flush()
     const left = link.leave()
     return this.#inTurn(clientId, async () => {
       await left
+      await settled
       if (will !== undefined && !publishWill) await this.#wills.drop(clientId)
-      else if (will !== undefined) await this.#wills.release(clientId, will, sessionExpirySeconds)
-      if (sessionExpirySeconds === 0) await this.#end(clientId)
-      else if (link.options.endsByTime === true) this.#endLater(clientId, sessionExpirySeconds)
+      else if (will !== undefined) await this.#wills.release(clientId, sessionExpirySeconds)
+      if (sessionExpirySeconds === 0) await this.#end(clientId, link.generation)
+      else if (link.options.endsByTime === true) {
+        this.#endLater(clientId, link.generation, sessionExpirySeconds)
+      }
     })
   }
 
-  #endLater(clientId: string, seconds: number): void {
+  #endLater(clientId: string, generation: number | null, seconds: number): void {
     if (seconds > EXPIRY_SECONDS_MAX) return
     const timer = setTimeout(() => {
       this.#expiries.delete(clientId)
-      void this.endSession(clientId)
+      void this.#inTurn(clientId, async () => {
+        if (!this.#links.has(clientId)) await this.#end(clientId, generation)
+      })
     }, seconds * 1000)
     this.#expiries.set(clientId, timer.unref())
   }
@@ -208,8 +231,32 @@ export class Engine {
    */
   endSession(clientId: string): Promise<void> {
     return this.#inTurn(clientId, async () => {
-      if (!this.#links.has(clientId)) await this.#end(clientId)
+      if (!this.#links.has(clientId)) await this.#end(clientId, null)
     })
+  }
+
+  // -------------------------------------------------------------- other nodes
+
+  /** A message of another node's engine, as its {@link PlainCarrier} was given it. */
+  plainReceived(frame: Buffer): void {
+    if (!this.#router.receive(frame)) this.#log.warn('a plain message of another node cannot be read')
+  }
+
+  /** Messages of other nodes may have been lost until now: what waits for stored sessions is read from their queues. */
+  doorbellsLost(): void {
+    for (const receiver of this.#router.receivers.values()) receiver.rung()
+  }
+
+  /** A node is gone for good, and so are its clients: one of those that live publishes their wills, after their delay. */
+  async nodeGone(node: string): Promise<void> {
+    await this.#store.releasePlainWills({ node })
+  }
+
+  /** All nodes that live, as of a moment at which each must have been heard: the wills of others are released. */
+  async nodesAlive(nodes: readonly string[]): Promise<void> {
+    for (const holder of await this.#store.plainWillHolders()) {
+      if (!nodes.includes(holder)) await this.nodeGone(holder)
+    }
   }
 
   /** Call after every link is detached, before the store closes. */
@@ -231,8 +278,10 @@ export class Engine {
     )
   }
 
-  async #end(clientId: string): Promise<void> {
-    await this.#persistence.cleanSubscriptions({ id: clientId })
+  /** In a cluster a session is ended by whoever holds it (`generation`), or with the gate's part of it, in one commit. */
+  async #end(clientId: string, generation: number | null): Promise<void> {
+    if (!this.#persistence.isShared) await this.#persistence.cleanSubscriptions({ id: clientId })
+    else if (generation !== null) await this.#persistence.endSession(clientId, generation)
     await this.#wills.sessionEnded(clientId)
   }
 
@@ -247,10 +296,11 @@ export class Engine {
     })
   }
 
-  #publishWill(publication: Publication, from: string): Promise<void> {
-    if (!mayUseTopic(from, publication.topic)) return Promise.resolve()
+  #publishWill(publication: Publication, will: WillRef): Promise<void> {
+    const { clientId } = will
+    if (!mayUseTopic(clientId, publication.topic)) return this.#store.dropPlainWill(will)
     return new Promise((resolve, reject) => {
-      this.#router.route(publication, from, null, (refusal) =>
+      this.#router.route(publication, clientId, { will }, (refusal) =>
         refusal === null ? resolve() : reject(refusal),
       )
     })
@@ -258,10 +308,6 @@ export class Engine {
 }
 
 /** Opens the engine on a store: reads sessions and retained topics, and publishes the wills that a crash left. */
-export function createEngine(parts: {
-  store: PlainStore
-  log: Logger
-  settings?: Partial<EngineSettings>
-}): Promise<Engine> {
+export function createEngine(parts: EngineParts): Promise<Engine> {
   return Engine.create(parts)
 }

@@ -19,6 +19,8 @@ export class Incoming {
   readonly #receiptsMax: number
   /** Receipts outlive the connection. */
   readonly #isDurable: boolean
+  /** Of the stored session. */
+  #generation: number | null = null
   /** Half-open QoS 2 by packet id. */
   readonly #receipts = new Map<number, Receipt>()
 
@@ -42,7 +44,8 @@ export class Incoming {
     return this.#receipts.size
   }
 
-  resume(packetIds: readonly number[]): void {
+  resume(packetIds: readonly number[], generation: number | null): void {
+    this.#generation = generation
     for (const packetId of packetIds) this.#receipts.set(packetId, { state: 'received', waiting: [] })
   }
 
@@ -51,7 +54,7 @@ export class Incoming {
     if (countLevels(topic) > TOPIC_LEVELS_MAX || !mayUseTopic(this.#clientId, topic)) {
       decided(new WochatError('topic_denied'))
     } else if (qos === 2) this.#publishOnce(publication, packetId, decided)
-    else this.#router.route(publication, this.#clientId, null, decided)
+    else this.#router.route(publication, this.#clientId, {}, decided)
   }
 
   #publishOnce(publication: Publication, packetId: number, decided: Decided): void {
@@ -66,8 +69,10 @@ export class Incoming {
   #publishFirst(publication: Publication, packetId: number, decided: Decided): void {
     const receipt: Receipt = { state: 'publishing', waiting: [decided] }
     this.#receipts.set(packetId, receipt)
-    const stored = this.#isDurable ? { clientId: this.#clientId, packetId } : null
-    this.#router.route(publication, this.#clientId, stored, (refusal) => {
+    const stored = this.#isDurable
+      ? { clientId: this.#clientId, generation: this.#generation, packetId }
+      : null
+    this.#router.route(publication, this.#clientId, { receipt: stored }, (refusal) => {
       // A refused QoS 2 PUBLISH leaves its packet id free (section 4.3.3).
       if (refusal !== null) this.#receipts.delete(packetId)
       receipt.state = 'received'
@@ -87,8 +92,13 @@ export class Incoming {
       this.#released(packetId)
       return
     }
-    this.#store.dropPlainReceipt({ clientId: this.#clientId, packetId }).then(
-      () => this.#released(packetId),
+    const stored = { clientId: this.#clientId, generation: this.#generation, packetId }
+    this.#store.dropPlainReceipt(stored).then(
+      (wasThere) => {
+        // A PUBCOMP frees the id for the client, while the newer connection still takes it for the old message.
+        if (wasThere) this.#released(packetId)
+        else this.#sink.closed('takenOver')
+      },
       () => this.#sink.closed('store'),
     )
   }

@@ -11,9 +11,9 @@ import type { Will } from '../gate/codec/decode-connect.ts'
 import { countLevels } from '../gate/codec/topic-filter.ts'
 import { AedesClient } from './aedes-client.ts'
 import { Incoming } from './incoming.ts'
-import { Outgoing } from './outgoing.ts'
+import { Outgoing, type SettleMessage } from './outgoing.ts'
 import type { Publication } from './packet.ts'
-import type { RoutingPersistence } from './persistence.ts'
+import { type RoutingPersistence, SessionMovedError } from './persistence.ts'
 import { RetainedReader } from './retained-reader.ts'
 import { type Decided, type Router, TOPIC_LEVELS_MAX } from './router.ts'
 import type { StoredSubscription } from './session-index.ts'
@@ -43,11 +43,13 @@ export type LinkParts = {
   store: PlainStore
   wills: Wills
   bounds: { receiptsMax: number; waitingBytesMax: number; subscriptionsMax: number }
-  settle: (clientId: string, message: number) => void
+  settle: SettleMessage
   failed: (error: unknown, clientId: string) => void
   /** When the connection before of the same client has left. */
   earlier: Promise<void>
 }
+
+type ResumedSession = Awaited<ReturnType<PlainStore['resumePlain']>>
 
 export class EngineLink {
   readonly options: AttachOptions
@@ -59,6 +61,7 @@ export class EngineLink {
   #aedes: AedesClient | null = null
   #state: 'starting' | 'open' | 'closed' = 'starting'
   readonly #handedIn: (() => void)[] = []
+  #generation: number | null = null
   /** A SUBSCRIBE or UNSUBSCRIBE is being answered. */
   #isBusy = false
   /** Resolves when the engine is attached and the will is on disk, or when it closed before. Never rejects. */
@@ -107,21 +110,27 @@ export class EngineLink {
     return this.#outgoing.waitingBytes
   }
 
+  /** Of its stored session, once it is resumed. */
+  get generation(): number | null {
+    return this.#generation
+  }
+
   get isOpen(): boolean {
     return this.#state === 'open'
   }
 
   async #start(): Promise<void> {
-    const { router, persistence, store, wills, earlier } = this.#parts
+    const { router, persistence, wills, earlier } = this.#parts
     const { clientId, version, cleanStart, sessionExpirySeconds, will } = this.options
     await earlier
     if (this.#state === 'closed') return
-    if (cleanStart && persistence.sessions.has(clientId))
-      await persistence.cleanSubscriptions({ id: clientId })
+    if (cleanStart) await this.#startClean()
     if (this.#isPersistent) persistence.sessions.open(clientId)
-    const isStored = persistence.sessions.has(clientId)
+    const isStored = persistence.isShared
+      ? !cleanStart || this.#isPersistent
+      : persistence.sessions.has(clientId)
     const [session] = await Promise.all([
-      isStored ? store.resumePlain({ clientId, persistent: this.#isPersistent }) : null,
+      isStored ? this.#resume() : null,
       wills.connected(clientId, will, sessionExpirySeconds),
     ])
     if (this.#isClosed) return
@@ -136,11 +145,32 @@ export class EngineLink {
     setImmediate(() => this.#open(session))
   }
 
-  #open(session: { receipts: number[]; packetIds: number[] } | null): void {
+  /** Nothing is left of an earlier session, although the index may not know yet. */
+  async #startClean(): Promise<void> {
+    const { persistence } = this.#parts
+    const { clientId, endsByTime } = this.options
+    if (!persistence.isShared) await persistence.cleanSubscriptions({ id: clientId })
+    // Of the others the gate has ended it with the commit of the CONNECT; by now there may be a newer one.
+    else if (endsByTime === true) await persistence.endSession(clientId, null)
+  }
+
+  async #resume(): Promise<ResumedSession | null> {
+    const { persistence, store } = this.#parts
+    const { clientId } = this.options
+    const session = await store.resumePlain({ clientId, persistent: this.#isPersistent })
+    if (session.generation === null) return null
+    this.#generation = session.generation
+    persistence.generations.set(clientId, session.generation)
+    // Nobody else changes its subscriptions from now on.
+    if (persistence.isShared) await persistence.follower.catchUp()
+    return session
+  }
+
+  #open(session: ResumedSession | null): void {
     if (this.#isClosed) return
     this.#state = 'open'
-    if (session !== null) this.#incoming.resume(session.receipts)
-    this.#outgoing.open(session?.packetIds ?? null)
+    if (session !== null) this.#incoming.resume(session.receipts, session.generation)
+    this.#outgoing.open(session)
     this.#runHandedIn()
   }
 
@@ -198,7 +228,11 @@ export class EngineLink {
         else subscriptions.set(filter, before)
         return code
       }
-      if (retainHandling === 0 || (retainHandling === 1 && before === undefined)) this.#sendRetained(wanted)
+      if (retainHandling === 0 || (retainHandling === 1 && before === undefined)) {
+        const { persistence } = this.#parts
+        if (persistence.isShared) await persistence.follower.catchUp()
+        this.#sendRetained(wanted)
+      }
       return code
     })
   }
@@ -252,8 +286,11 @@ export class EngineLink {
           (error: unknown) => {
             resolve(this.#code(ReasonCode.unspecifiedError))
             if (this.#isClosed) return
-            this.#parts.failed(error, this.options.clientId)
-            this.#close('engine')
+            if (error instanceof SessionMovedError) this.#close('takenOver')
+            else {
+              this.#parts.failed(error, this.options.clientId)
+              this.#close('engine')
+            }
           },
         )
       })
@@ -299,6 +336,8 @@ export class EngineLink {
     this.#outgoing.close()
     if (router.receivers.get(clientId) === this.#outgoing) router.receivers.delete(clientId)
     await this.ready
+    const { generations } = this.#parts.persistence
+    if (generations.get(clientId) === this.#generation) generations.delete(clientId)
     await this.#aedes?.end()
   }
 

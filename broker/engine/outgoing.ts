@@ -26,6 +26,12 @@ const MESSAGE_OVERHEAD_BYTES = 500
 /** `message` is its number in the queue, 0 for one that only memory holds. */
 type Inflight = { message: number; qos: Qos; state: 'sent' | 'releasing' | 'released' }
 
+export type SettleMessage = (settled: {
+  clientId: string
+  generation: number | null
+  message: number
+}) => void
+
 type Waiting = { packet: RoutedPacket; match: Match }
 
 /** What a queued message's head holds that a delivery needs. */
@@ -36,7 +42,7 @@ export class Outgoing implements Receiver {
   readonly #store: PlainStore
   readonly #sink: EngineSink
   readonly #waitingBytesMax: number
-  readonly #settle: (clientId: string, message: number) => void
+  readonly #settle: SettleMessage
   readonly #ids = new PacketIds()
   readonly #inflight = new Map<number, Inflight>()
   readonly #waiting: Waiting[] = []
@@ -44,6 +50,7 @@ export class Outgoing implements Receiver {
   /** Subscriptions of this connection, by filter. */
   readonly subscriptions = new Map<string, StoredSubscription>()
   #queue: 'off' | 'behind' | 'live' = 'off'
+  #generation: number | null = null
   /** Number of the last message of the queue that went out. */
   #after = 0
   /** Messages at the front of the queue that an earlier connection was sent. */
@@ -63,7 +70,7 @@ export class Outgoing implements Receiver {
     sink: EngineSink
     waitingBytesMax: number
     /** The client has a message of its queue. */
-    settle: (clientId: string, message: number) => void
+    settle: SettleMessage
   }) {
     this.#clientId = parts.clientId
     this.#store = parts.store
@@ -81,10 +88,16 @@ export class Outgoing implements Receiver {
     return this.#waitingBytes
   }
 
+  get generation(): number | null {
+    return this.#generation
+  }
+
   /** Begins to send. For a stored session with its queue; `packetIds` are those that it has in use. */
-  open(packetIds: readonly number[] | null): void {
+  open(session: { packetIds: readonly number[]; generation: number | null } | null): void {
     this.#isOpen = true
-    if (packetIds !== null) {
+    if (session !== null) {
+      const { packetIds, generation } = session
+      this.#generation = generation
       for (const packetId of packetIds) this.#ids.reserve(packetId)
       this.#toResend = packetIds.length
       this.#queue = 'behind'
@@ -183,6 +196,19 @@ export class Outgoing implements Receiver {
     this.pump()
   }
 
+  unsent(packetId: number | null): void {
+    if (packetId === null) return
+    this.#reserved--
+    this.#ids.free(packetId)
+    this.rung()
+  }
+
+  rung(): void {
+    this.#refused++
+    if (this.#queue === 'live') this.#queue = 'behind'
+    this.#readQueue()
+  }
+
   #readQueue(): void {
     // A message whose id is reserved goes out by itself, and must not be read as well.
     if (this.#queue !== 'behind' || this.#isReading || this.#reserved > 0) return
@@ -201,14 +227,19 @@ export class Outgoing implements Receiver {
     this.#store
       .takePlain({
         clientId: this.#clientId,
+        generation: this.#generation,
         after: this.#after,
         packetIds,
         entriesMax: entries,
         bytesMax: TAKE_BYTES_MAX,
       })
       .then(
-        ({ deliveries, full }) => {
+        ({ deliveries, full, isHeld }) => {
           if (this.#isClosed) return
+          if (!isHeld) {
+            this.#closeAs('takenOver')
+            return
+          }
           const isResend = this.#toResend > 0
           this.#toResend =
             deliveries.length < entries && !full ? 0 : Math.max(0, this.#toResend - deliveries.length)
@@ -319,9 +350,10 @@ export class Outgoing implements Receiver {
       return
     }
     inflight.state = 'releasing'
-    this.#store
-      .releasePlain({ clientId: this.#clientId, packetId })
-      .then(released, () => this.#closeAs('store'))
+    this.#store.releasePlain({ clientId: this.#clientId, generation: this.#generation, packetId }).then(
+      (isHeld) => (isHeld ? released() : this.#closeAs('takenOver')),
+      () => this.#closeAs('store'),
+    )
   }
 
   pubcomp(packetId: number): void {
@@ -332,11 +364,13 @@ export class Outgoing implements Receiver {
   #finish(packetId: number, { message }: Inflight): void {
     this.#inflight.delete(packetId)
     this.#ids.free(packetId)
-    if (message > 0) this.#settle(this.#clientId, message)
+    if (message > 0) {
+      this.#settle({ clientId: this.#clientId, generation: this.#generation, message })
+    }
     this.pump()
   }
 
-  #closeAs(reason: 'slow' | 'store'): void {
+  #closeAs(reason: 'slow' | 'store' | 'takenOver'): void {
     if (this.#isClosed) return
     this.close()
     this.#sink.closed(reason)

@@ -7,8 +7,15 @@
  */
 import { Readable } from 'node:stream'
 import { WochatError } from '../../protocol/errors.ts'
-import type { PlainDelivery, PlainRefusal, PlainStore, PlainTarget } from '../../services/store/plain.ts'
+import type {
+  PlainDelivery,
+  PlainOutcome,
+  PlainPublication,
+  PlainStore,
+  PlainTarget,
+} from '../../services/store/plain.ts'
 import type { Qos } from '../gate/codec/constants.ts'
+import { IndexFollower } from './index-follower.ts'
 import {
   type AnyPacket,
   decodeFields,
@@ -21,8 +28,7 @@ import {
 import { SessionIndex, type StoredSubscription } from './session-index.ts'
 import { costOf, TopicTree } from './topic-tree.ts'
 
-/** Names of retained topics read by one call at the start, and messages by one call when they are asked for. */
-const PAGE_TOPICS = 1000
+/** Retained messages read by one call. */
 const PAGE_RETAINED = 50
 /** Waiting messages read by one call through Aedes's interface. */
 const PAGE_QUEUE = 100
@@ -34,6 +40,8 @@ export type PersistenceSettings = {
   queuedMax: number
   /** Memory for the names of retained topics; a new one above it is refused. */
   retainedIndexBytesMax: number
+  /** Other nodes write to the store, too. */
+  isShared: boolean
 }
 
 type ClientRef = { id: string }
@@ -52,12 +60,16 @@ export type PublishInput = {
   packet: AnyPacket
   retain: boolean
   targets: readonly PlainTarget[]
-  receipt: { clientId: string; packetId: number } | null
+  receipt: PlainPublication['receipt']
+  will: PlainPublication['will']
 }
 
 export class PlainPersistence {
   readonly store: PlainStore
   readonly sessions = new SessionIndex()
+  readonly follower: IndexFollower
+  /** Of the sessions that are attached here. */
+  readonly generations = new Map<string, number>()
   readonly #settings: PersistenceSettings
   readonly #topics = new TopicTree()
   #broker: Broker = { id: '' }
@@ -67,6 +79,11 @@ export class PlainPersistence {
   constructor(store: PlainStore, settings: PersistenceSettings) {
     this.store = store
     this.#settings = settings
+    this.follower = new IndexFollower(store, this.sessions, this.#topics)
+  }
+
+  get isShared(): boolean {
+    return this.#settings.isShared
   }
 
   get broker(): Broker {
@@ -75,58 +92,62 @@ export class PlainPersistence {
 
   async setup(broker: Broker): Promise<void> {
     this.#broker = broker
-    await this.sessions.load(this.store)
-    let after: string | null = null
-    for (;;) {
-      const topics: string[] = await this.store.pagePlainTopics({ after, entriesMax: PAGE_TOPICS })
-      for (const topic of topics) this.#topics.add(topic)
-      if (topics.length < PAGE_TOPICS) return
-      after = topics.at(-1)!
-    }
+    await this.follower.load()
   }
 
   async destroy(): Promise<void> {}
 
   // -------------------------------------------------------------- publishing
 
-  /** Takes a message in one commit. Rejects with a WochatError, and then nothing of it was kept. */
-  async publish({
-    packet,
-    retain,
-    targets,
-    receipt,
-  }: PublishInput): Promise<{ message: number; refused: PlainRefusal[] }> {
-    const retained = retain ? (packet.payload.length === 0 ? 'clear' : 'keep') : null
-    if (retained === 'keep') this.#assertRoomFor(packet.topic)
-    const { queuedMax } = this.#settings
-    const result = await this.store.publishPlain({
-      message: toMessage(packet),
-      retained,
-      targets,
-      receipt,
-      queuedMax,
-    })
-    if (retained === 'keep') this.#topics.add(packet.topic)
-    else if (retained === 'clear') this.#topics.delete(packet.topic)
-    for (const { clientId, reason } of result.refused) {
-      if (reason === 'full') this.dropped++
-      // The session was ended in the store by another way than ours.
-      else this.sessions.end(clientId)
-    }
-    return result
+  /**
+   * Takes messages in one commit; null: others have changed what their targets were chosen by, and nothing was kept.
+   * Rejects with a WochatError, and then nothing was kept either.
+   */
+  async publish(inputs: readonly PublishInput[]): Promise<PlainOutcome[] | null> {
+    return this.#publish(inputs, this.isShared ? this.follower.known : null)
   }
 
-  #assertRoomFor(topic: string): void {
-    if (this.#topics.has(topic)) return
-    if (this.#topics.bytes + costOf(topic) > this.#settings.retainedIndexBytesMax) {
-      throw new WochatError('busy', 'No more topics with a retained message are taken.')
+  /** Takes a message whose targets do not depend on subscriptions. */
+  async publishTo(input: Omit<PublishInput, 'receipt' | 'will'>): Promise<PlainOutcome> {
+    const outcomes = await this.#publish([{ ...input, receipt: null, will: null }], null)
+    return outcomes![0]!
+  }
+
+  async #publish(inputs: readonly PublishInput[], known: number | null): Promise<PlainOutcome[] | null> {
+    const publications = inputs.map(toPublication)
+    for (const { packet, retain } of inputs) {
+      const refusal = retain ? this.refusalOf(packet) : null
+      if (refusal !== null) throw refusal
     }
+    const { queuedMax } = this.#settings
+    const result = await this.store.publishPlain({ publications, known, queuedMax })
+    if (result.stale) return null
+    for (const { retained, message } of publications) {
+      if (retained === 'keep') this.#topics.add(message.topic)
+      else if (retained === 'clear') this.#topics.delete(message.topic)
+    }
+    this.follower.stepped(result.step)
+    for (const { refused } of result.outcomes) {
+      for (const { clientId, reason } of refused) {
+        if (reason === 'full') this.dropped++
+        // The session was ended in the store by another way than ours.
+        else this.sessions.end(clientId)
+      }
+    }
+    return result.outcomes
+  }
+
+  /** Why a message cannot be the retained one of its topic. */
+  refusalOf({ topic, payload, retain }: AnyPacket & { retain?: boolean }): WochatError | null {
+    if (retain === false || payload.length === 0 || this.#topics.has(topic)) return null
+    if (this.#topics.bytes + costOf(topic) <= this.#settings.retainedIndexBytesMax) return null
+    return new WochatError('busy', 'No more topics with a retained message are taken.')
   }
 
   // -------------------------------------------------------------- retained messages
 
   async storeRetained(packet: AnyPacket): Promise<void> {
-    await this.publish({ packet, retain: true, targets: [], receipt: null })
+    await this.publishTo({ packet, retain: true, targets: [] })
   }
 
   createRetainedStream(pattern: string): Readable {
@@ -161,13 +182,21 @@ export class PlainPersistence {
 
   async addSubscriptions(client: ClientRef, subscriptions: readonly AedesSubscription[]): Promise<void> {
     const stored = subscriptions.map(fromAedes)
-    await this.store.subscribePlain({ clientId: client.id, subscriptions: stored })
+    const step = await this.store.subscribePlain({ ...this.#held(client), subscriptions: stored })
+    if (step === null) throw new SessionMovedError()
     for (const subscription of stored) this.sessions.add(client.id, subscription)
+    this.follower.stepped(step)
   }
 
   async removeSubscriptions(client: ClientRef, filters: readonly string[]): Promise<void> {
-    await this.store.unsubscribePlain({ clientId: client.id, filters })
+    const step = await this.store.unsubscribePlain({ ...this.#held(client), filters })
+    if (step === null) throw new SessionMovedError()
     for (const filter of filters) this.sessions.remove(client.id, filter)
+    this.follower.stepped(step)
+  }
+
+  #held({ id }: ClientRef): { clientId: string; generation: number | null } {
+    return { clientId: id, generation: this.generations.get(id) ?? null }
   }
 
   async subscriptionsByClient(client: ClientRef): Promise<AedesSubscription[]> {
@@ -187,8 +216,13 @@ export class PlainPersistence {
   /** Ends the session: its subscriptions and all that waits. Nothing is delivered to it from this moment on. */
   async cleanSubscriptions(client: ClientRef): Promise<void> {
     if (!this.sessions.has(client.id)) return
-    this.sessions.end(client.id)
-    await this.store.endPlainSession(client.id)
+    await this.endSession(client.id, null)
+  }
+
+  /** `generation` null: whoever holds it. */
+  async endSession(clientId: string, generation: number | null): Promise<void> {
+    this.sessions.end(clientId)
+    this.follower.stepped(await this.store.endPlainSession({ clientId, generation }))
   }
 
   getClientList(filter: string): Readable {
@@ -217,8 +251,9 @@ export class PlainPersistence {
       retain: retain === true,
       identifiers: [],
       packetId: null,
+      generation: null,
     }))
-    await this.publish({ packet, retain: false, targets, receipt: null })
+    await this.publishTo({ packet, retain: false, targets })
   }
 
   async openSession(clientId: string): Promise<Awaited<ReturnType<PlainStore['resumePlain']>>> {
@@ -234,7 +269,7 @@ export class PlainPersistence {
     const clientId = client.id
     const found =
       packet.cmd === 'pubrel'
-        ? await this.store.releasePlain({ clientId, packetId })
+        ? await this.store.releasePlain({ clientId, generation: null, packetId })
         : await this.store.markPlainSent({ clientId, origin: originOf(packet), packetId })
     if (!found) throw new Error('no such packet')
   }
@@ -247,7 +282,7 @@ export class PlainPersistence {
     if (messageId === undefined) return undefined
     const delivery = await this.store.findPlainSent({ clientId: client.id, packetId: messageId })
     if (delivery === null) return undefined
-    await this.store.settlePlain([{ clientId: client.id, message: delivery.message }])
+    await this.store.settlePlain([{ clientId: client.id, generation: null, message: delivery.message }])
     return toQueuedPacket(delivery)
   }
 
@@ -260,6 +295,7 @@ export class PlainPersistence {
     for (;;) {
       const { deliveries } = await this.store.takePlain({
         clientId,
+        generation: null,
         after,
         packetIds: null,
         entriesMax: PAGE_QUEUE,
@@ -292,7 +328,11 @@ export class PlainPersistence {
   }
 
   async incomingDelPacket(client: ClientRef, { messageId }: { messageId: number }): Promise<void> {
-    const found = await this.store.dropPlainReceipt({ clientId: client.id, packetId: messageId })
+    const found = await this.store.dropPlainReceipt({
+      clientId: client.id,
+      generation: null,
+      packetId: messageId,
+    })
     if (!found) throw new Error('no such packet')
   }
 
@@ -301,7 +341,7 @@ export class PlainPersistence {
   async putWill(client: ClientRef, will: AedesWill): Promise<void> {
     will.brokerId = this.#broker.id
     will.clientId = client.id
-    await this.store.keepPlainWill({ clientId: client.id, will: encodeFields(will), publishAt: null })
+    await this.store.keepPlainWill({ clientId: client.id, will: encodeFields(will), delayMs: 0 })
   }
 
   async getWill(client: ClientRef): Promise<AedesWill | undefined> {
@@ -311,7 +351,7 @@ export class PlainPersistence {
 
   async delWill(client: ClientRef): Promise<AedesWill | undefined> {
     const will = await this.getWill(client)
-    await this.store.dropPlainWill(client.id)
+    await this.store.dropPlainWill({ clientId: client.id, will: null })
     return will
   }
 
@@ -354,6 +394,16 @@ export class RoutingPersistence extends PlainPersistence {
   override async delWill(): Promise<undefined> {
     return undefined
   }
+}
+
+/** A newer connection holds the session. */
+export class SessionMovedError extends Error {
+  override readonly name = 'SessionMovedError'
+}
+
+function toPublication({ packet, retain, targets, receipt, will }: PublishInput): PlainPublication {
+  const retained = retain ? (packet.payload.length === 0 ? 'clear' : 'keep') : null
+  return { message: toMessage(packet), retained, targets, receipt, will }
 }
 
 function fromAedes({ topic, qos, rh, rap, nl, subscriptionIdentifier }: AedesSubscription) {

@@ -7,9 +7,11 @@
  */
 import { Aedes, type Client } from 'aedes'
 import { asWochatError, WochatError } from '../../protocol/errors.ts'
-import type { PlainTarget } from '../../services/store/plain.ts'
+import type { PlainOutcome } from '../../services/store/plain.ts'
+import { ClusterEmitter, type PlainCarrier } from './cluster-emitter.ts'
+import { Commits, type Target, toPlainTargets } from './commits.ts'
 import type { Publication, RoutedPacket } from './packet.ts'
-import type { RoutingPersistence } from './persistence.ts'
+import type { PublishInput, RoutingPersistence } from './persistence.ts'
 import { PublishOrder } from './publish-order.ts'
 import type { Match } from './session-index.ts'
 import { mayUseFilter, mayUseTopic } from './topic-wall.ts'
@@ -25,22 +27,30 @@ const HEARTBEAT_MS = 60 * 60 * 1000
 
 /** Whoever receives what the router finds for a client. */
 export interface Receiver {
+  /** Of the session that it receives for; null without a stored one. */
+  readonly generation: number | null
   /** An id for a message that is sent as soon as it is stored; null: it waits, and {@link queued} follows. */
   reservePacketId(): number | null
   /** A message of this receiver's queue is stored under a number. `packetId` is what was reserved for it. */
   queued(message: number, packetId: number | null, packet: RoutedPacket, match: Match): void
   /** The message was not stored after all. */
   notQueued(packetId: number | null): void
+  /** It is stored, but waits: something waits before it, or a newer connection has the session. */
+  unsent(packetId: number | null): void
+  /** Another node may have stored a message for this receiver's queue. */
+  rung(): void
   /** A message that no queue holds. */
   routed(packet: RoutedPacket): void
 }
 
-export type Receipt = { clientId: string; packetId: number }
+export type Receipt = NonNullable<PublishInput['receipt']>
 
 /** Null: stored as far as it has to be, and routed. */
 export type Decided = (refusal: WochatError | null) => void
 
-type Target = { receiver: Receiver | undefined; packetId: number | null; match: Match }
+/** Who numbered a message that came from another node, to Aedes, which looks at the order of each numbering. */
+const CARRIED = 'carried'
+const NO_TARGETS: ReadonlyMap<string, Target> = new Map()
 
 /** The parts of Aedes that its types leave out, or that are ours to replace. */
 type AedesInside = {
@@ -54,16 +64,23 @@ export class Router extends Aedes {
   readonly receivers = new Map<string, Receiver>()
   readonly #persistence: RoutingPersistence
   readonly #order = new PublishOrder()
-  /** Messages that are being routed: who gets them from a queue, by their number. */
-  readonly #routing = new Map<number, { packet: RoutedPacket; targets: ReadonlyMap<string, Target> }>()
+  readonly #commits: Commits
+  readonly #emitter: ClusterEmitter | null
+  /** The message that is being routed, and who gets it from a queue. */
+  #routing: { packet: RoutedPacket; queued: { has(clientId: string): boolean } } | null = null
+  #carried = 0
   publications = 0
   #publishingBytes = 0
 
-  constructor(persistence: RoutingPersistence) {
+  constructor(persistence: RoutingPersistence, carrier: PlainCarrier | null) {
+    // Every subscriber is called in the same turn as the message comes: they take it at once.
+    const concurrency = 0
+    const emitter =
+      carrier === null ? null : new ClusterEmitter(carrier, { concurrency, matchEmptyLevels: true })
     super({
       persistence,
-      // Every subscriber is called in the same turn as the message comes: they take it at once.
-      concurrency: 0,
+      concurrency,
+      ...(emitter !== null && { mq: emitter }),
       heartbeatInterval: HEARTBEAT_MS,
       maxTopicLevels: TOPIC_LEVELS_MAX,
       authorizePublish: (_client, _packet, done) => done(new Error('publishing goes past Aedes')),
@@ -76,6 +93,11 @@ export class Router extends Aedes {
       },
     })
     this.#persistence = persistence
+    this.#commits = new Commits(persistence, (packet, from) => this.#targets(packet, from))
+    this.#emitter = emitter
+    if (emitter !== null) {
+      emitter.onCarried = (message) => this.#takeCarried(message as unknown as RoutedPacket)
+    }
     // Keyed by client id: a plain object would find `constructor` in itself.
     const inside = this as unknown as AedesInside
     inside.clients = Object.create(null)
@@ -98,9 +120,14 @@ export class Router extends Aedes {
 
   /**
    * Takes a message: stores what must be stored (retained, waiting, the receipt of a QoS 2 PUBLISH) in one commit,
-   * then routes it, in the order of calls.
+   * then routes it, in the order of calls. `will`: it is routed only if that will is still there.
    */
-  route(publication: Publication, from: string | null, receipt: Receipt | null, decided: Decided): void {
+  route(
+    publication: Publication,
+    from: string | null,
+    { receipt = null, will = null }: { receipt?: Receipt | null; will?: PublishInput['will'] },
+    decided: Decided,
+  ): void {
     const bytes = publication.payload.length + MESSAGE_OVERHEAD_BYTES
     if (this.#publishingBytes + bytes > PUBLISHING_BYTES_MAX) {
       decided(new WochatError('busy'))
@@ -108,50 +135,79 @@ export class Router extends Aedes {
     }
     this.#publishingBytes += bytes
     const packet = this.#number(publication, from)
-    const targets = this.#targets(packet, from)
-    let refusal: WochatError | null = null
-    let message = 0
-    let refused: ReadonlySet<string> = new Set()
+    // Of a store that nodes share only the commit knows who must get it.
+    const { isShared } = this.#persistence
+    const targets = isShared ? NO_TARGETS : this.#targets(packet, from)
+    const commit = { packet, from, receipt, will, targets, decided: (_: PlainOutcome | Error) => {} }
+    let outcome: PlainOutcome | Error = { taken: true, message: 0, refused: [], unsent: [] }
     const ready = this.#order.enter(() => {
       this.#publishingBytes -= bytes
-      if (refusal === null) this.#emit(packet, targets, message, refused)
-      else for (const { receiver, packetId } of targets.values()) receiver?.notQueued(packetId)
-      decided(refusal)
+      decided(this.#finish(packet, commit.targets, outcome, will !== null))
     })
-    if (targets.size === 0 && !packet.retain && receipt === null) {
+    const isAlone = isShared ? packet.qos === 0 : targets.size === 0
+    if (isAlone && !packet.retain && receipt === null && will === null) {
       ready()
       return
     }
-    this.#persistence
-      .publish({ packet, retain: packet.retain, targets: toPlainTargets(targets), receipt })
-      .then(
-        (stored) => {
-          message = stored.message
-          refused = new Set(stored.refused.map(({ clientId }) => clientId))
-          ready()
-        },
-        (error: unknown) => {
-          refusal = asWochatError(error)
-          ready()
-        },
-      )
+    commit.decided = (result) => {
+      outcome = result
+      ready()
+    }
+    this.#commits.add(commit)
+  }
+
+  #finish(
+    packet: RoutedPacket,
+    targets: ReadonlyMap<string, Target>,
+    outcome: PlainOutcome | Error,
+    isWill: boolean,
+  ): WochatError | null {
+    if (!(outcome instanceof Error) && outcome.taken) {
+      this.#emit(packet, targets, outcome)
+      return null
+    }
+    for (const { receiver, packetId } of targets.values()) receiver?.notQueued(packetId)
+    if (outcome instanceof Error) return asWochatError(outcome)
+    // Not taken. A will was published elsewhere, or cancelled; else the session of the publisher has moved on, and
+    // what it did not see acknowledged it sends again.
+    return isWill ? null : new WochatError('busy')
   }
 
   /** Lets a message, already stored under its topic, wait for one session. */
   async enqueue(packet: RoutedPacket, clientId: string, match: Match): Promise<void> {
     const receiver = this.receivers.get(clientId)
     const packetId = receiver?.reservePacketId() ?? null
-    const targets = [{ clientId, packetId, ...match }]
-    let queued = 0
+    const targets = new Map([[clientId, { receiver, packetId, match }]])
+    let outcome: PlainOutcome | null = null
     const ready = this.#order.enter(() => {
-      if (queued === 0) receiver?.notQueued(packetId)
-      else receiver?.queued(queued, packetId, packet, match)
+      if (outcome === null) receiver?.notQueued(packetId)
+      else this.#tellTargets(packet, targets, outcome)
     })
     try {
-      queued = (await this.#persistence.publish({ packet, retain: false, targets, receipt: null })).message
+      outcome = await this.#persistence.publishTo({
+        packet,
+        retain: false,
+        targets: toPlainTargets(targets),
+      })
     } finally {
       ready()
     }
+  }
+
+  // -------------------------------------------------------------- other nodes
+
+  /** A frame that another node's router emitted; false if it cannot be read. */
+  receive(frame: Buffer): boolean {
+    return this.#emitter?.receive(frame) ?? false
+  }
+
+  /** What was for stored sessions is in their queues; all else is delivered from the message itself. */
+  #takeCarried(carried: RoutedPacket): void {
+    const packet = { ...carried, brokerId: CARRIED, brokerCounter: ++this.#carried }
+    const { topic, qos, retain, clientId = null } = packet
+    const queued = qos === 0 ? NO_TARGETS : this.#persistence.sessions.targets(topic, qos, retain, clientId)
+    this.#during(packet, queued, () => this.#emitter?.emitHere(packet))
+    for (const target of queued.keys()) this.receivers.get(target)?.rung()
   }
 
   #number({ topic, payload, qos, retain, properties }: Publication, from: string | null): RoutedPacket {
@@ -189,30 +245,38 @@ export class Router extends Aedes {
     return targets
   }
 
-  #emit(
+  #emit(packet: RoutedPacket, targets: ReadonlyMap<string, Target>, outcome: PlainOutcome): void {
+    const inside = this as unknown as AedesInside
+    this.#during(packet, targets, () => inside.mq.emit(packet, () => {}))
+    this.#tellTargets(packet, targets, outcome)
+  }
+
+  #tellTargets(
     packet: RoutedPacket,
     targets: ReadonlyMap<string, Target>,
-    message: number,
-    refused: ReadonlySet<string>,
+    { message, refused, unsent }: PlainOutcome,
   ): void {
-    const inside = this as unknown as AedesInside
-    this.#routing.set(packet.brokerCounter, { packet, targets })
-    inside.mq.emit(packet, () => {})
-    this.#routing.delete(packet.brokerCounter)
+    const isRefused = new Set(refused.map(({ clientId }) => clientId))
     for (const [clientId, { receiver, packetId, match }] of targets) {
-      if (refused.has(clientId)) receiver?.notQueued(packetId)
-      else receiver?.queued(message, packetId, packet, match)
+      if (receiver === undefined) continue
+      if (isRefused.has(clientId)) receiver.notQueued(packetId)
+      else if (unsent.includes(clientId)) receiver.unsent(packetId)
+      else receiver.queued(message, packetId, packet, match)
     }
+  }
+
+  #during(packet: RoutedPacket, queued: { has(clientId: string): boolean }, emit: () => void): void {
+    // A delivery may lead to a next message within it.
+    const outer = this.#routing
+    this.#routing = { packet, queued }
+    emit()
+    this.#routing = outer
   }
 
   /** Aedes found a subscription of a client. What waits in a queue comes from there. */
   #forward(clientId: string, copy: RoutedPacket): void {
-    const routing = this.#routing.get(copy.brokerCounter)
-    if (routing === undefined || routing.targets.has(clientId)) return
+    const routing = this.#routing
+    if (routing === null || routing.queued.has(clientId)) return
     if (mayUseTopic(clientId, copy.topic)) this.receivers.get(clientId)?.routed(routing.packet)
   }
-}
-
-function toPlainTargets(targets: ReadonlyMap<string, Target>): PlainTarget[] {
-  return [...targets].map(([clientId, { packetId, match }]) => ({ clientId, packetId, ...match }))
 }

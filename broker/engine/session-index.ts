@@ -1,14 +1,11 @@
 /**
  * The stored sessions and their subscriptions, in memory: some 500 bytes each. The store holds the same; this is
- * filled from it at the start, a page at a time, and follows each commit.
+ * filled from it at the start and follows each commit.
  */
-import type { PlainStore, PlainSubscription } from '../../services/store/plain.ts'
+import type { PlainSubscription } from '../../services/store/plain.ts'
 import type { Qos } from '../gate/codec/constants.ts'
 import { filterMatches } from '../gate/codec/topic-filter.ts'
 import { FilterTree } from './filter-tree.ts'
-
-/** Sessions of one page; each has at most `subscriptionsMax` subscriptions. */
-const PAGE_SESSIONS = 500
 
 export type StoredSubscription = PlainSubscription & { clientId: string }
 
@@ -20,17 +17,16 @@ export class SessionIndex {
   /** Subscriptions of QoS 1 and 2: what queues go by. */
   readonly #tree = new FilterTree<StoredSubscription>()
 
-  async load(store: PlainStore): Promise<void> {
-    let after = ''
-    for (;;) {
-      const page = await store.pagePlainSessions({ after, entriesMax: PAGE_SESSIONS })
-      for (const { clientId, subscriptions } of page) {
-        this.open(clientId)
-        for (const subscription of subscriptions) this.add(clientId, subscription)
-      }
-      if (page.length < PAGE_SESSIONS) return
-      after = page.at(-1)!.clientId
-    }
+  clear(): void {
+    for (const clientId of [...this.#sessions.keys()]) this.end(clientId)
+  }
+
+  /** Makes a session what it is in the store; null: gone. */
+  replace(clientId: string, subscriptions: readonly PlainSubscription[] | null): void {
+    this.end(clientId)
+    if (subscriptions === null) return
+    this.open(clientId)
+    for (const subscription of subscriptions) this.add(clientId, subscription)
   }
 
   has(clientId: string): boolean {

@@ -177,7 +177,7 @@ test('a session whose rows were ended in the store by another way is forgotten a
   const bob = world.device('bob/phone')
   await bob.subscribe('t', 1)
   await bob.detach()
-  await world.store.endPlainSession('bob/phone')
+  await world.store.endPlainSession({ clientId: 'bob/phone', generation: null })
   await publishAll(world.device('alice/phone'), 't', ['nobody'])
   expect(world.engine.hasSession('bob/phone')).toBe(false)
 })

@@ -12,6 +12,12 @@ export class TopicTree {
   /** Memory that the tree takes, estimated from above. */
   bytes = 0
 
+  clear(): void {
+    this.#root.children.clear()
+    this.size = 0
+    this.bytes = 0
+  }
+
   has(topic: string): boolean {
     let node: Node | undefined = this.#root
     for (const level of topic.split('/')) node = node?.children.get(level)

@@ -12,6 +12,12 @@ export function mayUseTopic(clientId: string, topic: string): boolean {
   return slash > 0 && levels[1] === clientId.slice(0, slash) && levels[2] === OWN_LEVEL && levels.length === 4
 }
 
+/** The user whose own space a topic lies in; null for an application topic. */
+export function ownerOf(topic: string): string | null {
+  const [root, uid, space] = topic.split('/', 3)
+  return root === CONTRACT_ROOT && space === OWN_LEVEL ? uid! : null
+}
+
 /**
  * Whether a client may subscribe a filter. One that begins with a wildcard may, and {@link mayUseTopic} keeps from it
  * what is not the client's.

@@ -3,7 +3,17 @@
  * QoS 2 and wills. A message that waits for many sessions is stored once, and each session holds a reference to it.
  *
  * Packets are opaque here: `head` is the part of a message that only the engine reads (its MQTT 5 properties).
+ *
+ * A store that several nodes share keeps two things more, so that no node works on what another one has changed.
+ * Every change of a session's subscriptions and of the set of retained topics has a version ({@link PlainStep}); and
+ * a session has a generation, raised by each connection that resumes it: calls of an older one do nothing. In a store
+ * of one process all versions and generations are 0. docs/adr/0006-plain-topics-in-a-cluster.md has the argument.
  */
+
+/** Versions before and after a commit; the same when it changed nothing that an index follows. */
+export type PlainStep = { from: number; to: number }
+
+export const NO_STEP: PlainStep = { from: 0, to: 0 }
 
 /** Granted with a subscription; a missing field was not said. */
 export type PlainSubscription = {
@@ -38,6 +48,8 @@ export type PlainTarget = {
   identifiers: readonly number[]
   /** Set when it is sent as soon as it is stored. */
   packetId: number | null
+  /** Of the connection that would send it. */
+  generation: number | null
 }
 
 /** Nothing waits in a session that is not there, or that has as much as it may. */
@@ -54,25 +66,74 @@ export type PlainDelivery = PlainMessage & {
   identifiers: readonly number[]
 }
 
+/** What a PUBLISH, or the end of a connection with a will, writes. */
+export type PlainPublication = {
+  message: PlainMessage
+  retained: 'keep' | 'clear' | null
+  targets: readonly PlainTarget[]
+  /** Of a QoS 2 PUBLISH. */
+  receipt: { clientId: string; generation: number | null; packetId: number } | null
+  /** The will that this is: taken only if it is still there, and gone with the commit. */
+  will: { clientId: string; will: string } | null
+}
+
+export type PlainOutcome = {
+  /** False: its will was published or cancelled, or its receipt belongs to a newer connection. Nothing was written. */
+  taken: boolean
+  /** 0 when it waits for nobody. */
+  message: number
+  refused: PlainRefusal[]
+  /** Sessions in which it waits although a packet id was given: something waits before it, or the connection is not the newest. */
+  unsent: string[]
+}
+
+/** What an index must know of changes since a version, as it is now. */
+export type PlainChanges = {
+  /** Null: the session is gone. */
+  sessions: { clientId: string; subscriptions: PlainSubscription[] | null }[]
+  topics: { topic: string; isRetained: boolean }[]
+}
+
+/** `will` names it, too: no two wills have the same text. */
 export type PlainWill = { clientId: string; will: string; publishAt: number | null }
 
 export interface PlainStore {
   /**
-   * Takes a message, in one commit: makes it the retained one of its topic (or clears that), lets it wait for the
-   * targets, and notes the receipt of a QoS 2 PUBLISH. `message` is 0 when it waits for nobody.
+   * Takes messages, in one commit and in their order: makes each the retained one of its topic (or clears that), lets
+   * it wait for its targets, and notes the receipt of a QoS 2 PUBLISH. `stale`: nothing was written, because the
+   * targets were chosen at a version (`known`, null to skip this) that is not the newest.
    */
   publishPlain(input: {
-    message: PlainMessage
-    retained: 'keep' | 'clear' | null
-    targets: readonly PlainTarget[]
-    receipt: { clientId: string; packetId: number } | null
+    publications: readonly PlainPublication[]
+    known: number | null
     queuedMax: number
-  }): Promise<{ message: number; refused: PlainRefusal[] }>
+  }): Promise<{ stale: true } | { stale: false; outcomes: PlainOutcome[]; step: PlainStep }>
+
+  // -------------------------------------------------------------- changes
+  /** The newest version. */
+  plainVersion(): Promise<number>
+  /**
+   * What has changed since a version, in pages: call again with `version` until `isLast`. `tooOld`: that is not known
+   * any more, and everything must be read again.
+   */
+  plainChanges(input: {
+    since: number
+    rowsMax: number
+  }): Promise<{ tooOld: boolean; changes: PlainChanges; version: number; isLast: boolean }>
 
   // -------------------------------------------------------------- sessions
-  subscribePlain(input: { clientId: string; subscriptions: readonly PlainSubscription[] }): Promise<void>
+  /** Null: a newer connection has the session. `generation` null is not checked, here and below. */
+  subscribePlain(input: {
+    clientId: string
+    generation: number | null
+    subscriptions: readonly PlainSubscription[]
+  }): Promise<PlainStep | null>
   /** A session without a subscription stays until it is ended, with what waits for it. */
-  unsubscribePlain(input: { clientId: string; filters: readonly string[] }): Promise<void>
+  unsubscribePlain(input: {
+    clientId: string
+    generation: number | null
+    filters: readonly string[]
+  }): Promise<PlainStep | null>
   /** All sessions with their subscriptions, by pages, in the order of client ids. */
   pagePlainSessions(input: {
     after: string
@@ -80,50 +141,64 @@ export interface PlainStore {
   }): Promise<{ clientId: string; subscriptions: PlainSubscription[] }[]>
   /**
    * A device connects: makes its session if it is `persistent`, and tells what one that comes back has open, namely
-   * half-open QoS 2 of the client and packet ids of ours.
+   * half-open QoS 2 of the client and packet ids of ours. `generation` is null without a session.
    */
-  resumePlain(input: {
-    clientId: string
-    persistent: boolean
-  }): Promise<{ receipts: number[]; packetIds: number[]; waiting: boolean }>
-  /** Ends what a device's session holds on the plain side: its subscriptions, queue and half-open QoS 2. */
-  endPlainSession(clientId: string): Promise<void>
+  resumePlain(input: { clientId: string; persistent: boolean }): Promise<{
+    generation: number | null
+    receipts: number[]
+    packetIds: number[]
+    waiting: boolean
+  }>
+  /** Ends what a device's session holds on the plain side: its subscriptions, queue, half-open QoS 2 and a will's delay. */
+  endPlainSession(input: { clientId: string; generation: number | null }): Promise<PlainStep>
 
   // -------------------------------------------------------------- what waits for a session
   /**
    * The next messages for a session after a number, in order. Those that were sent before keep their packet id, the
    * others take the given ones. `packetIds` null: only looks. Fewer than asked means that there are no more, unless
-   * `full` says that `bytesMax` was reached (one is always given).
+   * `full` says that `bytesMax` was reached (one is always given). Not `isHeld`: a newer connection has the session.
    */
   takePlain(input: {
     clientId: string
+    generation: number | null
     after: number
     packetIds: readonly number[] | null
     entriesMax: number
     bytesMax: number
-  }): Promise<{ deliveries: PlainDelivery[]; full: boolean }>
+  }): Promise<{ deliveries: PlainDelivery[]; full: boolean; isHeld: boolean }>
   /** Gives a waiting message, named by its origin, a packet id; false when it does not wait. */
   markPlainSent(input: { clientId: string; origin: string; packetId: number }): Promise<boolean>
   /** The client has a QoS 2 message (PUBREC): from now on only the PUBREL is repeated. False for an unknown id. */
-  releasePlain(input: { clientId: string; packetId: number }): Promise<boolean>
+  releasePlain(input: { clientId: string; generation: number | null; packetId: number }): Promise<boolean>
   findPlainSent(input: { clientId: string; packetId: number }): Promise<PlainDelivery | null>
   /** These were delivered, and wait no longer. */
-  settlePlain(input: readonly { clientId: string; message: number }[]): Promise<void>
+  settlePlain(
+    input: readonly { clientId: string; generation: number | null; message: number }[],
+  ): Promise<void>
 
   // -------------------------------------------------------------- QoS 2 from the client
   keepPlainReceipt(input: { clientId: string; packetId: number; packet: string }): Promise<void>
   findPlainReceipt(input: { clientId: string; packetId: number }): Promise<string | null>
   /** False for an unknown id. */
-  dropPlainReceipt(input: { clientId: string; packetId: number }): Promise<boolean>
+  dropPlainReceipt(input: { clientId: string; generation: number | null; packetId: number }): Promise<boolean>
 
   // -------------------------------------------------------------- retained messages
   pagePlainTopics(input: { after: string | null; entriesMax: number }): Promise<string[]>
   plainRetained(input: { topics: readonly string[] }): Promise<PlainMessage[]>
 
   // -------------------------------------------------------------- wills
-  /** `publishAt` null: the client is connected. */
-  keepPlainWill(will: PlainWill): Promise<void>
+  /** Of a client that is connected here; replaces an earlier one. `delayMs` runs when it is not any more. */
+  keepPlainWill(input: { clientId: string; will: string; delayMs: number }): Promise<void>
+  /** The delay runs until `publishAt`; nothing if the will is not there any more. */
+  delayPlainWill(input: { clientId: string; will: string; publishAt: number }): Promise<void>
   findPlainWill(clientId: string): Promise<PlainWill | null>
-  dropPlainWill(clientId: string): Promise<void>
+  /** `will` null: whichever there is. */
+  dropPlainWill(input: { clientId: string; will: string | null }): Promise<void>
   pagePlainWills(input: { after: string; entriesMax: number }): Promise<PlainWill[]>
+  /** Nodes that hold wills of connected clients. */
+  plainWillHolders(): Promise<string[]>
+  /** The clients of a node are gone: the delays of their wills run from now. */
+  releasePlainWills(input: { node: string }): Promise<void>
+  /** Wills whose delay ended that long ago. */
+  duePlainWills(input: { overdueMs: number; entriesMax: number }): Promise<PlainWill[]>
 }

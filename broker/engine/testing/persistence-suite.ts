@@ -23,18 +23,19 @@ class SuitePersistence extends PlainPersistence {
     super(store, {
       queuedMax: ENGINE_DEFAULTS.queuedMessagesMax,
       retainedIndexBytesMax: ENGINE_DEFAULTS.retainedIndexBytesMax,
+      isShared: false,
     })
   }
 
   override async destroy(): Promise<void> {
     for (const { clientId } of await store.pagePlainSessions({ after: '', entriesMax: 1000 })) {
-      await store.endPlainSession(clientId)
+      await store.endPlainSession({ clientId, generation: null })
     }
     for (const topic of await store.pagePlainTopics({ after: null, entriesMax: 1000 })) {
       await this.storeRetained({ topic, payload: '' })
     }
     for (const { clientId } of await store.pagePlainWills({ after: '', entriesMax: 1000 })) {
-      await store.dropPlainWill(clientId)
+      await store.dropPlainWill({ clientId, will: null })
     }
   }
 }

@@ -34,11 +34,11 @@ type PlainQueueCalls = Pick<
 export const plainQueueOperations: Operations<PlainQueueCalls> = {
   takePlain(work, { clientId, after, packetIds, entriesMax, bytesMax }) {
     const session = findPlainSession(work, clientId)
-    if (session === undefined) return { deliveries: [], full: false }
+    if (session === undefined) return { deliveries: [], full: false, isHeld: true }
     const { rows, expired, full } = readWaiting(work.db, session, after, entriesMax, bytesMax, work.now)
     settle(work.db, session, expired)
     if (packetIds !== null) giveIds(work.db, session, rows, packetIds)
-    return { deliveries: rows.map(readDelivery), full }
+    return { deliveries: rows.map(readDelivery), full, isHeld: true }
   },
 
   markPlainSent(work, { clientId, origin, packetId }) {

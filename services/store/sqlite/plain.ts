@@ -1,5 +1,14 @@
 /** Plain MQTT in SQLite. Statements are written out: most of them run once per message. */
-import type { PlainMessage, PlainStore, PlainSubscription, PlainTarget, PlainWill } from '../plain.ts'
+import {
+  NO_STEP,
+  type PlainMessage,
+  type PlainOutcome,
+  type PlainPublication,
+  type PlainStore,
+  type PlainSubscription,
+  type PlainTarget,
+  type PlainWill,
+} from '../plain.ts'
 import type { Operations } from './operations.ts'
 import { plainQueueOperations } from './plain-queue.ts'
 import { endPlainSession, ensurePlainSession, findPlainSession, hasPlainSession } from './plain-session.ts'
@@ -29,23 +38,31 @@ type WillRow = { client_id: string; will: string; publish_at: number | null }
 export const plainOperations: Operations<PlainStore> = {
   ...plainQueueOperations,
 
-  publishPlain(work, { message, retained, targets, receipt, queuedMax }) {
-    if (receipt !== null) keepReceipt(work, receipt.clientId, receipt.packetId, '')
-    if (retained === 'keep') keepRetained(work, message)
-    else if (retained === 'clear') dropRetained(work, message.topic)
-    return enqueue(work, message, targets, queuedMax)
+  publishPlain(work, { publications, queuedMax }) {
+    const outcomes = publications.map((publication) => publish(work, publication, queuedMax))
+    return { stale: false, outcomes, step: NO_STEP }
+  },
+
+  plainVersion() {
+    return NO_STEP.to
+  },
+
+  plainChanges() {
+    return { tooOld: false, changes: { sessions: [], topics: [] }, version: NO_STEP.to, isLast: true }
   },
 
   subscribePlain(work, { clientId, subscriptions }) {
     const session = ensurePlainSession(work, clientId)
     for (const subscription of subscriptions) keepSubscription(work, session, subscription)
+    return NO_STEP
   },
 
   unsubscribePlain(work, { clientId, filters }) {
     const session = findPlainSession(work, clientId)
-    if (session === undefined) return
+    if (session === undefined) return NO_STEP
     const statement = work.db.prepare('delete from plain_subscription where session = ? and filter = ?')
     for (const filter of filters) statement.run(session, filter)
+    return NO_STEP
   },
 
   pagePlainSessions(work, { after, entriesMax }) {
@@ -63,18 +80,22 @@ export const plainOperations: Operations<PlainStore> = {
 
   resumePlain(work, { clientId, persistent }) {
     const session = persistent ? ensurePlainSession(work, clientId) : findPlainSession(work, clientId)
-    if (session === undefined) return { receipts: [], packetIds: [], waiting: false }
+    if (session === undefined) return { generation: null, receipts: [], packetIds: [], waiting: false }
     const receipts = work.db
       .prepare('select packet_id from plain_receipt where session = ? order by packet_id')
       .all(session) as { packet_id: number }[]
     return {
+      generation: NO_STEP.to,
       receipts: receipts.map((row) => row.packet_id),
       packetIds: sentIds(work, session),
       waiting: work.db.prepare('select 1 from plain_queue where session = ?').get(session) !== undefined,
     }
   },
 
-  endPlainSession,
+  endPlainSession(work, { clientId }) {
+    endPlainSession(work, clientId)
+    return NO_STEP
+  },
 
   keepPlainReceipt(work, { clientId, packetId, packet }) {
     keepReceipt(work, clientId, packetId, packet)
@@ -117,13 +138,19 @@ export const plainOperations: Operations<PlainStore> = {
     })
   },
 
-  keepPlainWill(work, { clientId, will, publishAt }) {
+  keepPlainWill(work, { clientId, will }) {
     work.db
       .prepare(
-        `insert into plain_will (client_id, will, publish_at) values (?, ?, ?)
-         on conflict (client_id) do update set will = excluded.will, publish_at = excluded.publish_at`,
+        `insert into plain_will (client_id, will, publish_at) values (?, ?, null)
+         on conflict (client_id) do update set will = excluded.will, publish_at = null`,
       )
-      .run(clientId, will, publishAt)
+      .run(clientId, will)
+  },
+
+  delayPlainWill(work, { clientId, will, publishAt }) {
+    work.db
+      .prepare('update plain_will set publish_at = ? where client_id = ? and will = ?')
+      .run(publishAt, clientId, will)
   },
 
   findPlainWill(work, clientId) {
@@ -133,8 +160,10 @@ export const plainOperations: Operations<PlainStore> = {
     return row === undefined ? null : readWill(row)
   },
 
-  dropPlainWill(work, clientId) {
-    work.db.prepare('delete from plain_will where client_id = ?').run(clientId)
+  dropPlainWill(work, { clientId, will }) {
+    work.db
+      .prepare('delete from plain_will where client_id = ? and will = coalesce(?, will)')
+      .run(clientId, will)
   },
 
   pagePlainWills(work, { after, entriesMax }) {
@@ -144,6 +173,17 @@ export const plainOperations: Operations<PlainStore> = {
       )
       .all(after, entriesMax) as WillRow[]
     return rows.map(readWill)
+  },
+
+  // One process: its engine reads all wills when it starts, and keeps the time of those that wait.
+  plainWillHolders() {
+    return []
+  },
+
+  releasePlainWills() {},
+
+  duePlainWills() {
+    return []
   },
 }
 
@@ -161,6 +201,25 @@ function sentIds(work: Work, session: number): number[] {
 }
 
 // ---------------------------------------------------------------- publishing
+
+function publish(
+  work: Work,
+  { message, retained, targets, receipt, will }: PlainPublication,
+  queuedMax: number,
+): PlainOutcome {
+  if (will !== null && !takeWill(work, will)) return { taken: false, message: 0, refused: [], unsent: [] }
+  if (receipt !== null) keepReceipt(work, receipt.clientId, receipt.packetId, '')
+  if (retained === 'keep') keepRetained(work, message)
+  else if (retained === 'clear') dropRetained(work, message.topic)
+  return { taken: true, ...enqueue(work, message, targets, queuedMax), unsent: [] }
+}
+
+function takeWill(work: Work, { clientId, will }: { clientId: string; will: string }): boolean {
+  return (
+    work.db.prepare('delete from plain_will where client_id = ? and will = ?').run(clientId, will).changes ===
+    1
+  )
+}
 
 function enqueue(work: Work, message: PlainMessage, targets: readonly PlainTarget[], queuedMax: number) {
   const refused: { clientId: string; reason: 'unknown' | 'full' }[] = []
