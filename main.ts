@@ -14,9 +14,14 @@ const program = new Command('wochat')
   .version(VERSION)
   .option('--config <file>', 'configuration file (JSON)')
 
-const config = () => loadConfig({ env: process.env, file: program.opts<{ config?: string }>().config })
+const config = (flags: Record<string, string> = {}) =>
+  loadConfig({ env: { ...process.env, ...flags }, file: program.opts<{ config?: string }>().config })
 
-program.command('serve').description('run the server').action(serve)
+program
+  .command('serve')
+  .description('run the server')
+  .option('--workers <count>', 'broker processes behind the same ports, as WOCHAT_WORKERS')
+  .action(serve)
 
 program
   .command('config')
@@ -61,8 +66,8 @@ try {
   process.exitCode = 1
 }
 
-async function serve(): Promise<void> {
-  const settings = config()
+async function serve({ workers }: { workers?: string }): Promise<void> {
+  const settings = config(workers === undefined ? {} : { WOCHAT_WORKERS: workers })
   // The other commands are quick because they do not load the server.
   const { startServer } = await import('./serve/server.ts')
   const server = await startServer(settings, (error) => {

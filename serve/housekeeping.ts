@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Bus } from '../broker/cluster/bus.ts'
+import type { Gate } from '../broker/gate/gate.ts'
 import type { Config } from '../config.ts'
 import type { Store } from '../services/store/contract.ts'
-import type { Broker } from './broker.ts'
 
 const EXPIRE_EVERY_MS = 60_000
 
@@ -22,7 +22,7 @@ export async function adoptSessions(store: Store, bus: Bus, config: Config, log:
 }
 
 export function expireSessions(
-  broker: Broker | null,
+  broker: { gate: Pick<Gate, 'endPlainSession'> } | null,
   store: Store,
   log: Logger,
   parts: AsyncDisposableStack,

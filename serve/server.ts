@@ -18,7 +18,9 @@ import {
   proxySettings,
 } from './listeners.ts'
 import { buildServices } from './services.ts'
+import { startFanout, startPush } from './sidecars.ts'
 import { openStore } from './store.ts'
+import { startWithWorkers } from './workers.ts'
 
 export type { Endpoints } from './listeners.ts'
 
@@ -26,14 +28,20 @@ export type RunningServer = AsyncDisposable & { readonly endpoints: Endpoints; r
 
 /** Starts a node with the roles of its configuration. Rejects with a `ConfigError` that names the setting when it cannot. */
 export async function startServer(config: Config, onFatal: (error: Error) => void): Promise<RunningServer> {
+  if (config.workers > 1) return startWithWorkers(config, onFatal)
   await using parts = new AsyncDisposableStack()
   const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: false }))
   const has = (role: Role) => config.roles.includes(role)
   const endpoints: Endpoints = { mqtt: '', mqtts: null, http: '', ws: '', admin: '' }
 
-  const bus = parts.use(openBus({ config, log, adminUrl: () => config.adminUrl ?? endpoints.admin }))
+  const { bus, redis, createLimiter } = openBus({
+    config,
+    log,
+    adminUrl: () => config.adminUrl ?? endpoints.admin,
+    parts,
+  })
   const { store, shared, keys } = await openStore({ config, node: bus.node, log, parts, onFatal })
-  const services = buildServices({ config, store, keys, endpoints, log })
+  const services = buildServices({ config, store, keys, endpoints, createLimiter, log })
   const broker = has('broker')
     ? await buildBroker({ config, store, shared, bus, services, log, parts })
     : null
@@ -52,6 +60,8 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
   const admin = listenAdmin({ config, store, metrics, isReady: () => isReady, parts })
 
   await bus.open()
+  if (redis !== null && has('fanout')) await startFanout({ config, redis, log, parts })
+  if (redis !== null && has('push')) startPush({ config, redis, log, parts })
   await adoptSessions(store, bus, config, log)
 
   if (has('api') || broker !== null) {

@@ -30,7 +30,7 @@ export const SILENT_LISTENER: BusListener = {
   plainReceived() {},
 }
 
-const NO_LOAD: NodeLoad = {
+export const NO_LOAD: NodeLoad = {
   connections: 0,
   connectionsMax: 0,
   sendsPerSecond: 0,

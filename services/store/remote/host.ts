@@ -219,6 +219,8 @@ export class HostedWorker {
   #run(op: string, input: unknown): Promise<unknown> {
     const { store } = this.#host
     if (op === HEALTH) return store.health()
+    // Sessions of a worker that died are left by `detach`; those of the others are theirs.
+    if (op === 'adoptSessions') return Promise.resolve()
     return (store[op as keyof Store] as (input: unknown) => Promise<unknown>)(input)
   }
 

@@ -1,0 +1,159 @@
+/**
+ * The primary of `serve --workers N`: it has the store, the keys and the operator's port, and N workers behind the same
+ * ports that do everything else ({@link file://./worker-process.ts}).
+ */
+import pino, { type Logger } from 'pino'
+import { Counter, Gauge, type MetricObject, type Registry } from 'prom-client'
+import { PrimaryBus } from '../broker/cluster/workers/primary-bus.ts'
+import { type PoolWorker, WorkerPool } from '../broker/cluster/workers/worker-pool.ts'
+import { GateMetrics } from '../broker/gate/gate-services.ts'
+import { createMetrics } from '../broker/metrics.ts'
+import { type Config, ConfigError } from '../config.ts'
+import type { ClientId } from '../protocol/ids.ts'
+import { type HostedWorker, StoreHost } from '../services/store/remote/host.ts'
+import { expireSessions } from './housekeeping.ts'
+import { type Endpoints, listenAdmin } from './listeners.ts'
+import type { RunningServer } from './server.ts'
+import { openStore } from './store.ts'
+import { configOfWorker, packConfig } from './worker-config.ts'
+import { WorkerMetrics, type WorkerReport } from './worker-metrics.ts'
+
+const PROGRAM = new URL('./worker-process.ts', import.meta.url)
+/** A worker that takes longer to its first word is taken for dead. */
+const WORKER_START_MS = 60_000
+const WORKER_ANSWER_MS = 3000
+/** Part of the time for a stop after which workers that have not stopped are ended. */
+const WORKERS_STOP_SHARE = 0.8
+
+/** What a worker says at its start. */
+export type WorkerStarted = { endpoints: Endpoints } | { wrongSetting: string }
+export type WorkerStart = { slot: number; config: ReturnType<typeof packConfig> }
+
+/** Starts the primary and its workers. Rejects with a `ConfigError` that names the setting when it cannot. */
+export async function startWithWorkers(
+  config: Config,
+  onFatal: (error: Error) => void,
+): Promise<RunningServer> {
+  await using parts = new AsyncDisposableStack()
+  const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: false }))
+  const { nodeName, takeoverTimeoutMs } = config
+  const bus = parts.use(new PrimaryBus({ name: nodeName, takeoverTimeoutMs }))
+  const { store } = await openStore({ config, node: bus.node, log, parts, onFatal })
+  const orphanExpiryMs = config.sessionExpirySecondsMax * 1000
+  await store.adoptSessions({ expiresAt: Date.now() + orphanExpiryMs, except: [] })
+  const host = new StoreHost(store, {
+    orphanExpiryMs,
+    onError: (error) => log.warn({ err: error }, 'a session of a dead worker waits for the next start'),
+  })
+  store.feed = host
+
+  const endpoints: Endpoints = { mqtt: '', mqtts: null, http: '', ws: '', admin: '' }
+  const pool = buildPool({ config, host, bus, endpoints, log, parts })
+  let isReady = false
+  const admin = listenAdmin({
+    config,
+    store,
+    metrics: buildMetrics(store, pool),
+    isReady: () => isReady && pool.ready.length > 0,
+    parts,
+  })
+  await admin.listen(endpoints)
+  await pool.start()
+  parts.defer(() => pool.stop(config.stopTimeoutMs * WORKERS_STOP_SHARE))
+  expireSessions(
+    { gate: { endPlainSession: (clientId) => endPlainSession(pool, clientId) } },
+    store,
+    log,
+    parts,
+  )
+  isReady = true
+  parts.defer(() => {
+    isReady = false
+  })
+  const running = parts.move()
+  return { endpoints, store, [Symbol.asyncDispose]: () => running.disposeAsync() }
+}
+
+type PoolParts = {
+  config: Config
+  host: StoreHost
+  bus: PrimaryBus
+  endpoints: Endpoints
+  log: Logger
+  parts: AsyncDisposableStack
+}
+
+function buildPool({ config, host, bus, endpoints, log, parts }: PoolParts): WorkerPool {
+  const hosted = new Map<PoolWorker, HostedWorker>()
+  const leaving = new Set<Promise<void>>()
+  parts.defer(async () => {
+    await Promise.all(leaving)
+  })
+  return new WorkerPool({
+    program: PROGRAM,
+    workers: config.workers,
+    log,
+    attach(worker) {
+      hosted.set(worker, host.attach(worker.channel))
+      bus.attach(worker.peer)
+    },
+    async start({ slot, peer }) {
+      const start: WorkerStart = { slot, config: packConfig(configOfWorker(config, slot)) }
+      const started = (await peer.ask('worker.start', start, WORKER_START_MS)) as WorkerStarted
+      if ('wrongSetting' in started) throw new ConfigError(started.wrongSetting)
+      Object.assign(endpoints, started.endpoints, { admin: endpoints.admin })
+    },
+    detach(worker) {
+      bus.detach(worker.peer)
+      const left = host.detach(hosted.get(worker)!).finally(() => leaving.delete(left))
+      leaving.add(left)
+      hosted.delete(worker)
+    },
+  })
+}
+
+/** The store has ended the session of a device; the engine of each worker forgets its part. */
+async function endPlainSession(pool: WorkerPool, clientId: ClientId): Promise<void> {
+  const asked = pool.ready.map(({ peer }) => peer.ask('worker.endPlainSession', clientId, WORKER_ANSWER_MS))
+  await Promise.all(asked)
+}
+
+// ---------------------------------------------------------------- metrics
+
+function buildMetrics(store: RunningServer['store'], pool: WorkerPool): Registry {
+  const own = createMetrics({
+    gate: new GateMetrics(),
+    store,
+    proxyRefusals: new Map(),
+    inflight: () => 0,
+    behind: () => 0,
+  })
+  new Gauge({
+    name: 'wochat_workers',
+    help: 'Worker processes that serve.',
+    registers: [own],
+    collect() {
+      this.set(pool.ready.length)
+    },
+  })
+  new Counter({
+    name: 'wochat_worker_restarts_total',
+    help: 'Workers that died and were started again.',
+    registers: [own],
+    collect() {
+      this.reset()
+      this.inc(pool.restarts)
+    },
+  })
+  return new WorkerMetrics(own, () => reportsOf(pool))
+}
+
+/** A worker that does not answer in time is left out. */
+async function reportsOf(pool: WorkerPool): Promise<WorkerReport[]> {
+  const asked = pool.ready.map(async ({ slot, pid, peer }) => {
+    const metrics = (await peer.ask('worker.metrics', null, WORKER_ANSWER_MS)) as MetricObject[]
+    return { worker: String(slot), pid, metrics }
+  })
+  const settled = await Promise.allSettled(asked)
+  return settled.flatMap((report) => (report.status === 'fulfilled' ? [report.value] : []))
+}
