@@ -81,7 +81,7 @@ async function serve({ workers }: { workers?: string }): Promise<void> {
     setTimeout(() => {
       console.error(`wochat: not stopped within ${settings.stopTimeoutMs} ms (stopTimeoutMs), ending anyway`)
       process.exit(1)
-    }, settings.stopTimeoutMs).unref()
+    }, settings.readyDelayMs + settings.stopTimeoutMs).unref()
     Promise.resolve(server[Symbol.asyncDispose]()).catch((error: unknown) => {
       console.error('wochat: stopping failed', error)
       process.exitCode = 1

@@ -8,6 +8,7 @@ import { createEngine } from '../broker/engine/engine.ts'
 import { Admission } from '../broker/gate/admission.ts'
 import { Clock } from '../broker/gate/clock.ts'
 import type { Connection } from '../broker/gate/connection.ts'
+import { Draining } from '../broker/gate/draining.ts'
 import { Gate } from '../broker/gate/gate.ts'
 import { GateMetrics } from '../broker/gate/gate-services.ts'
 import { WriteTurn } from '../broker/gate/outbox.ts'
@@ -15,6 +16,7 @@ import { Registry } from '../broker/gate/registry.ts'
 import { CursorWriter } from '../broker/inbox/cursor-writer.ts'
 import { GroupWatch } from '../broker/inbox/group-watch.ts'
 import { Hub } from '../broker/inbox/hub.ts'
+import { Tracing } from '../broker/trace/tracing.ts'
 import type { Config } from '../config.ts'
 import type { CommitFeed, Store } from '../services/store/contract.ts'
 import type { SharedStore } from '../services/store/shared-store.ts'
@@ -34,6 +36,8 @@ type BrokerParts = {
 export type Broker = {
   gate: Gate
   registry: Registry
+  draining: Draining
+  tracing: Tracing
   /** What the store of this node tells: rings here, and goes on to the other nodes. */
   feed: CommitFeed
   /** Entries and replies without a PUBACK. */
@@ -55,7 +59,8 @@ export async function buildBroker({
   const clock = new Clock()
   parts.defer(() => clock.stop())
   const watch = bus.isOrdered ? null : new GroupWatch(bus)
-  const hub = new Hub(watch)
+  const tracing = parts.use(new Tracing())
+  const hub = new Hub(tracing, watch)
   const cursors = new CursorWriter(store, config.cursorFlushMs, (error) =>
     log.warn({ err: error }, 'cursors were not written; they are written with the next ones'),
   )
@@ -73,6 +78,8 @@ export async function buildBroker({
   })
   parts.defer(() => engine.close())
   const registry = new Registry()
+  const admission = new Admission(clock, config.connectionsMax, config.connectsPerAddressMax)
+  const draining = parts.use(new Draining(registry, admission, config))
   const gate = new Gate({
     store,
     verifier: services.verifier,
@@ -84,15 +91,17 @@ export async function buildBroker({
       hub,
       cursors,
       metrics,
+      tracing,
       backlogEntriesMax: config.backlogEntriesMax,
       shared: shared === null || watch === null ? null : { store: shared, watch },
     },
     registry,
-    admission: new Admission(clock, config.connectionsMax, config.connectsPerAddressMax),
+    admission,
     turn: new WriteTurn(),
     clock,
     limits: config,
     metrics,
+    tracing,
     log,
     openPlain: config.openPlain,
   })
@@ -113,6 +122,8 @@ export async function buildBroker({
   return {
     gate,
     registry,
+    draining,
+    tracing,
     feed: bus.outgoing === SILENT_FEED ? gate : feedBoth(gate, bus.outgoing),
     inflight: () => sumOver(registry, ({ identity }) => identity.session.inflight.unacked),
     behind: () => sumOver(registry, ({ identity }) => (identity.session.mode === 'draining' ? 1 : 0)),

@@ -7,10 +7,12 @@ import type { Gate } from '../broker/gate/gate.ts'
 import { type ProxySettings, requireProxyHeaders } from '../broker/listeners/proxied-server.ts'
 import { listenTcp, portOf } from '../broker/listeners/tcp-listener.ts'
 import { type Config, ConfigError } from '../config.ts'
+import { checkReadiness } from '../services/admin/readiness.ts'
 import { createAdminServer } from '../services/api/admin-server.ts'
 import { createHttpServer, type HttpServer } from '../services/api/http-server.ts'
 import type { Store } from '../services/store/contract.ts'
 import { VERSION } from '../version.ts'
+import type { Admin } from './admin.ts'
 import type { Services } from './services.ts'
 
 /** URLs of the open ports; empty, or null for TLS, where a port is not open. */
@@ -112,29 +114,33 @@ type AdminBuildParts = {
   store: Store
   metrics: MetricsRegistry
   isReady: () => boolean
+  /** Null where the operator's operations are not served. */
+  admin?: { operations: Admin; log: Logger } | null
   parts: AsyncDisposableStack
 }
 
 /** Builds the admin port; `listen` opens it. */
-export function listenAdmin({ config, store, metrics, isReady, parts }: AdminBuildParts): {
+export function listenAdmin({ config, store, metrics, isReady, admin = null, parts }: AdminBuildParts): {
   listen(endpoints: Endpoints): Promise<void>
 } {
-  const admin = parts.use(
+  const hostNames = config.adminUrl === null ? [] : [new URL(config.adminUrl).hostname]
+  const ownReadiness = () =>
+    checkReadiness({
+      state: () => (isReady() ? 'ready' : 'starting'),
+      loopFault: () => null,
+      storeHealth: () => store.health(),
+      warnings: () => [],
+    })
+  const server = parts.use(
     createAdminServer({
       registry: metrics,
-      async readiness() {
-        const health = await store.health()
-        const reasons = [
-          ...(isReady() ? [] : ['not accepting connections']),
-          ...(health.reason === null ? [] : [health.reason]),
-        ]
-        return { ready: reasons.length === 0, reasons }
-      },
+      readiness: admin === null ? ownReadiness : admin.operations.readiness,
+      operations: admin === null ? null : { service: admin.operations.service, hostNames, log: admin.log },
     }),
   )
   return {
     async listen(endpoints) {
-      const listening = admin.listen({ host: config.adminHost, port: config.adminPort })
+      const listening = server.listen({ host: config.adminHost, port: config.adminPort })
       const port = await named('adminPort', config, listening)
       endpoints.admin = `http://${hostName(config.adminHost)}:${port}`
     },

@@ -5,6 +5,7 @@ import { attachWebSocket } from '../broker/listeners/websocket-listener.ts'
 import { createMetrics } from '../broker/metrics.ts'
 import type { Config, Role } from '../config.ts'
 import type { Store } from '../services/store/contract.ts'
+import { buildAdmin } from './admin.ts'
 import { buildBroker } from './broker.ts'
 import { openBus } from './bus.ts'
 import { adoptSessions, expireSessions } from './housekeeping.ts'
@@ -47,7 +48,7 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
     : null
   store.feed = broker?.feed ?? bus.outgoing
 
-  let isReady = false
+  const admin = buildAdmin({ config, bus, store, broker, parts })
   const proxyRefusals = new Map<string, number>()
   const proxies = proxySettings(config, proxyRefusals, log)
   const metrics = createMetrics({
@@ -57,7 +58,14 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
     inflight: () => broker?.inflight() ?? 0,
     behind: () => broker?.behind() ?? 0,
   })
-  const admin = listenAdmin({ config, store, metrics, isReady: () => isReady, parts })
+  const adminPort = listenAdmin({
+    config,
+    store,
+    metrics,
+    isReady: () => admin.state() === 'ready',
+    admin: { operations: admin, log },
+    parts,
+  })
 
   await bus.open()
   if (redis !== null && has('fanout')) await startFanout({ config, redis, log, parts })
@@ -77,15 +85,13 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
     }
     await listenHttp(http, config, proxies, endpoints)
   }
-  await admin.listen(endpoints)
+  await adminPort.listen(endpoints)
 
   expireSessions(broker, store, log, parts)
   // Stopped first: the HTTP server waits for its sockets, and those of MQTT over WebSocket are the gate's to close.
   if (broker !== null) parts.defer(() => broker.gate.stop())
-  isReady = true
-  parts.defer(() => {
-    isReady = false
-  })
+  admin.ready()
+  parts.defer(() => admin.stopping())
   const running = parts.move()
   return { endpoints, store, [Symbol.asyncDispose]: () => running.disposeAsync() }
 }

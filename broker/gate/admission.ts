@@ -14,8 +14,10 @@ export class Admission {
   readonly #counts = new Map<string, number>()
   #windowStart = 0
   #connections = 0
-  /** No new connections: the node is stopping or being drained. */
+  /** No new connections: the node is stopping. */
   isClosed = false
+  /** CONNECTs are told to go elsewhere. */
+  isDraining = false
 
   /** `perAddressMax` CONNECTs per second and address; 0 is no bound. */
   constructor(clock: Clock, connectionsMax: number, perAddressMax: number) {

@@ -37,6 +37,8 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   readonly openedAt: number
   lastReceivedAt: number
   state: 'new' | 'opening' | 'open' | 'closed' = 'new'
+  /** `settling`: no new entries are sent; `silent`: nothing is read any more. See draining.ts. */
+  leaving: 'no' | 'settling' | 'silent' = 'no'
   /** Made at the first PUBLISH: most devices only listen. */
   #publishes: PublishSide | null = null
   replies!: ReplySide
@@ -137,7 +139,7 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
 
   /** Goes on reading after the queue of answers has emptied, or the CONNECT was decided. */
   resumeReading(): void {
-    if (this.state !== 'open' || !this.#framer.stopped) return
+    if (this.state !== 'open' || !this.#framer.stopped || this.leaving === 'silent') return
     this.#read(() => this.#framer.resume(this))
     if (this.state === 'open' && !this.#framer.stopped) this.transport.resume()
   }
@@ -148,9 +150,14 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   }
 
   #mayReadOn(): boolean {
+    if (this.leaving === 'silent') return false
     const { sendsWaitingMax, repliesWaitingMax } = this.services.limits
-    const answersWaiting = this.#publishes?.answers.waiting ?? 0
-    return answersWaiting < sendsWaitingMax && this.replies.waiting < repliesWaitingMax
+    return this.answersWaiting < sendsWaitingMax && this.replies.waiting < repliesWaitingMax
+  }
+
+  /** PUBLISHes that are not answered yet. */
+  get answersWaiting(): number {
+    return this.#publishes?.answers.waiting ?? 0
   }
 
   // -------------------------------------------------------------- CONNECT
@@ -289,7 +296,7 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   }
 
   entryRoom(): number {
-    return this.#room.entries
+    return this.leaving === 'no' ? this.#room.entries : 0
   }
 
   plainRoom(): number {

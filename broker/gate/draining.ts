@@ -35,14 +35,14 @@ export type DrainSettings = {
 export class Draining implements Disposable {
   state: (typeof DRAIN_STATES)[number] = 'none'
   readonly #registry: Registry
-  readonly #admission: Admission
+  readonly #admission: Pick<Admission, 'isDraining'>
   readonly #settings: DrainSettings
   #startedAt: number | null = null
   #connectionsAtStart = 0
   #run = new AbortController()
   #isShedding = false
 
-  constructor(registry: Registry, admission: Admission, settings: DrainSettings) {
+  constructor(registry: Registry, admission: Pick<Admission, 'isDraining'>, settings: DrainSettings) {
     this.#registry = registry
     this.#admission = admission
     this.#settings = settings
@@ -145,10 +145,13 @@ async function leave(connection: Connection, signal: AbortSignal): Promise<void>
     ACKS_WAIT_MS,
   )
   if (signal.aborted) {
-    connection.stay()
+    connection.leaving = 'no'
+    connection.onDrain()
     return
   }
-  connection.stopReading()
+  // What it still sends is for the next server.
+  connection.leaving = 'silent'
+  connection.transport.pause()
   await until(() => connection.state !== 'open' || connection.answersWaiting === 0, ANSWERS_WAIT_MS)
   connection.disconnect(ReasonCode.useAnotherServer)
   await Promise.race([connection.left, sleep(LEFT_WAIT_MS, undefined, { ref: false })])

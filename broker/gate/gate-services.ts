@@ -7,6 +7,7 @@ import type { Store } from '../../services/store/contract.ts'
 import type { Bus } from '../cluster/bus.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { InboxServices } from '../inbox/inbox-wire.ts'
+import type { Tracing } from '../trace/tracing.ts'
 import type { Admission } from './admission.ts'
 import type { Clock } from './clock.ts'
 import type { WriteTurn } from './outbox.ts'
@@ -74,6 +75,7 @@ export type GateServices = {
   readonly clock: Clock
   readonly limits: GateLimits
   readonly metrics: GateMetrics
+  readonly tracing: Tracing
   readonly log: Logger
   /** The test profile for third-party MQTT suites: any client id, no password, plain topics only. */
   readonly openPlain: boolean

@@ -55,6 +55,11 @@ const REFUSALS = {
     code: 'rate_limited',
   },
   busy: { v311: ConnackCode311.serverUnavailable, v5: ReasonCode.serverUnavailable, code: 'busy' },
+  draining: {
+    v311: ConnackCode311.serverUnavailable,
+    v5: ReasonCode.useAnotherServer,
+    code: 'shutting_down',
+  },
   badMethod: {
     v311: ConnackCode311.notAuthorized,
     v5: ReasonCode.badAuthenticationMethod,
@@ -99,6 +104,7 @@ export async function openConnection(
 
 async function identify(connection: Connection, packet: ConnectPacket): Promise<Identity | null> {
   const { services, transport } = connection
+  if (services.admission.isDraining) throw new ConnectRefused(REFUSALS.draining)
   if (!services.admission.connect(transport.remoteAddress)) throw new ConnectRefused(REFUSALS.tooFast)
   if (packet.properties.authenticationMethod !== undefined) throw new ConnectRefused(REFUSALS.badMethod)
   if (services.openPlain && packet.password === undefined) return identifyOpen(connection, packet)

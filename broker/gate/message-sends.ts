@@ -3,6 +3,7 @@ import { WochatError } from '../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import { readSend } from '../../protocol/send.ts'
 import type { SendJob } from '../../services/store/contract.ts'
+import type { TracedMessage } from '../trace/tracing.ts'
 import { Answer } from './answers.ts'
 import type { Connection } from './connection.ts'
 import { parsePayload } from './payload.ts'
@@ -33,11 +34,19 @@ class MessageSend extends Answer implements SendJob {
     this.bodyJson = send.bodyJson
   }
 
+  get traced(): TracedMessage {
+    const { log, uid, device, id } = this
+    return { log, seq: null, uid, device, id }
+  }
+
   accepted(seq: number, at: number): void {
+    const { armed } = this.connection.services.tracing
+    if (armed !== null) armed.step('stored', { ...this.traced, seq })
     this.connection.publishes.sendAccepted(this, this.log, seq, at, this.id)
   }
 
   refused(error: WochatError): void {
+    this.connection.services.tracing.armed?.step('refused', this.traced)
     this.connection.publishes.refusePublish(this, error, this.id === null ? {} : { id: this.id })
   }
 }
@@ -66,7 +75,9 @@ export class MessageSends {
       return
     }
     connection.publishes.answers.push(send)
-    connection.services.metrics.sends++
+    const { metrics, tracing } = connection.services
+    if (tracing.armed !== null) tracing.armed.step('accepted', send.traced)
+    metrics.sends++
     connection.services.store.send(send)
   }
 

@@ -7,6 +7,7 @@
 import { type LogId, parseLog, type UserId } from '../../protocol/ids.ts'
 import type { CommittedEntry } from '../../services/store/contract.ts'
 import { Few } from '../few.ts'
+import type { Tracing } from '../trace/tracing.ts'
 import type { GroupWatch } from './group-watch.ts'
 import type { InboxSession } from './inbox-session.ts'
 import type { Link } from './link.ts'
@@ -14,10 +15,12 @@ import type { Link } from './link.ts'
 export class Hub {
   readonly #users = new Few<UserId, InboxSession>()
   readonly #groups = new Map<LogId, Link[]>()
+  readonly #tracing: Tracing
   readonly #watch: GroupWatch | null
 
   /** `watch` where doorbells come from several nodes. */
-  constructor(watch: GroupWatch | null = null) {
+  constructor(tracing: Tracing, watch: GroupWatch | null = null) {
+    this.#tracing = tracing
     this.#watch = watch
   }
 
@@ -49,6 +52,7 @@ export class Hub {
 
   entryCommitted(entry: CommittedEntry): void {
     const { log, uid } = entry
+    this.#tracing.armed?.rung(entry)
     if (log.startsWith('g:')) {
       const links = this.#groups.get(log)
       if (links !== undefined)

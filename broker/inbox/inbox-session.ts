@@ -397,6 +397,7 @@ export class InboxSession {
   /** Writes one packet; answers its id, 0 at QoS 0. */
   #publish(wire: InboxWire, link: Link, seq: number, bytes: Buffer, start: number, end: number): number {
     this.#services.metrics.deliveries++
+    this.#services.tracing.armed?.sent(this, link.log, seq)
     if (this.#qos === 0) {
       wire.outbox.publish(PUBLISH_QOS0, this.#topic, 0, wire.version, bytes, start, end)
       link.pass(seq)
@@ -411,6 +412,7 @@ export class InboxSession {
 
   /** A PUBACK of an id from 32,768 up. */
   acknowledged(packetId: number, now: number): void {
+    this.#services.tracing.armed?.acknowledged(this, packetId)
     if (!this.inflight.acknowledge(packetId, now)) return
     this.#gapsInflight?.delete(packetId)
     this.#services.metrics.acks++

@@ -2,6 +2,7 @@
 import type { Store } from '../../services/store/contract.ts'
 import type { SharedStore } from '../../services/store/shared-store.ts'
 import type { Outbox } from '../gate/outbox.ts'
+import type { Tracing } from '../trace/tracing.ts'
 import type { CursorWriter } from './cursor-writer.ts'
 import type { GroupWatch } from './group-watch.ts'
 import type { Hub } from './hub.ts'
@@ -28,6 +29,7 @@ export type InboxServices = {
   readonly hub: Hub
   readonly cursors: CursorWriter
   readonly metrics: { deliveries: number; drains: number; acks: number; gaps: number; redeliveries: number }
+  readonly tracing: Tracing
   readonly backlogEntriesMax: number
   /** Where doorbells come from several nodes, in no order; null where the store's own feed rings. */
   readonly shared: { readonly store: Pick<SharedStore, 'placeLogs'>; readonly watch: GroupWatch } | null

@@ -1,5 +1,6 @@
 /** The client commands. They use the server by the same contract as every other client. */
 import type { Command } from 'commander'
+import { registerAdmin } from './commands/admin.ts'
 import { registerFriend } from './commands/friend.ts'
 import { registerGroup } from './commands/group.ts'
 import { registerLogin } from './commands/login.ts'
@@ -12,4 +13,5 @@ export function register(program: Command): void {
   registerTail(program)
   registerFriend(program)
   registerGroup(program)
+  registerAdmin(program)
 }

@@ -25,7 +25,7 @@ export type AdminOperation<Params extends TObject = TObject, Result extends TSch
   /** `read` is answered to GET too; `stream` reads, one JSON document a line, until it ends. */
   readonly kind: 'read' | 'change' | 'stream'
   /** Parameters that the command line takes by place; it takes the others as options. */
-  readonly positional: readonly (keyof Static<Params> & string)[]
+  readonly positional: readonly string[]
   readonly params: Params
   /** Of a stream: one line. */
   readonly result: Result

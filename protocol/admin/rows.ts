@@ -16,7 +16,7 @@ export const NodeRow = Type.Object({
   name: Type.String({ description: 'As configured; the same over restarts.' }),
   version: Type.String(),
   roles: Type.Array(Type.String()),
-  state: Type.Union(NODE_STATES.map((state) => Type.Literal(state))),
+  state: Type.Enum([...NODE_STATES]),
   uptimeMs: Ms('Since its start.'),
   adminUrl: orNull(Type.String({ description: 'Its admin port, where others reach it.' })),
   isSelf: Type.Boolean({ description: 'The node that answers.' }),
@@ -61,13 +61,10 @@ export const DRAIN_STATES = ['none', 'announced', 'closing', 'drained'] as const
 export const DrainRow = Type.Object({
   node: Type.String(),
   name: Type.String(),
-  state: Type.Union(
-    DRAIN_STATES.map((state) => Type.Literal(state)),
-    {
-      description:
-        'none; announced: /readyz is red, and new connections are still taken until the load balancer has seen it; closing; drained.',
-    },
-  ),
+  state: Type.Enum([...DRAIN_STATES], {
+    description:
+      'none; announced: /readyz is red, and new connections are still taken until the load balancer has seen it; closing; drained.',
+  }),
   startedAt: orNull(Time('Of the drain,')),
   connectionsAtStart: Count('When it began to close.'),
   connectionsLeft: Count('Open now.'),
@@ -116,7 +113,7 @@ export type TraceStep = (typeof TRACE_STEPS)[number]
 
 export const TraceEvent = Type.Object({
   kind: Type.Literal('step'),
-  step: Type.Union(TRACE_STEPS.map((step) => Type.Literal(step))),
+  step: Type.Enum([...TRACE_STEPS]),
   at: Time('By the clock of the node,'),
   node: Type.String(),
   log: Type.String(),

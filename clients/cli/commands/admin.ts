@@ -1,0 +1,121 @@
+/** `wochat admin <operation>`: one command for each operation of the admin port, made from their table. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Command, InvalidArgumentError } from 'commander'
+import type { TObject, TSchema } from 'typebox'
+import {
+  ADMIN_NAMES,
+  ADMIN_OPERATIONS,
+  type AdminName,
+  type AdminOperation,
+  type AdminParams,
+  type AdminResult,
+} from '../../../protocol/admin/operations.ts'
+import { print, printJson, reportFailure } from '../command.ts'
+import { AdminClient } from './admin-client.ts'
+import { formatDrain, formatTraceLine, PRINTERS } from './admin-tables.ts'
+
+const DEFAULT_URL = 'http://127.0.0.1:9090'
+const DRAIN_LOOK_EVERY_MS = 500
+/** Some nodes did not answer: what is shown or done is not all of it. */
+const EXIT_INCOMPLETE = 3
+
+type Options = { url: string; json?: boolean; wait?: boolean }
+type CallName = Exclude<AdminName, 'trace'>
+
+export function registerAdmin(program: Command): void {
+  const admin = program
+    .command('admin')
+    .description('operate nodes and look into them, over the admin port')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done; 1 refused, failed or not reached; 3 done, but some nodes did not answer.',
+    )
+  for (const name of ADMIN_NAMES) registerOperation(admin, name)
+}
+
+function registerOperation(admin: Command, name: AdminName): void {
+  const { summary, positional, params }: AdminOperation = ADMIN_OPERATIONS[name]
+  const { properties } = params as TObject
+  const required: readonly string[] = (params as { required?: string[] }).required ?? []
+  const usage = positional.map((key) => (required.includes(key) ? `<${key}>` : `[${key}]`))
+  const command = admin.command([toKebab(name), ...usage].join(' ')).description(summary)
+  if (toKebab(name) !== name) command.alias(name)
+  for (const [key, schema] of Object.entries(properties)) {
+    if (!positional.includes(key)) addOption(command, key, schema)
+  }
+  if (name === 'drain') command.option('--wait', 'print the progress until the node is drained')
+  command
+    .option('--url <url>', 'the admin port of any node', DEFAULT_URL)
+    .option('--json', name === 'trace' ? 'print each step as a line of JSON' : 'print JSON')
+  command.action((...input: unknown[]) => {
+    const { url, json, wait, ...options } = command.opts<Options>()
+    const places = positional.map((key, i) => [key, input[i]] as const)
+    const given = [...places, ...Object.entries(options)].filter(([, value]) => value !== undefined)
+    const values = given.map(([key, value]) => [key, readValue(properties[key], value)])
+    const shown = { url, ...(json !== undefined && { json }), ...(wait !== undefined && { wait }) }
+    return reportFailure(() => run(name, Object.fromEntries(values), shown))
+  })
+}
+
+async function run(name: AdminName, params: object, { url, json, wait }: Options): Promise<void> {
+  const client = new AdminClient(url)
+  // What was typed is checked by the node, which answers by the same table.
+  if (name === 'trace') return followTrace(client, params as AdminParams<'trace'>, json === true)
+  const result = await client.call(name, params as AdminParams<typeof name>)
+  await show(name, result, json === true)
+  if (wait === true) await followDrain(client, result as AdminResult<'drain'>, json === true)
+}
+
+async function show<Name extends CallName>(
+  name: Name,
+  result: AdminResult<Name>,
+  json: boolean,
+): Promise<void> {
+  await (json ? printJson(result) : PRINTERS[name](result))
+  const { away = [] } = result as { away?: string[] }
+  if (away.length === 0) return
+  process.stderr.write(`did not answer: ${away.join(', ')}\n`)
+  process.exitCode = EXIT_INCOMPLETE
+}
+
+async function followTrace(client: AdminClient, params: AdminParams<'trace'>, json: boolean): Promise<void> {
+  for await (const line of client.trace(params)) await (json ? printJson(line) : print(formatTraceLine(line)))
+}
+
+/** Until the node is drained; one that somebody undrained meanwhile is a failure. */
+async function followDrain(client: AdminClient, first: AdminResult<'drain'>, json: boolean): Promise<void> {
+  let last = first
+  while (last.state !== 'drained') {
+    await sleep(DRAIN_LOOK_EVERY_MS)
+    const { nodes } = await client.call('drainStatus', { node: first.node })
+    const now = nodes[0]!
+    if (now.state === 'none') throw new Error(`${first.node} was undrained meanwhile`)
+    const isNews = now.state !== last.state || now.connectionsLeft !== last.connectionsLeft
+    if (isNews) await (json ? printJson(now) : print(formatDrain(now)))
+    last = now
+  }
+}
+
+// ---------------------------------------------------------------- from schemas to arguments
+
+function addOption(command: Command, key: string, schema: TSchema): void {
+  const { description = '' } = schema as { description?: string }
+  command.option(`--${toKebab(key)} <${isNumber(schema) ? 'number' : 'value'}>`, description)
+}
+
+function readValue(schema: TSchema | undefined, value: unknown): unknown {
+  if (schema === undefined || !isNumber(schema)) return value
+  const number = Number(value)
+  if (Number.isNaN(number)) throw new InvalidArgumentError(`${String(value)} is not a number`)
+  return number
+}
+
+function isNumber(schema: TSchema): boolean {
+  const { type } = schema as { type?: string }
+  return type === 'integer' || type === 'number'
+}
+
+/** `drainStatus` is typed `drain-status`. */
+function toKebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}

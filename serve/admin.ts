@@ -1,0 +1,81 @@
+/** What operators see and do: the node's own answers, its state, and the operations over all nodes. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createClusterPort } from '../broker/admin/cluster.ts'
+import { LoadMeter } from '../broker/admin/load-meter.ts'
+import { answerForNode } from '../broker/admin/node-answers.ts'
+import type { Bus, NodeState } from '../broker/cluster/bus.ts'
+import { Draining } from '../broker/gate/draining.ts'
+import { Registry } from '../broker/gate/registry.ts'
+import { Tracing } from '../broker/trace/tracing.ts'
+import type { Config } from '../config.ts'
+import { AdminService } from '../services/admin/admin-service.ts'
+import { checkReadiness } from '../services/admin/readiness.ts'
+import type { Readiness } from '../services/api/admin-server.ts'
+import type { Store } from '../services/store/contract.ts'
+import type { Broker } from './broker.ts'
+
+type AdminParts = {
+  config: Config
+  bus: Bus
+  store: Store
+  broker: Broker | null
+  parts: AsyncDisposableStack
+}
+
+export type Admin = {
+  service: AdminService
+  readiness: () => Promise<Readiness>
+  state: () => NodeState
+  /** The ports are open. */
+  ready(): void
+  /** The node is about to stop; resolves when a load balancer has had its time to see it. */
+  stopping(): Promise<void>
+}
+
+/** Call before the bus is open: other nodes ask from then on. */
+export function buildAdmin({ config, bus, store, broker, parts }: AdminParts): Admin {
+  const { registry, draining, tracing } = broker ?? emptyBroker(config, parts)
+  const gate = broker?.gate.metrics
+  const meter = parts.use(
+    new LoadMeter({
+      connections: () => registry.all.size,
+      connectionsMax: broker === null ? 0 : config.connectionsMax,
+      sends: () => gate?.sends ?? 0,
+      deliveries: () => gate?.deliveries ?? 0,
+    }),
+  )
+  let phase: 'starting' | 'ready' | 'stopping' = 'starting'
+  const state = () => (phase === 'ready' && draining.state !== 'none' ? 'draining' : phase)
+  const warnings = () => []
+  bus.describe = () => ({ state: state(), load: meter.load })
+  answerForNode(bus, { registry, draining, tracing, sendsWaiting: () => store.metrics.waiting })
+  return {
+    service: new AdminService({ cluster: createClusterPort(bus), store, streams: null, warnings }),
+    readiness: () =>
+      checkReadiness({
+        state,
+        loopFault: () => meter.loopFault,
+        storeHealth: () => store.health(),
+        warnings,
+      }),
+    state,
+    ready() {
+      phase = 'ready'
+    },
+    async stopping() {
+      const isSeen = draining.state !== 'none' && draining.state !== 'announced'
+      phase = 'stopping'
+      if (!isSeen) await sleep(config.readyDelayMs)
+    },
+  }
+}
+
+/** A node without connections answers the same questions. */
+function emptyBroker(
+  config: Config,
+  parts: AsyncDisposableStack,
+): Pick<Broker, 'registry' | 'draining' | 'tracing'> {
+  const registry = new Registry()
+  const draining = parts.use(new Draining(registry, { isDraining: false }, config))
+  return { registry, draining, tracing: parts.use(new Tracing()) }
+}
