@@ -5,6 +5,8 @@ import type { TestServer } from './server.ts'
 
 /** Sends of one sender that wait for their answer. */
 const WINDOW = 40
+/** A send that was refused as busy goes again after this. */
+const BUSY_MS = 200
 
 /** What all senders of a run did, in the words of the checker. */
 export class LoadRecord {
@@ -12,6 +14,8 @@ export class LoadRecord {
   readonly accepted: Accepted[] = []
   readonly delivered = new Map<string, Delivered[]>()
   readonly refused: string[] = []
+  /** Refusals that asked to try again. */
+  busy = 0
 
   /** Notes everything that a device receives, over all of its connections. */
   watch(device: Device): void {
@@ -66,7 +70,10 @@ export class LoadSender {
     const taken = new Promise<void>((resolve) => {
       client.onPacket((packet) => {
         if (packet.cmd !== 'publish' || packet.topic !== device.replyTopic) return
-        if (this.#take(String(packet.payload))) underWay -= 1
+        const again = this.#take(String(packet.payload), () => {
+          underWay -= 1
+        })
+        if (again !== null) setTimeout(() => this.#send(device, again), BUSY_MS)
         if (this.done) resolve()
         else fill()
         client.packets.length = 0
@@ -87,8 +94,8 @@ export class LoadSender {
     device.publishSend({ id, to: this.#receivers[index % this.#receivers.length]!, text: `text of ${id}` })
   }
 
-  /** Whether the reply answers a send. */
-  #take(payload: string): boolean {
+  /** Notes the answer of a send, and calls `answered`. A send that was refused as busy is given back, to go again. */
+  #take(payload: string, answered: () => void): number | null {
     const reply = JSON.parse(payload) as {
       kind: string
       id?: string
@@ -96,13 +103,19 @@ export class LoadSender {
       seq: number
       code?: string
     }
-    if (reply.id === undefined) return false
+    if (reply.id === undefined) return null
+    const index = Number(reply.id.slice(this.uid.length + 1))
+    if (reply.kind === 'refused' && reply.code === 'busy') {
+      this.#record.busy++
+      return index
+    }
     if (reply.kind === 'accepted') {
       this.#record.accepted.push({ id: reply.id, log: reply.log, seq: reply.seq })
-      this.#answered.add(Number(reply.id.slice(this.uid.length + 1)))
+      this.#answered.add(index)
     } else if (reply.kind === 'refused') {
       this.#record.refused.push(`${reply.id}: ${reply.code}`)
     }
-    return true
+    answered()
+    return null
   }
 }

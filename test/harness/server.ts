@@ -36,17 +36,25 @@ export class TestServer implements AsyncDisposable {
   readonly nodes: readonly ServerProcess[]
   readonly #backends: Backends | null
   #turn = 0
+  /** Nodes that clients go to. */
+  #serving: readonly ServerProcess[]
 
   constructor(folder: string, nodes: readonly ServerProcess[], backends: Backends | null) {
     this.folder = folder
     this.nodes = nodes
     this.#backends = backends
+    this.#serving = nodes
+  }
+
+  /** From here on clients go to these nodes only, by their places. */
+  serveFrom(...places: number[]): void {
+    this.#serving = places.map((place) => this.nodes[place]!)
   }
 
   /** The nodes one after the other, so that who connects next to each other is on different ones. */
   get #next(): ServerProcess {
-    const running = this.nodes.filter((node) => node.running)
-    const among = running.length > 0 ? running : this.nodes
+    const running = this.#serving.filter((node) => node.running)
+    const among = running.length > 0 ? running : this.#serving
     return among[this.#turn++ % among.length]!
   }
 

@@ -1,0 +1,178 @@
+/**
+ * Parts of a cluster die, freeze or lose their wires in the middle of a load: nothing acknowledged is lost, nothing comes
+ * twice, everything comes in order.
+ */
+import { describe, expect, test } from 'vitest'
+import { createLossyFilter } from '../harness/lossy-redis.ts'
+import { PostgresServer } from '../harness/postgres.ts'
+import { RedisServer } from '../harness/redis.ts'
+import { startServer, type TestServer } from '../harness/server.ts'
+import { Soak } from '../harness/soak.ts'
+import { TcpProxy } from '../harness/tcp-proxy.ts'
+
+const OPEN = { WOCHAT_CONTACTS_REQUIRED: 'false' }
+const LEASE_MS = 3000
+const FAST_LEASE = { ...OPEN, WOCHAT_NODE_LEASE_MS: String(LEASE_MS), WOCHAT_TAKEOVER_TIMEOUT_MS: '500' }
+const THREE_NODES = [{}, {}, {}]
+const TEST_MS = 240_000
+
+/** Three nodes under a load, with 30 % of it answered. */
+async function loaded(server: TestServer): Promise<Soak> {
+  const soak = await Soak.start(server)
+  await soak.untilAnswered(0.3)
+  return soak
+}
+
+describe('under a load of 2,000 sends over three nodes', () => {
+  test(
+    'a broker is killed, and comes back later',
+    async () => {
+      await using server = await startServer({ env: FAST_LEASE, nodes: THREE_NODES })
+      await using soak = await loaded(server)
+      await server.nodes[1]!.kill9()
+      await soak.untilAnswered(0.6)
+      await server.nodes[1]!.start()
+      await soak.verify()
+    },
+    TEST_MS,
+  )
+
+  test(
+    'a fan-out worker is killed, and another takes its work over',
+    async () => {
+      const brokers = [{ WOCHAT_ROLES: 'broker,api' }, { WOCHAT_ROLES: 'broker,api' }]
+      const workers = [{ WOCHAT_ROLES: 'fanout' }, { WOCHAT_ROLES: 'fanout' }]
+      await using server = await startServer({ env: FAST_LEASE, nodes: [...brokers, ...workers] })
+      server.serveFrom(0, 1)
+      await using soak = await loaded(server)
+      await server.nodes[2]!.kill9()
+      await soak.verify()
+    },
+    TEST_MS,
+  )
+
+  test(
+    'a node is paused for longer than its lease, and resumed',
+    async () => {
+      await using server = await startServer({ env: FAST_LEASE, nodes: THREE_NODES })
+      await using soak = await loaded(server)
+      server.nodes[2]!.signal('SIGSTOP')
+      server.serveFrom(0, 1)
+      await soak.untilAnswered(0.5)
+      await new Promise((resolve) => setTimeout(resolve, LEASE_MS * 1.5))
+      server.nodes[2]!.signal('SIGCONT')
+      await soak.verify()
+    },
+    TEST_MS,
+  )
+})
+
+describe('the engines fail under a load', () => {
+  test(
+    'PostgreSQL is killed and started again',
+    async () => {
+      await using postgres = await PostgresServer.start()
+      await using redis = await startedRedis()
+      await using server = await onEngines(postgres, redis)
+      await using soak = await loaded(server)
+      await postgres.kill()
+      await postgres.launch()
+      await soak.verify()
+    },
+    TEST_MS,
+  )
+
+  test.each([
+    ['with its data', { persistent: true }, { empty: false }],
+    ['without its data', { persistent: false }, { empty: true }],
+  ])(
+    'Redis is killed and started again, %s',
+    async (_, options, restart) => {
+      await using postgres = await PostgresServer.start()
+      await using redis = await startedRedis(options)
+      await using server = await onEngines(postgres, redis)
+      await using soak = await loaded(server)
+      await redis.restart(restart)
+      await soak.verify()
+    },
+    TEST_MS,
+  )
+})
+
+describe('the wires of a node fail under a load', () => {
+  test(
+    'doorbells are lost at random',
+    async () => {
+      await using postgres = await PostgresServer.start()
+      await using redis = await startedRedis()
+      const dropped = { count: 0 }
+      await using wire = await TcpProxy.start(redis.port, createLossyFilter(0.2, dropped))
+      const through = { WOCHAT_REDIS_URL: `redis://127.0.0.1:${wire.port}` }
+      await using server = await onEngines(postgres, redis, [through, through, through])
+      await using soak = await loaded(server)
+      await soak.verify()
+      expect(dropped.count).toBeGreaterThan(10)
+    },
+    TEST_MS,
+  )
+
+  test(
+    'one node is cut off from Redis only',
+    async () => {
+      await using postgres = await PostgresServer.start()
+      await using redis = await startedRedis()
+      await using wire = await TcpProxy.start(redis.port)
+      const through = { WOCHAT_REDIS_URL: `redis://127.0.0.1:${wire.port}` }
+      await using server = await onEngines(postgres, redis, [{}, {}, through])
+      await using soak = await loaded(server)
+      wire.cut()
+      await soak.untilAnswered(0.6)
+      wire.heal()
+      await soak.verify()
+    },
+    TEST_MS,
+  )
+
+  test(
+    'one node is cut off from PostgreSQL only',
+    async () => {
+      await using postgres = await PostgresServer.start()
+      await using redis = await startedRedis()
+      await using wire = await TcpProxy.start(postgres.port)
+      await using backends = await enginesOf(postgres, redis)
+      const url = new URL(backends.env.WOCHAT_DATABASE_URL!)
+      url.port = String(wire.port)
+      const through = { WOCHAT_DATABASE_URL: url.href }
+      await using server = await startServer({ env: FAST_LEASE, backends, nodes: [{}, {}, through] })
+      await using soak = await loaded(server)
+      wire.cut()
+      await new Promise((resolve) => setTimeout(resolve, 2000))
+      wire.heal()
+      await soak.verify()
+    },
+    TEST_MS,
+  )
+})
+
+async function startedRedis(options: { persistent?: boolean } = {}): Promise<RedisServer> {
+  const redis = await RedisServer.create(options)
+  await redis.start()
+  return redis
+}
+
+async function enginesOf(postgres: PostgresServer, redis: { url: string }) {
+  const database = await postgres.createDatabase()
+  return {
+    env: { WOCHAT_DATABASE_URL: database.url, WOCHAT_REDIS_URL: redis.url } as Record<string, string>,
+    async [Symbol.asyncDispose]() {},
+  }
+}
+
+/** Nodes on engines that the test owns, and ends. */
+async function onEngines(
+  postgres: PostgresServer,
+  redis: { url: string },
+  nodes: readonly Record<string, string>[] = THREE_NODES,
+): Promise<TestServer> {
+  return startServer({ env: FAST_LEASE, backends: await enginesOf(postgres, redis), nodes })
+}

@@ -1,0 +1,61 @@
+/** A wire between two processes that a test can cut: a TCP forwarder on a loopback port. */
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+
+/** Changes what the far end sends, on its way to the near one; a chunk may hold any part of the stream. */
+export type Filter = (chunk: Buffer) => Buffer
+
+export class TcpProxy implements AsyncDisposable {
+  readonly #server: Server
+  readonly #pairs = new Set<Socket>()
+  #isCut = false
+
+  /** Forwards to a loopback port. `filter` makes a filter for each connection. */
+  static async start(target: number, filter: () => Filter = () => (chunk) => chunk): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target, filter)
+    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
+    return proxy
+  }
+
+  private constructor(target: number, filter: () => Filter) {
+    this.#server = createServer((near) => this.#join(near, target, filter()))
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  #join(near: Socket, target: number, filter: Filter): void {
+    if (this.#isCut) {
+      near.destroy()
+      return
+    }
+    const far = connect(target, '127.0.0.1')
+    for (const socket of [near, far]) {
+      socket.setNoDelay(true)
+      this.#pairs.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        this.#pairs.delete(socket)
+        near.destroy()
+        far.destroy()
+      })
+    }
+    near.on('data', (chunk: Buffer) => far.write(chunk))
+    far.on('data', (chunk: Buffer) => near.write(filter(chunk)))
+  }
+
+  /** Ends every connection, and lets no other through. */
+  cut(): void {
+    this.#isCut = true
+    for (const socket of this.#pairs) socket.destroy()
+  }
+
+  heal(): void {
+    this.#isCut = false
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+}
