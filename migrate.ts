@@ -34,9 +34,7 @@ async function run(config: Config, options: MigrateOptions): Promise<void> {
       onProgress: createPrinter(),
     })
     if (differences.length === 0) {
-      console.log(
-        `moved and compared: ${rows} rows, ${logs} logs without a gap; ${dataDir} was left as it was`,
-      )
+      console.log(`moved and compared: ${rows} rows, ${logs} logs without a gap`)
       return
     }
     for (const difference of differences) console.error(`differs: ${difference}`)
@@ -57,6 +55,10 @@ function createPrinter(): (step: import('./services/store/migrate/move.ts').Move
       console.log(
         `compared ${step.table}: ${step.target.rows} rows, ${step.target.sum}, ${isSame ? 'same' : 'DIFFERS'}`,
       )
+      return
+    }
+    if (step.step === 'resumed') {
+      console.log(`resumed ${step.table}: ${step.rows} of ${step.of} are there`)
       return
     }
     const isWhole = step.rows === step.of

@@ -25,6 +25,8 @@ export type MoveSettings = {
 }
 
 export type MoveStep =
+  /** Rows that a move which ended in the middle has left. */
+  | { step: 'resumed'; table: string; rows: number; of: number }
   | { step: 'copied'; table: string; rows: number; of: number }
   | { step: 'compared'; table: string; source: Checksum; target: Checksum }
 
@@ -65,7 +67,7 @@ async function copy(
 ): Promise<void> {
   const of = source.count(move)
   let { lastKey, rows } = await target.progress(move)
-  const report = () => onProgress({ step: 'copied', table: move.table, rows, of })
+  const report = (step: 'resumed' | 'copied') => onProgress({ step, table: move.table, rows, of })
   let batch: Row[] = []
   let bytes = 0
   const write = async () => {
@@ -74,15 +76,16 @@ async function copy(
     rows += batch.length
     batch = []
     bytes = 0
-    report()
+    report('copied')
   }
-  report()
+  if (rows > 0 && rows < of) report('resumed')
   for (const row of source.rows(move, lastKey)) {
     batch.push(row)
     bytes += sizeOf(row)
     if (batch.length >= batchRows || bytes >= BATCH_BYTES_MAX) await write()
   }
   await write()
+  if (rows === 0) report('copied')
 }
 
 /** Characters and bytes of a row's text. */

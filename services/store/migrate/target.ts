@@ -29,12 +29,16 @@ export class MoveTarget implements AsyncDisposable {
     // The pool reports a broken connection that nobody uses; the next query fails with it.
     pool.on('error', () => {})
     try {
-      const client = await pool.connect()
-      const target = new MoveTarget(pool, client)
-      await target.#begin(source)
-      return target
+      const target = new MoveTarget(pool, await pool.connect())
+      try {
+        await target.#begin(source)
+        return target
+      } catch (error) {
+        target.#client.release(true)
+        throw error
+      }
     } catch (error) {
-      await pool.end().catch(() => {})
+      await pool.end()
       if (error instanceof MoveError) throw error
       throw new MoveError(`the database: ${(error as Error).message}`, { cause: error })
     }
