@@ -113,7 +113,7 @@ export async function buildBroker({
     hub,
     registry,
     plain: { plainReceived() {}, doorbellsLost() {} },
-    catchUp: () => catchUp?.start(),
+    catchUp: (ageMs) => catchUp?.start(ageMs),
     nodeGone: () => adoptSessions(store, bus, config, log),
   })
   bus.listener = listener

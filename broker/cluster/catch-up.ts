@@ -2,15 +2,18 @@
  * What doorbells would have said, asked of the store: after a lost one, a lost bus, or the death of a node that may
  * have committed without ringing.
  *
- * While all is well a position in the order of commits follows at a distance. A catch-up starts there, so that it
- * holds everything since before the loss was noticed.
+ * Positions in the order of commits are noted now and then. A catch-up starts at one that is older than the loss, so
+ * that it holds everything since.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { CommitPosition, SharedStore, StoreChanges } from '../../services/store/shared-store.ts'
 
-/** The position that a catch-up starts from is one to two of these old; a loss is noticed sooner (ADR 5). */
-const POSITION_EVERY_MS = 10_000
+const POSITION_EVERY_MS = 2000
+/** 90 seconds of them. */
+const POSITIONS_MAX = 45
+/** How old a loss may be when it is noticed, unless its finder knows: a dead node's lease has to end. */
+const LOSS_AGE_MS = 20_000
 const ROWS_MAX = 1000
 /** Losses noticed within this are one catch-up. */
 const GATHER_MS = 50
@@ -26,9 +29,10 @@ type Parts = {
 export class CatchUp {
   readonly #parts: Parts
   readonly #stop = new AbortController()
-  #older: CommitPosition = ''
-  #newer: CommitPosition = ''
-  #isDue = false
+  /** The oldest first; `at` by `performance.now()`. */
+  readonly #positions: { position: CommitPosition; at: number }[] = []
+  /** Doorbells since then may be lost; Infinity when none are. */
+  #lostSince = Number.POSITIVE_INFINITY
   #running: Promise<void> | null = null
   /** Catch-ups that were run. */
   runs = 0
@@ -39,16 +43,15 @@ export class CatchUp {
 
   /** Takes the first position. */
   async open(): Promise<void> {
-    this.#older = this.#newer = await this.#parts.store.position()
+    await this.#note()
     this.#follow().catch(() => {})
   }
 
-  /** Doorbells may have been lost until now. */
-  start(): void {
-    this.#isDue = true
+  /** Doorbells of the last `ageMs` may have been lost. */
+  start(ageMs = LOSS_AGE_MS): void {
+    this.#lostSince = Math.min(this.#lostSince, performance.now() - ageMs)
     this.#running ??= this.#run().finally(() => {
       this.#running = null
-      if (this.#isDue && !this.#stop.signal.aborted) this.start()
     })
   }
 
@@ -60,43 +63,43 @@ export class CatchUp {
   async #follow(): Promise<void> {
     for (;;) {
       await sleep(POSITION_EVERY_MS, undefined, { signal: this.#stop.signal, ref: false })
-      if (this.#running !== null) continue
-      try {
-        const position = await this.#parts.store.position()
-        if (this.#running !== null) continue
-        this.#older = this.#newer
-        this.#newer = position
-      } catch {
-        // The store is away: the old position stays, and is only further back.
-      }
+      // While the store is away the positions stay, and are only further back.
+      await this.#note().catch(() => {})
     }
   }
 
+  async #note(): Promise<void> {
+    const at = performance.now()
+    this.#positions.push({ position: await this.#parts.store.position(), at })
+    if (this.#positions.length > POSITIONS_MAX) this.#positions.shift()
+  }
+
   async #run(): Promise<void> {
-    while (this.#isDue && !this.#stop.signal.aborted) {
+    while (this.#lostSince !== Number.POSITIVE_INFINITY && !this.#stop.signal.aborted) {
       await this.#pause(GATHER_MS)
-      this.#isDue = false
+      const since = this.#lostSince
+      this.#lostSince = Number.POSITIVE_INFINITY
       try {
-        await this.#catchUp()
+        await this.#catchUp(since)
         this.runs++
       } catch (error) {
         this.#parts.log.warn({ err: error }, 'the catch-up failed; it is tried again')
-        this.#isDue = true
+        this.#lostSince = Math.min(this.#lostSince, since)
         await this.#pause(RETRY_MS)
       }
     }
   }
 
-  async #catchUp(): Promise<void> {
-    let since = this.#older
+  async #catchUp(lostSince: number): Promise<void> {
+    const before = this.#positions.findLast(({ at }) => at <= lostSince) ?? this.#positions[0]!
+    let since = before.position
     for (;;) {
       const { changes, next, isLast } = await this.#parts.store.changesSince({ since, rowsMax: ROWS_MAX })
       if (this.#stop.signal.aborted) return
       this.#parts.apply(changes)
+      if (isLast) return
       since = next
-      if (isLast) break
     }
-    this.#older = this.#newer = since
   }
 
   async #pause(ms: number): Promise<void> {

@@ -15,7 +15,7 @@ type Parts = {
   /** The engine, which has its own part in what is between nodes. */
   plain: { plainReceived(frame: Buffer): void; doorbellsLost(): void }
   /** Starts a catch-up. */
-  catchUp: () => void
+  catchUp: (ageMs?: number) => void
   /** A node died: what it held is adopted. */
   nodeGone: (node: NodeId) => void
 }
@@ -74,9 +74,9 @@ export class NodeListener implements BusListener {
     this.#parts.nodeGone(node)
   }
 
-  doorbellsLost(): void {
+  doorbellsLost(ageMs?: number): void {
     this.#parts.plain.doorbellsLost()
-    this.#parts.catchUp()
+    this.#parts.catchUp(ageMs)
   }
 
   // -------------------------------------------------------------- catching up
