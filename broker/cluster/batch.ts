@@ -4,7 +4,7 @@
  *
  * Layout: version, kind, sender, number, then each frame with its length.
  */
-import { FrameReader, FrameWriter } from './frame-writer.ts'
+import { FrameReader, type FrameWriter } from './frame-writer.ts'
 
 const VERSION = 1
 

@@ -12,7 +12,13 @@ const payload = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(byt
 
 const entry = fc.record({ log, epoch: id, seq, uid: id, device: fc.option(id), payload }).map((parts) => {
   const { payload: json, ...rest } = parts
-  return { kind: 'entry', ...rest, bytes: Buffer.concat([Buffer.from('??'), json]), start: 2, end: 2 + json.length }
+  return {
+    kind: 'entry',
+    ...rest,
+    bytes: Buffer.concat([Buffer.from('??'), json]),
+    start: 2,
+    end: 2 + json.length,
+  }
 })
 const frame = fc.oneof(
   entry,
@@ -26,6 +32,7 @@ const frame = fc.oneof(
   fc.record({ kind: fc.constant('question'), id: seq, name: id, json: text }),
   fc.record({ kind: fc.constant('answer'), id: seq, ok: fc.boolean(), json: text }),
   fc.record({ kind: fc.constant('leaving') }),
+  fc.record({ kind: fc.constant('lost'), ageMs: seq }),
 ) as fc.Arbitrary<Frame>
 
 /** Without where in a buffer the bytes stand. */

@@ -21,6 +21,7 @@ const DEVICE_LOST = 8
 const QUESTION = 9
 const ANSWER = 10
 const LEAVING = 11
+const LOST = 12
 
 export type EntryFrame = CommittedEntry & { kind: 'entry' }
 
@@ -40,6 +41,8 @@ export type Frame =
   | { kind: 'answer'; id: number; ok: boolean; json: string }
   /** The sender goes, by itself and in order. */
   | { kind: 'leaving' }
+  /** Doorbells of commits of up to `ageMs` ago may be lost, wherever they would have rung. */
+  | { kind: 'lost'; ageMs: number }
 
 /** Writes an entry, or of a large one that its log grew. */
 export function writeEntry(writer: FrameWriter, entry: CommittedEntry): void {
@@ -59,40 +62,55 @@ export function writeEntry(writer: FrameWriter, entry: CommittedEntry): void {
 export function writeFrame(writer: FrameWriter, frame: Frame): void {
   switch (frame.kind) {
     case 'entry':
-      return writeEntry(writer, frame)
+      writeEntry(writer, frame)
+      return
     case 'grew':
-      return writeSeq(writer, GREW, frame.log, frame.epoch, frame.head)
+      writeSeq(writer, GREW, frame.log, frame.epoch, frame.head)
+      return
     case 'joined':
-      return writeSeq(writer, JOINED, frame.log, frame.uid, frame.fromSeq)
+      writeSeq(writer, JOINED, frame.log, frame.uid, frame.fromSeq)
+      return
     case 'left':
-      return writeSeq(writer, LEFT, frame.log, frame.uid, frame.toSeq)
+      writeSeq(writer, LEFT, frame.log, frame.uid, frame.toSeq)
+      return
     case 'read':
-      return writeSeq(writer, READ, frame.log, frame.uid, frame.seq)
+      writeSeq(writer, READ, frame.log, frame.uid, frame.seq)
+      return
     case 'loginEnded':
       writer.u8(LOGIN_ENDED)
       writer.short(frame.uid)
       writer.short(frame.device)
       writer.u8(frame.sid === null ? 0 : 1)
-      return writer.long(frame.sid ?? '')
+      writer.long(frame.sid ?? '')
+      return
     case 'plain':
       writer.u8(PLAIN)
-      return writer.raw(frame.bytes, 0, frame.bytes.length)
+      writer.raw(frame.bytes, 0, frame.bytes.length)
+      return
     case 'deviceLost':
       writer.u8(DEVICE_LOST)
       writer.short(frame.clientId)
-      return writer.f64(frame.order)
+      writer.f64(frame.order)
+      return
     case 'question':
       writer.u8(QUESTION)
       writer.u48(frame.id)
       writer.short(frame.name)
-      return writer.long(frame.json)
+      writer.long(frame.json)
+      return
     case 'answer':
       writer.u8(ANSWER)
       writer.u48(frame.id)
       writer.u8(frame.ok ? 1 : 0)
-      return writer.long(frame.json)
+      writer.long(frame.json)
+      return
     case 'leaving':
-      return writer.u8(LEAVING)
+      writer.u8(LEAVING)
+      return
+    case 'lost':
+      writer.u8(LOST)
+      writer.u48(frame.ageMs)
+      return
   }
 }
 
@@ -136,6 +154,8 @@ export function readFrame(bytes: Buffer, start: number, end: number): Frame | nu
       return { kind: 'answer', id: reader.u48(), ok: reader.u8() === 1, json: reader.long() }
     case LEAVING:
       return { kind: 'leaving' }
+    case LOST:
+      return { kind: 'lost', ageMs: reader.u48() }
     default:
       return null
   }

@@ -21,6 +21,8 @@ const REDIRECTIONS_MAX = 10
 
 export type RedisLog = Pick<Logger, 'error' | 'info'>
 
+export type RedisCommands = RedisCommander & Pick<Redis, 'pipeline'>
+
 export type RedisClientOptions = {
   url: string
   /** Shown by CLIENT LIST. */
@@ -33,7 +35,7 @@ export type RedisClientOptions = {
 export class RedisClient implements AsyncDisposable {
   readonly isCluster: boolean
   /** Every command of Redis, by its name. In a Cluster the keys of one command share a slot. */
-  readonly commands: RedisCommander
+  readonly commands: RedisCommands
   /**
    * Called when commands work again after anything that may have lost data or messages: a lost connection, another
    * master, a restart. Not called for the first connection.
@@ -52,7 +54,7 @@ export class RedisClient implements AsyncDisposable {
     this.#target = parseRedisUrl(options.url)
     this.isCluster = this.#target.kind === 'cluster'
     this.#connection = this.isCluster ? this.#openCluster() : this.#openSingle()
-    this.commands = this.#connection as RedisCommander
+    this.commands = this.#connection as RedisCommands
     this.#connection.on('ready', () => this.#becameReady())
     this.#connection.on('close', () => this.#wentAway(null))
     this.#connection.on('error', (error: Error) => this.#wentAway(error))
@@ -116,6 +118,8 @@ export class RedisClient implements AsyncDisposable {
     this.#isAway = true
     const connection = this.#connection
     if (connection.status === 'end') return
+    // Between two tries to connect nothing is open, and no end is told.
+    if (connection.status === 'reconnecting') return connection.disconnect()
     const ended = new Promise((resolve) => connection.once('end', resolve))
     connection.disconnect()
     await ended

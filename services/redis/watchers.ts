@@ -43,8 +43,23 @@ export class Watchers {
     await this.#client.commands.srem(this.#keys.watch(group), ...watchers.map(encode))
   }
 
-  async of(group: LogId): Promise<Watcher[]> {
-    return (await this.#client.commands.smembers(this.#keys.watch(group))).map(decode)
+  /** The watchers of groups, in the order asked, in one round trip. Rejects if Redis did not answer for each. */
+  async of(groups: readonly LogId[]): Promise<Watcher[][]> {
+    const keys = groups.map((group) => this.#keys.watch(group))
+    const watchers = new Array<Watcher[]>(groups.length)
+    await Promise.all(
+      groupBySlot(this.#client, keys, KEYS_PER_COMMAND_MAX).map(async (command) => {
+        const pipeline = this.#client.commands.pipeline()
+        for (const i of command) pipeline.smembers(keys[i]!)
+        const answers = (await pipeline.exec()) ?? []
+        command.forEach((i, at) => {
+          const [error, members] = answers[at] ?? [new Error('Redis did not answer'), []]
+          if (error) throw error
+          watchers[i] = (members as string[]).map(decode)
+        })
+      }),
+    )
+    return watchers
   }
 }
 

@@ -1,0 +1,52 @@
+/** What the commits of this node bring about, on its way to the others. */
+import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import type { CommitFeed, CommittedEntry } from '../../../services/store/contract.ts'
+import { encodeFrame, writeEntry, writeFrame } from '../frame.ts'
+import { FrameWriter } from '../frame-writer.ts'
+import type { Bells } from './bells.ts'
+import type { RoutedBells } from './routed-bells.ts'
+
+export class CommitBells implements CommitFeed {
+  readonly #bells: Bells
+  readonly #routed: RoutedBells
+  readonly #append: (log: LogId, frame: Buffer) => void
+  readonly #scratch = new FrameWriter()
+
+  constructor(bells: Bells, routed: RoutedBells, append: (log: LogId, frame: Buffer) => void) {
+    this.#bells = bells
+    this.#routed = routed
+    this.#append = append
+  }
+
+  entryCommitted(entry: CommittedEntry): void {
+    const { log } = entry
+    if (log.startsWith('g:')) {
+      this.#scratch.at = 0
+      writeEntry(this.#scratch, entry)
+      this.#append(log, this.#scratch.copyFrom(0))
+      return
+    }
+    const isNotice = log.startsWith('n:')
+    const colon = isNotice ? -1 : log.indexOf(':', 2)
+    const uid = (isNotice ? log.slice(2) : log.slice(2, colon)) as UserId
+    const other = isNotice ? null : (log.slice(colon + 1) as UserId)
+    this.#routed.ring((writer) => writeEntry(writer, entry), uid, other)
+  }
+
+  memberJoined(log: LogId, uid: UserId, fromSeq: number): void {
+    this.#routed.ring((writer) => writeFrame(writer, { kind: 'joined', log, uid, fromSeq }), uid, null)
+  }
+
+  memberLeft(log: LogId, uid: UserId, toSeq: number): void {
+    this.#routed.ring((writer) => writeFrame(writer, { kind: 'left', log, uid, toSeq }), uid, null)
+  }
+
+  readMoved(uid: UserId, log: LogId, seq: number): void {
+    this.#routed.ring((writer) => writeFrame(writer, { kind: 'read', uid, log, seq }), uid, null)
+  }
+
+  /** A device of the user may be on its way to any node, so that all hear it. */
+  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {
+    this.#bells.ringAll(encodeFrame({ kind: 'loginEnded', uid, device, sid }))
+  }
+}

@@ -1,0 +1,406 @@
+/**
+ * The bus over Redis: routes, watches and the list of nodes are keys, doorbells are published to the channel of a node or
+ * to that of all. docs/adr/0005-cluster.md has the argument, services/redis/keys.ts the keys.
+ *
+ * Whatever may have been lost (a lease, a connection, the data of Redis) is restored in the same order: announce, claim
+ * and watch again, then tell the listener that doorbells were lost, so that it asks the store.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import {
+  type ClientId,
+  type DeviceId,
+  type LogId,
+  parseClientId,
+  type UserId,
+} from '../../../protocol/ids.ts'
+import type { Doorbells, FanoutQueue } from '../../../services/fanout/ports.ts'
+import { Keys } from '../../../services/redis/keys.ts'
+import { NodeList } from '../../../services/redis/node-list.ts'
+import type { RedisClient } from '../../../services/redis/redis.ts'
+import { parseRoute, type Route, Routes } from '../../../services/redis/routes.ts'
+import { Watchers } from '../../../services/redis/watchers.ts'
+import type { CommitFeed } from '../../../services/store/contract.ts'
+import type { NodeId, NodeInfo, NodeLoad, NodeState } from '../bus.ts'
+import { type Bus, type BusAnswer, type BusListener, type DeviceClaim, NodeAwayError } from '../bus.ts'
+import { encodeFrame, type Frame, readFrame } from '../frame.ts'
+import { type LocalNode, NO_LOAD, SILENT_LISTENER } from '../local-bus.ts'
+import { Bells } from './bells.ts'
+import { CommitBells } from './commit-bells.ts'
+import { DeviceClaims } from './device-claims.ts'
+import { GroupLookups } from './group-lookups.ts'
+import { GroupWatches } from './group-watches.ts'
+import { Hearing } from './hearing.ts'
+import { Members } from './members.ts'
+import { Questions } from './questions.ts'
+import { RoutedBells } from './routed-bells.ts'
+import { Subscription } from './subscription.ts'
+
+const TICK_MS = 1000
+const OPEN_TIMEOUT_MS = 10_000
+/** Losses that come within this time are one. */
+const LOSS_GATHER_MS = 200
+/** Routes and watches are written again, long before their life in Redis is over. */
+const RENEW_MS = 6 * 3_600_000
+const CLOSE_DEVICE = 'bus.closeDevice'
+
+export type RedisBusParts = {
+  client: RedisClient
+  /** `redisKeyPrefix` of the configuration. */
+  keyPrefix: string
+  self: LocalNode
+  nodeLeaseMs: number
+  takeoverTimeoutMs: number
+  log: Pick<Logger, 'error' | 'warn' | 'info'>
+}
+
+export class RedisBus implements Bus, Doorbells {
+  readonly node: NodeId
+  readonly isOrdered = false
+  readonly outgoing: CommitFeed
+  listener: BusListener = SILENT_LISTENER
+  describe: () => { state: NodeState; load: NodeLoad } = () => ({ state: 'starting', load: NO_LOAD })
+  /** Takes the doorbells of group logs; set once, before {@link open}. */
+  fanout: FanoutQueue = { append() {} }
+  readonly #parts: RedisBusParts
+  readonly #startedAt = Date.now()
+  readonly #list: NodeList
+  readonly #routes: Routes
+  readonly #members: Members
+  readonly #bells: Bells
+  readonly #routed: RoutedBells
+  readonly #claims: DeviceClaims
+  readonly #watches: GroupWatches
+  readonly #lookups: GroupLookups
+  readonly #questions: Questions
+  readonly #hearings: Hearing[]
+  readonly #subscriptions: Subscription[]
+  #ticker: NodeJS.Timeout | null = null
+  #isRestorationWanted = false
+  #isRestoring = false
+  #lossTimer: NodeJS.Timeout | null = null
+  /** Doorbells of commits since then may be lost, here and (not told yet) on all nodes; by `performance.now()`. */
+  #lostSince = Number.POSITIVE_INFINITY
+  #untoldSince = Number.POSITIVE_INFINITY
+  #renewedAt = performance.now()
+  #lastInfos: NodeInfo[] = []
+
+  constructor(parts: RedisBusParts) {
+    this.#parts = parts
+    const { client, self } = parts
+    // A node id stands in keys and in lines of routes.
+    this.node = `${self.name.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, 64)}.${randomUUID().slice(0, 8)}`
+    const { node } = this
+    const keys = new Keys(parts.keyPrefix)
+    const isReady = () => client.isReady
+    const onUnsure = () => this.#wantRestoration()
+    this.#list = new NodeList(client, keys)
+    this.#routes = new Routes(client, keys)
+    this.#members = new Members({
+      node,
+      leaseMs: parts.nodeLeaseMs,
+      list: this.#list,
+      describe: () => this.#info(),
+      onGone: (gone, died) => this.#nodeGone(gone, died),
+      onLeaseLost: () => this.#wantRestoration(),
+    })
+    this.#bells = new Bells(client, keys, node)
+    this.#routed = new RoutedBells({
+      node,
+      routes: this.#routes,
+      bells: this.#bells,
+      isReady,
+      live: () => this.#members.live,
+    })
+    this.#claims = new DeviceClaims({
+      node,
+      routes: this.#routes,
+      isReady,
+      time: () => this.#members.time,
+      onLost: (clientId) => this.listener.deviceLost(clientId),
+      tellLoser: (other, clientId, order) =>
+        this.#bells.ringWith(other, { kind: 'deviceLost', clientId, order }),
+      onUnsure,
+    })
+    const watchers = new Watchers(client, keys)
+    this.#watches = new GroupWatches({ node, watchers, isReady, lease: () => this.#members.lease, onUnsure })
+    this.#lookups = new GroupLookups(watchers, this.#members)
+    this.#questions = new Questions(node, (other, frame) => this.#bells.ringWith(other, frame))
+    this.outgoing = new CommitBells(this.#bells, this.#routed, (log, frame) => this.fanout.append(log, frame))
+    const channels = [keys.bell(node), keys.bellOfAll]
+    this.#hearings = channels.map(() => this.#createHearing())
+    this.#subscriptions = channels.map((channel, i) => this.#createSubscription(channel, this.#hearings[i]!))
+  }
+
+  async open(): Promise<void> {
+    const { client } = this.#parts
+    this.answer(CLOSE_DEVICE, async (params) => {
+      await this.listener.closeDevice((params as { clientId: ClientId }).clientId)
+    })
+    await client.untilReady(OPEN_TIMEOUT_MS)
+    await Promise.all(this.#subscriptions.map((subscription) => subscription.open()))
+    await this.#members.refresh()
+    client.onInterrupted = () => this.#wantRestoration()
+    this.#ticker = setInterval(() => void this.#tick(), TICK_MS)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#ticker !== null) clearInterval(this.#ticker)
+    if (this.#lossTimer !== null) clearTimeout(this.#lossTimer)
+    this.#parts.client.onInterrupted = () => {}
+    this.#isRestorationWanted = false
+    this.#questions.close()
+    this.#bells.ringAll(encodeFrame({ kind: 'leaving' }))
+    this.#bells.flush()
+    // Without Redis nobody can be told, and the lease runs out.
+    await this.#members.leave().catch(() => {})
+    await Promise.all(this.#subscriptions.map((subscription) => subscription[Symbol.asyncDispose]()))
+  }
+
+  // -------------------------------------------------------------- devices
+
+  async closeElsewhere(clientId: ClientId): Promise<void> {
+    const id = parseClientId(clientId)
+    if (id === undefined || !this.#parts.client.isReady) return
+    const [value] = await this.#routes.read([id.uid])
+    const route = value ? parseRoute(value).find(({ device }) => device === id.deviceId) : undefined
+    if (route === undefined || route.node === this.node || !this.#members.isLive(route.node)) return
+    const timeoutMs = this.#parts.takeoverTimeoutMs
+    await this.ask(route.node, CLOSE_DEVICE, { clientId }, timeoutMs).catch((error) => {
+      // The store has fenced what that connection still does; waiting longer would only keep this one out.
+      if (!(error instanceof NodeAwayError))
+        this.#parts.log.warn({ err: error }, 'a takeover was not answered')
+    })
+  }
+
+  claim(claim: DeviceClaim): Promise<'held' | 'lost'> {
+    return this.#claims.claim(claim)
+  }
+
+  release(claim: DeviceClaim): void {
+    this.#claims.release(claim)
+  }
+
+  watch(group: LogId): Promise<void> {
+    return this.#watches.watch(group)
+  }
+
+  unwatch(group: LogId): void {
+    this.#watches.unwatch(group)
+  }
+
+  // -------------------------------------------------------------- nodes
+
+  async nodes(): Promise<NodeInfo[]> {
+    try {
+      const infos = (await this.#list.infos()).map((json) => JSON.parse(json) as NodeInfo)
+      this.#lastInfos = infos.filter(({ id }) => id !== this.node)
+    } catch {
+      // While Redis is away, whom it listed last.
+    }
+    return [this.#info(), ...this.#lastInfos].sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  async devicesOf(uid: UserId): Promise<{ device: DeviceId; node: NodeId }[]> {
+    const [devices] = await this.devicesOfMany([uid])
+    return devices!
+  }
+
+  /** Where the devices of many users are connected, in the order asked; of a user whose shard does not answer, none. */
+  async devicesOfMany(uids: readonly UserId[]): Promise<{ device: DeviceId; node: NodeId }[][]> {
+    const routes = (await this.#routes.read(uids)).map((value) => (value ? parseRoute(value) : []))
+    const isLive = ({ node }: Route): boolean => this.#members.isLive(node)
+    // A node that has just come is not in the list yet.
+    if (!routes.flat().every(isLive)) await this.#members.refreshFromNow().catch(() => {})
+    return routes.map((devices) => devices.filter(isLive))
+  }
+
+  ask(node: NodeId, question: string, params: unknown, timeoutMs?: number): Promise<unknown> {
+    return this.#questions.ask(node, question, params, timeoutMs)
+  }
+
+  answer(question: string, answer: BusAnswer): void {
+    this.#questions.answer(question, answer)
+  }
+
+  sendPlain(frame: Buffer, uid: UserId | null): void {
+    const packed = encodeFrame({ kind: 'plain', bytes: frame })
+    if (uid === null) this.#bells.ringAll(packed)
+    else this.#routed.ring((writer) => writer.raw(packed, 0, packed.length), uid, null)
+  }
+
+  // -------------------------------------------------------------- for the fan-out
+
+  ring(nodes: readonly NodeId[], frame: Buffer): void {
+    for (const node of nodes) {
+      if (node === this.node) this.#hearOwn(frame)
+      else this.#bells.ring(node, frame)
+    }
+  }
+
+  broadcast(frame: Buffer): void {
+    this.#hearOwn(frame)
+    this.#bells.ringAll(frame)
+  }
+
+  watchersOf(group: LogId): Promise<NodeId[]> {
+    return this.#lookups.watchersOf(group)
+  }
+
+  liveNodes(): readonly NodeId[] {
+    return [...this.#members.live]
+  }
+
+  lost(ageMs: number): void {
+    this.#doorbellsLost(ageMs)
+    this.#untoldSince = Math.min(this.#untoldSince, performance.now() - ageMs)
+    void this.#tellLost()
+  }
+
+  // -------------------------------------------------------------- what is heard
+
+  #createSubscription(channel: string, hearing: Hearing): Subscription {
+    return new Subscription({
+      client: this.#parts.client,
+      channel,
+      name: this.node,
+      onMessage: (message) => hearing.hear(message),
+      onHole: () => this.#doorbellsLost(),
+    })
+  }
+
+  #createHearing(): Hearing {
+    return new Hearing({
+      node: this.node,
+      onFrame: (frame, sender) => this.#heard(frame, sender),
+      onHole: () => this.#doorbellsLost(),
+      onFailure: (error) => this.#parts.log.error({ err: error }, 'a doorbell could not be read or handled'),
+    })
+  }
+
+  #hearOwn(bytes: Buffer): void {
+    const frame = readFrame(bytes, 0, bytes.length)
+    if (frame !== null) this.#heard(frame, this.node)
+  }
+
+  #heard(frame: Frame, sender: NodeId): void {
+    const { listener } = this
+    switch (frame.kind) {
+      case 'entry':
+        listener.entryCommitted(frame)
+        return
+      case 'grew':
+        listener.logGrew(frame.log, frame.epoch, frame.head)
+        return
+      case 'joined':
+        listener.memberJoined(frame.log, frame.uid, frame.fromSeq)
+        return
+      case 'left':
+        listener.memberLeft(frame.log, frame.uid, frame.toSeq)
+        return
+      case 'read':
+        listener.readMoved(frame.uid, frame.log, frame.seq)
+        return
+      case 'loginEnded':
+        listener.loginEnded(frame.uid, frame.device, frame.sid)
+        return
+      case 'plain':
+        listener.plainReceived(frame.bytes)
+        return
+      case 'deviceLost':
+        this.#claims.lostTo(frame.clientId, frame.order)
+        return
+      case 'question':
+        void this.#questions.asked(frame, sender)
+        return
+      case 'answer':
+        this.#questions.answered(frame, sender)
+        return
+      case 'leaving':
+        this.#members.saidGoodbye(sender)
+        return
+      case 'lost':
+        this.#doorbellsLost(frame.ageMs)
+        return
+    }
+  }
+
+  // -------------------------------------------------------------- what may be lost
+
+  async #tick(): Promise<void> {
+    const { isLive } = this.#members
+    this.#bells.tick(isLive)
+    for (const hearing of this.#hearings) hearing.tick(isLive)
+    this.#watches.tick()
+    if (performance.now() - this.#renewedAt > RENEW_MS) {
+      this.#renewedAt = performance.now()
+      this.#isRestorationWanted = true
+    }
+    // While Redis is away, the next tick tries again; the client says that it is away.
+    if (this.#parts.client.isReady) await this.#members.refresh().catch(() => {})
+    await this.#tellLost()
+    await this.#restore()
+  }
+
+  #wantRestoration(): void {
+    this.#isRestorationWanted = true
+    if (this.#ticker !== null) void this.#restore()
+  }
+
+  async #restore(): Promise<void> {
+    if (!this.#isRestorationWanted || this.#isRestoring || !this.#parts.client.isReady) return
+    this.#isRestorationWanted = false
+    this.#isRestoring = true
+    try {
+      // A lease that was lost is known before anything is claimed or watched under it.
+      await this.#members.refreshFromNow()
+      const isComplete = (await this.#claims.restore()) && (await this.#watches.restore())
+      if (!isComplete) this.#isRestorationWanted = true
+      this.#doorbellsLost()
+    } catch {
+      this.#isRestorationWanted = true
+    } finally {
+      this.#isRestoring = false
+    }
+  }
+
+  #doorbellsLost(ageMs = 0): void {
+    this.#lostSince = Math.min(this.#lostSince, performance.now() - ageMs)
+    this.#lossTimer ??= setTimeout(() => {
+      const age = Math.ceil(performance.now() - this.#lostSince)
+      this.#lossTimer = null
+      this.#lostSince = Number.POSITIVE_INFINITY
+      this.listener.doorbellsLost(age)
+    }, LOSS_GATHER_MS)
+  }
+
+  async #tellLost(): Promise<void> {
+    const since = this.#untoldSince
+    if (since === Number.POSITIVE_INFINITY) return
+    this.#untoldSince = Number.POSITIVE_INFINITY
+    const isTold = await this.#bells.tellAll({ kind: 'lost', ageMs: Math.ceil(performance.now() - since) })
+    if (!isTold) this.#untoldSince = Math.min(this.#untoldSince, since)
+  }
+
+  #nodeGone(node: NodeId, died: boolean): void {
+    this.#questions.nodeGone(node)
+    // It may have died between a commit and its doorbell.
+    if (died) this.#doorbellsLost()
+    this.listener.nodeGone(node)
+  }
+
+  #info(): NodeInfo {
+    const { name, version, roles, adminUrl } = this.#parts.self
+    const { state, load } = this.describe()
+    return {
+      id: this.node,
+      name,
+      version,
+      roles,
+      state,
+      startedAt: this.#startedAt,
+      adminUrl: adminUrl(),
+      load,
+    }
+  }
+}
