@@ -14,10 +14,9 @@ export async function holdsSession(work: Work, session: number, generation: numb
 
 /** Ends what a device left behind, if it left something: its session, its cursors and its plain side. */
 export async function endDeviceSession(work: Work, clientId: ClientId): Promise<void> {
-  const [session] = await work.query<{ n: number }>(
-    'select n from session where client_id = $1 for update',
-    [clientId],
-  )
+  const [session] = await work.query<{ n: number }>('select n from session where client_id = $1 for update', [
+    clientId,
+  ])
   if (session !== undefined) await dropSessions(work, [session.n])
   await endPlainSession(work, clientId)
 }

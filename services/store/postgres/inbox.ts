@@ -1,0 +1,223 @@
+/** Where the inboxes of sessions stand: their cursors, and what waits behind them. */
+import type { LogId } from '../../../protocol/ids.ts'
+import type { BehindLog, MissingEntries, SessionStore } from '../contract.ts'
+import type { SharedStore } from '../shared-store.ts'
+import { holdsSession } from './device-session.ts'
+import type { Operations, Work } from './work.ts'
+
+type Cursor = Parameters<SessionStore['saveCursors']>[0][number]
+
+export const startInbox: Operations<SessionStore>['startInbox'] = async (
+  work,
+  { uid, session, generation, backlogMax },
+) => {
+  const account = await work.ensureAccount(uid)
+  const stored = session !== null && (await holdsSession(work, session, generation)) ? session : null
+  // Before the heads are read, so that no entry is later than them and yet not after this time.
+  const startedAt = stored === null ? await readQuietTime(work) : work.now
+  const logs = await readVisibleLogs(work, account, stored, null)
+  const groups = logs
+    .filter((row) => row.open > 0 && row.name.startsWith('g:'))
+    .map((row) => ({ log: row.name, epoch: `k${row.epoch}`, head: row.visible }))
+  if (stored === null) return { groups, startedAt, behind: [], pending: 0 }
+  const [row] = await work.query<{ inbox_started: number }>(
+    'select inbox_started from session where n = $1',
+    [stored],
+  )
+  if (row!.inbox_started === 0) {
+    await writeCursors(
+      work,
+      logs.map((log) => ({ session: stored, log: log.n, seq: log.visible, epoch: log.epoch })),
+    )
+    await work.query('update session set inbox_started = 1 where n = $1', [stored])
+    return { groups, startedAt, behind: [], pending: 0 }
+  }
+  const placed = await placeAll(work, logs, backlogMax)
+  const behind = placed.filter((log) => log.head > log.cursor || log.gap !== null)
+  const pending = behind.reduce((sum, log) => sum + log.head - (log.gap?.to ?? log.cursor), 0)
+  return { groups, startedAt, behind, pending }
+}
+
+export const placeLogs: Operations<SharedStore>['placeLogs'] = async (
+  work,
+  { uid, session, startedAt, logs, backlogMax },
+) => {
+  const account = await work.findAccount(uid)
+  if (account === undefined) return []
+  const visible = await readVisibleLogs(work, account, session, logs)
+  if (session === null) await placeByTime(work, visible, startedAt)
+  const places = new Map(
+    (await placeAll(work, visible, backlogMax)).map((place) => [place.log, place] as const),
+  )
+  return logs.flatMap((log) => places.get(log) ?? [])
+}
+
+export const saveCursors: Operations<SessionStore>['saveCursors'] = async (work, cursors) => {
+  await work.query(
+    `${WRITE_CURSORS}
+     select session.n, log.n, c.seq, c.epoch
+     from unnest($1::bigint[], $2::integer[], $3::text[], $4::bigint[], $5::integer[])
+       as c (session, generation, log, seq, epoch)
+     join session on session.n = c.session and session.generation = c.generation
+     join log on log.name = c.log
+     order by session.n, log.n
+     ${ONLY_FORWARD}`,
+    columnsOf(newestCursors(cursors)),
+  )
+}
+
+// ---------------------------------------------------------------- cursors
+
+const WRITE_CURSORS = 'insert into cursor (session, log, seq, epoch)'
+/** Never back within an epoch. */
+const ONLY_FORWARD = `
+  on conflict (session, log) do update set
+    seq = case when cursor.epoch = excluded.epoch then greatest(cursor.seq, excluded.seq) else excluded.seq end,
+    epoch = excluded.epoch
+  where excluded.epoch > cursor.epoch or (excluded.epoch = cursor.epoch and excluded.seq > cursor.seq)`
+
+async function writeCursors(
+  work: Work,
+  cursors: readonly { session: number; log: number; seq: number; epoch: number }[],
+): Promise<void> {
+  await work.query(
+    `${WRITE_CURSORS}
+     select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[]) ${ONLY_FORWARD}`,
+    [
+      cursors.map((cursor) => cursor.session),
+      cursors.map((cursor) => cursor.log),
+      cursors.map((cursor) => cursor.seq),
+      cursors.map((cursor) => cursor.epoch),
+    ],
+  )
+}
+
+const epochOf = (cursor: Cursor): number => Number(cursor.epoch.slice(1))
+
+/** One cursor for each log of a session: a statement may touch a row once. */
+function newestCursors(cursors: readonly Cursor[]): Cursor[] {
+  const newest = new Map<string, Cursor>()
+  for (const cursor of cursors) {
+    const key = `${cursor.session} ${cursor.generation} ${cursor.log}`
+    const known = newest.get(key)
+    const isNewer =
+      known === undefined ||
+      epochOf(cursor) > epochOf(known) ||
+      (cursor.epoch === known.epoch && cursor.seq > known.seq)
+    if (isNewer) newest.set(key, cursor)
+  }
+  return [...newest.values()]
+}
+
+function columnsOf(cursors: readonly Cursor[]): unknown[] {
+  return [
+    cursors.map((cursor) => cursor.session),
+    cursors.map((cursor) => cursor.generation),
+    cursors.map((cursor) => cursor.log),
+    cursors.map((cursor) => cursor.seq),
+    cursors.map(epochOf),
+  ]
+}
+
+// ---------------------------------------------------------------- where a log stands
+
+type VisibleLog = {
+  n: number
+  name: LogId
+  epoch: number
+  head: number
+  from: number
+  /** Last seq that the account may see. */
+  visible: number
+  /** Windows that are still open. */
+  open: number
+  cursor: number | null
+  cursorEpoch: number | null
+}
+
+const visibleLogs = (only: string): string => `
+  select log.n, log.name, log.epoch, log.head, min(m.from_seq) as "from",
+    max(coalesce(m.to_seq, log.head)) as visible, count(*) filter (where m.to_seq is null) as open,
+    cursor.seq as cursor, cursor.epoch as "cursorEpoch"
+  from membership m
+  join log on log.n = m.log
+  left join cursor on cursor.session = $2 and cursor.log = m.log
+  where m.account = $1 ${only}
+  group by log.n, cursor.seq, cursor.epoch`
+
+const ALL_LOGS = visibleLogs('')
+const SOME_LOGS = visibleLogs('and m.log = any(array(select n from log where name = any($3::text[])))')
+
+/** `names` null: all of the account. */
+function readVisibleLogs(
+  work: Work,
+  account: number,
+  session: number | null,
+  names: readonly LogId[] | null,
+): Promise<VisibleLog[]> {
+  return names === null
+    ? work.query<VisibleLog>(ALL_LOGS, [account, session])
+    : work.query<VisibleLog>(SOME_LOGS, [account, session, names])
+}
+
+async function placeAll(work: Work, logs: readonly VisibleLog[], backlogMax: number): Promise<BehindLog[]> {
+  const places: BehindLog[] = []
+  for (const row of logs) places.push(await placeLog(work, row, backlogMax))
+  return places
+}
+
+async function placeLog(work: Work, row: VisibleLog, backlogMax: number): Promise<BehindLog> {
+  if (row.cursor !== null && (row.cursor > row.head || row.cursorEpoch !== row.epoch)) {
+    return await placeRestored(work, row)
+  }
+  const cursor = row.cursor ?? row.from - 1
+  // A window that was closed before the cursor has nothing more.
+  const head = Math.max(row.visible, cursor)
+  const gap: MissingEntries | null =
+    head - cursor > backlogMax ? { to: head - backlogMax, reason: 'backlog' } : null
+  return { log: row.name, epoch: `k${row.epoch}`, cursor, head, gap }
+}
+
+/** The cursor is of another life of the log: its reader is told, and goes on from what there is. */
+async function placeRestored(work: Work, row: VisibleLog): Promise<BehindLog> {
+  const cursor = Math.min(row.cursor ?? 0, row.visible)
+  const epoch = row.cursorEpoch === row.epoch ? await raiseEpoch(work, row) : row.epoch
+  const gap: MissingEntries = { to: cursor, reason: 'restored' }
+  return { log: row.name, epoch: `k${epoch}`, cursor: Math.max(0, cursor - 1), head: row.visible, gap }
+}
+
+/** Begins a new life of a log that has lost entries which a device had; of several who find that, one does. */
+async function raiseEpoch(work: Work, { n, epoch }: VisibleLog): Promise<number> {
+  await work.query('update log set epoch = epoch + 1 where n = $1 and epoch = $2', [n, epoch])
+  const [row] = await work.query<{ epoch: number }>('select epoch from log where n = $1', [n])
+  return row!.epoch
+}
+
+/** Gives logs without a cursor the place of their last entry up to a time, but not before the user's window. */
+async function placeByTime(work: Work, logs: readonly VisibleLog[], startedAt: number): Promise<void> {
+  const rows = await work.query<{ n: number; seq: number }>(
+    `select log.n, coalesce((
+       select seq from entry where entry.log = log.n and at <= $2 order by seq desc limit 1
+     ), 0) as seq
+     from unnest($1::bigint[]) as log (n)`,
+    [logs.map((log) => log.n), startedAt],
+  )
+  const seqs = new Map(rows.map((row) => [row.n, row.seq]))
+  for (const log of logs) {
+    log.cursor = Math.min(Math.max(seqs.get(log.n) ?? 0, log.from - 1), Math.max(log.visible, log.from - 1))
+    log.cursorEpoch = log.epoch
+  }
+}
+
+/**
+ * A time, ms, such that every entry of that time or before is committed: entries take their time after their
+ * transaction has begun, so none that is still open has an earlier one.
+ */
+async function readQuietTime(work: Work): Promise<number> {
+  const [row] = await work.query<{ at: number }>(
+    `select (extract(epoch from least(clock_timestamp(), min(xact_start))) * 1000)::bigint - 1 as at
+     from pg_stat_activity
+     where datname = current_database() and usename = current_user and backend_xid is not null`,
+  )
+  return row!.at
+}

@@ -1,0 +1,30 @@
+/** The calls that PostgreSQL answers, by name. The types hold them to the contract. */
+import type { SharedStore } from '../shared-store.ts'
+import { accountOperations } from './accounts.ts'
+import { changeOperations } from './changes.ts'
+import { contactOperations } from './contacts.ts'
+import { conversationOperations } from './conversations.ts'
+import { groupOperations } from './groups.ts'
+import { placeLogs } from './inbox.ts'
+import { inspectionOperations } from './inspection.ts'
+import { plainOperations } from './plain.ts'
+import { sessionOperations } from './sessions.ts'
+import type { Operations } from './work.ts'
+
+/** The part of the contract that is calls. */
+export type SharedStoreCalls = Omit<
+  SharedStore,
+  'send' | 'feed' | 'metrics' | 'health' | typeof Symbol.asyncDispose
+>
+
+export const OPERATIONS: Operations<SharedStoreCalls> = {
+  ...accountOperations,
+  ...sessionOperations,
+  ...contactOperations,
+  ...groupOperations,
+  ...conversationOperations,
+  ...plainOperations,
+  ...inspectionOperations,
+  ...changeOperations,
+  placeLogs,
+}

@@ -1,0 +1,216 @@
+/**
+ * The PostgreSQL store: one database, any number of processes. Sends go through the group commit, calls run side by
+ * side in transactions of their own, and those of one account keep their order (docs/adr/0005-cluster.md).
+ *
+ * While PostgreSQL is away, new sends are refused as busy. What was begun waits for it: see send-queue.ts and
+ * call-runner.ts. The feed hears of this store object's own commits. A call's effects may be told before or after the
+ * entries of sends that were committed at the same moment: seq tells their order within a log.
+ */
+import type { Pool } from 'pg'
+import type { Logger } from 'pino'
+import { WochatError } from '../../../protocol/errors.ts'
+import { parseClientId, type UserId } from '../../../protocol/ids.ts'
+import type { CommitFeed, SendJob, StoreHealth, StoreMetrics } from '../contract.ts'
+import type { SharedStore } from '../shared-store.ts'
+import { AccountOrder } from './account-order.ts'
+import { AccountsIndex } from './accounts-index.ts'
+import { Availability } from './availability.ts'
+import { type CallMode, CallRunner } from './call-runner.ts'
+import { openPool } from './connections.ts'
+import { LogTargets } from './log-targets.ts'
+import { migrate } from './migrate.ts'
+import { OPERATIONS, type SharedStoreCalls } from './operations.ts'
+import { BUSY_RETRY_AFTER_MS, SendQueue } from './send-queue.ts'
+import type { StorePolicy, Work } from './work.ts'
+
+export type PostgresSettings = {
+  /** postgres://user:password@host:port/database */
+  url: string
+  /** Holder of the sessions and wills that this store object opens. */
+  node: string
+  policy: StorePolicy
+  /** At least 3: one commits sends, one asks whether PostgreSQL is back, the others run calls. */
+  connectionsMax: number
+  /** Sends that may wait for a commit before further ones are refused as busy. */
+  waitingSendsMax: number
+  /** How long what was begun waits for PostgreSQL to come back. */
+  retryMs: number
+  applicationName: string
+  log: Pick<Logger, 'info' | 'warn' | 'error'>
+}
+
+/** Connections that calls leave to sends and probes. */
+const RESERVED_CONNECTIONS = 2
+
+const NO_FEED: CommitFeed = {
+  entryCommitted() {},
+  memberJoined() {},
+  memberLeft() {},
+  readMoved() {},
+  loginEnded() {},
+}
+
+type CallName = keyof SharedStoreCalls
+
+/** Calls that write nothing; they are run again without a question when their end was not heard. */
+const READS: ReadonlySet<CallName> = new Set<CallName>([
+  'devices',
+  'contacts',
+  'groups',
+  'members',
+  'conversations',
+  'page',
+  'pagePlainSessions',
+  'findPlainSent',
+  'findPlainReceipt',
+  'pagePlainTopics',
+  'plainRetained',
+  'findPlainWill',
+  'pagePlainWills',
+  'plainWillHolders',
+  'duePlainWills',
+  'plainVersion',
+  'plainChanges',
+  'inspectDevices',
+  'inspectEntry',
+  'inspectReaders',
+])
+
+/** Calls whose statements need no transaction around them. */
+const SINGLE: ReadonlySet<CallName> = new Set<CallName>([
+  'drain',
+  'placeLogs',
+  'saveCursors',
+  'position',
+  'changesSince',
+])
+
+/** Calls that keep no order with the sends and calls of their account: what they read or move only goes forward. */
+const UNORDERED: ReadonlySet<CallName> = new Set<CallName>([
+  ...SINGLE,
+  'startInbox',
+  'saveSubscriptions',
+  'adoptSessions',
+  'expireSessions',
+])
+
+function modeOf(name: CallName): CallMode {
+  if (SINGLE.has(name)) return 'single'
+  return READS.has(name) ? 'read' : 'write'
+}
+
+/** Whose order a call keeps; null for one that belongs to nobody. */
+function accountOf(name: CallName, input: unknown): UserId | null {
+  if (UNORDERED.has(name)) return null
+  if (typeof input === 'string') return (parseClientId(input)?.uid ?? input) as UserId
+  const { caller, uid, clientId } = (input ?? {}) as {
+    caller?: { uid?: unknown }
+    uid?: unknown
+    clientId?: unknown
+  }
+  if (typeof caller?.uid === 'string') return caller.uid as UserId
+  if (typeof uid === 'string') return uid as UserId
+  return typeof clientId === 'string' ? ((parseClientId(clientId)?.uid ?? clientId) as UserId) : null
+}
+
+class PostgresClient {
+  feed: CommitFeed = NO_FEED
+  readonly metrics: StoreMetrics = { commits: 0, entries: 0, waiting: 0, onCommit: null }
+  readonly #settings: PostgresSettings
+  readonly #pool: Pool
+  readonly #availability: Availability
+  readonly #sends: SendQueue
+  readonly #calls: CallRunner
+  readonly #order: AccountOrder
+  #isStopping = false
+
+  constructor(settings: PostgresSettings, pool: Pool) {
+    const { policy, node, retryMs, connectionsMax, log } = settings
+    this.#settings = settings
+    this.#pool = pool
+    // A connection that fails while nobody uses it: whoever needs the next one finds out.
+    pool.on('error', () => {})
+    this.#availability = new Availability(() => pool.query('select 1'), log)
+    const accounts = new AccountsIndex()
+    const shared = { pool, retryMs, availability: this.#availability, feed: () => this.feed, log }
+    const context = { accounts, targets: new LogTargets(), contactsRequired: policy.contactsRequired }
+    this.#sends = new SendQueue({ ...shared, context, metrics: this.metrics })
+    const callsMax = connectionsMax - RESERVED_CONNECTIONS
+    this.#calls = new CallRunner({ ...shared, policy, node, accounts, callsMax })
+    this.#order = new AccountOrder(this.#sends)
+  }
+
+  send(job: SendJob): void {
+    if (this.#isStopping) job.refused(new WochatError('shutting_down'))
+    else if (job.id !== null && !job.id.isWellFormed()) job.refused(new WochatError('bad_request'))
+    else if (this.#availability.isAway || this.metrics.waiting >= this.#settings.waitingSendsMax) {
+      job.refused(new WochatError('busy', undefined, { retryAfterMs: BUSY_RETRY_AFTER_MS }))
+    } else {
+      this.metrics.waiting++
+      this.#order.send(job)
+    }
+  }
+
+  async call(name: CallName, input: unknown): Promise<unknown> {
+    if (this.#isStopping) throw new WochatError('shutting_down')
+    const effect = (work: Work) => OPERATIONS[name](work, input as never) as Promise<unknown>
+    const run = () => this.#calls.run(modeOf(name), effect)
+    const account = accountOf(name, input)
+    return await (account === null ? run() : this.#order.call(account, run))
+  }
+
+  /** PostgreSQL does not tell how much disk it has left: `diskFreeBytes` is infinite. */
+  async health(): Promise<StoreHealth> {
+    if (!this.#availability.isAway) {
+      await this.#pool.query('select 1').catch((error: unknown) => this.#availability.lost(error))
+    }
+    const { reason } = this.#availability
+    return { writable: reason === null, reason, diskFreeBytes: Number.POSITIVE_INFINITY }
+  }
+
+  async close(): Promise<void> {
+    this.#isStopping = true
+    await this.#order.drained()
+    await this.#sends.close()
+    await this.#calls.drained()
+    this.#availability.close()
+    await this.#pool.end()
+  }
+}
+
+/**
+ * Opens the store of a database, and brings its tables to the newest schema. Rejects when PostgreSQL cannot be
+ * reached, or the database is of a newer version.
+ */
+export async function openPostgresStore(settings: PostgresSettings): Promise<SharedStore> {
+  const pool = openPool(settings)
+  try {
+    const client = await pool.connect()
+    try {
+      await migrate(client)
+    } finally {
+      client.release()
+    }
+  } catch (error) {
+    await pool.end()
+    throw error
+  }
+  const client = new PostgresClient(settings, pool)
+  const names = Object.keys(OPERATIONS) as CallName[]
+  const calls = Object.fromEntries(
+    names.map((name) => [name, (input: unknown) => client.call(name, input)]),
+  ) as unknown as SharedStoreCalls
+  return {
+    ...calls,
+    get feed() {
+      return client.feed
+    },
+    set feed(feed: CommitFeed) {
+      client.feed = feed
+    },
+    metrics: client.metrics,
+    send: (job) => client.send(job),
+    health: () => client.health(),
+    [Symbol.asyncDispose]: () => client.close(),
+  }
+}
