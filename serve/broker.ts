@@ -2,9 +2,9 @@
 import type { Logger } from 'pino'
 import type { Bus } from '../broker/cluster/bus.ts'
 import { CatchUp } from '../broker/cluster/catch-up.ts'
-import { SILENT_FEED } from '../broker/cluster/local-bus.ts'
+import { LocalBus, SILENT_FEED } from '../broker/cluster/local-bus.ts'
 import { feedBoth, NodeListener } from '../broker/cluster/node-listener.ts'
-import { createEngine } from '../broker/engine/engine.ts'
+import { createEngine, type Engine } from '../broker/engine/engine.ts'
 import { Admission } from '../broker/gate/admission.ts'
 import { Clock } from '../broker/gate/clock.ts'
 import type { Connection } from '../broker/gate/connection.ts'
@@ -35,6 +35,7 @@ type BrokerParts = {
 
 export type Broker = {
   gate: Gate
+  engine: Engine
   registry: Registry
   draining: Draining
   tracing: Tracing
@@ -75,6 +76,7 @@ export async function buildBroker({
       retainedIndexBytesMax: config.retainedIndexBytesMax,
       subscriptionsMax: config.subscriptionsPerSessionMax,
     },
+    ...(!(bus instanceof LocalBus) && { bus }),
   })
   parts.defer(() => engine.close())
   const registry = new Registry()
@@ -112,15 +114,16 @@ export async function buildBroker({
     gate,
     hub,
     registry,
-    plain: { plainReceived() {}, doorbellsLost() {} },
+    plain: engine,
     catchUp: (ageMs) => catchUp?.start(ageMs),
-    nodeGone: () => adoptSessions(store, bus, config, log),
+    nodeGone: () => adoptSessions({ store, bus, engine, config, log }),
   })
   bus.listener = listener
   await catchUp?.open()
   parts.defer(() => catchUp?.close())
   return {
     gate,
+    engine,
     registry,
     draining,
     tracing,

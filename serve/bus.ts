@@ -1,12 +1,55 @@
-/** Which bus this node speaks: none, or Redis. */
+/** The bus of this node: none, or Redis with the queue of the fan-out and the limits that all nodes share. */
 import type { Logger } from 'pino'
 import type { Bus } from '../broker/cluster/bus.ts'
 import { LocalBus } from '../broker/cluster/local-bus.ts'
+import { RedisBus } from '../broker/cluster/redis/redis-bus.ts'
 import type { Config } from '../config.ts'
+import type { DispatcherParts } from '../services/dispatcher.ts'
+import { createFanoutMetrics, type FanoutMetrics } from '../services/fanout/fanout-metrics.ts'
+import { StreamQueue } from '../services/fanout/stream-queue.ts'
+import { Keys } from '../services/redis/keys.ts'
+import { RedisClient } from '../services/redis/redis.ts'
+import { SharedRateLimiter } from '../services/redis/shared-rate-limiter.ts'
 import { VERSION } from '../version.ts'
 
-type BusParts = { config: Config; log: Logger; adminUrl: () => string | null }
+type BusParts = { config: Config; log: Logger; adminUrl: () => string | null; parts: AsyncDisposableStack }
 
-export function openBus({ config, adminUrl }: BusParts): Bus {
-  return new LocalBus({ name: config.nodeName, version: VERSION, roles: config.roles, adminUrl })
+/** What a node of a cluster has of Redis. */
+export type RedisSide = { client: RedisClient; keys: Keys; bus: RedisBus; fanoutMetrics: FanoutMetrics }
+
+export type OpenedBus = {
+  bus: Bus
+  /** Null without Redis. */
+  redis: RedisSide | null
+  createLimiter: DispatcherParts['createLimiter']
+}
+
+export function openBus({ config, log, adminUrl, parts }: BusParts): OpenedBus {
+  const self = { name: config.nodeName, version: VERSION, roles: config.roles, adminUrl }
+  if (config.redisUrl === null) {
+    return { bus: parts.use(new LocalBus(self)), redis: null, createLimiter: undefined }
+  }
+  const client = parts.use(new RedisClient({ url: config.redisUrl.reveal(), name: config.nodeName, log }))
+  const keys = new Keys(config.redisKeyPrefix)
+  const bus = parts.use(
+    new RedisBus({
+      client,
+      keyPrefix: config.redisKeyPrefix,
+      self,
+      nodeLeaseMs: config.nodeLeaseMs,
+      takeoverTimeoutMs: config.takeoverTimeoutMs,
+      log,
+    }),
+  )
+  const fanoutMetrics = createFanoutMetrics()
+  const queue = parts.use(
+    new StreamQueue({ client, keys, node: bus.node, shards: config.fanoutShards, metrics: fanoutMetrics }),
+  )
+  queue.onLoss = (ageMs) => bus.lost(ageMs)
+  bus.fanout = queue
+  return {
+    bus,
+    redis: { client, keys, bus, fanoutMetrics },
+    createLimiter: (name, limit) => new SharedRateLimiter(client, keys, name, limit),
+  }
 }

@@ -2,23 +2,34 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Bus } from '../broker/cluster/bus.ts'
+import type { Engine } from '../broker/engine/engine.ts'
 import type { Gate } from '../broker/gate/gate.ts'
 import type { Config } from '../config.ts'
 import type { Store } from '../services/store/contract.ts'
 
 const EXPIRE_EVERY_MS = 60_000
 
-/** Sessions that were connected to nodes which live no more begin to expire. */
-export async function adoptSessions(store: Store, bus: Bus, config: Config, log: Logger): Promise<void> {
+type Adoption = { store: Store; bus: Bus; engine: Engine | null; config: Config; log: Logger }
+
+/** Sessions that were connected to nodes which live no more begin to expire, and their wills are released. */
+export async function adoptSessions({ store, bus, engine, config, log }: Adoption): Promise<void> {
   try {
-    const nodes = await bus.nodes()
+    const nodes = (await bus.nodes()).map(({ id }) => id)
     await store.adoptSessions({
       expiresAt: Date.now() + config.sessionExpirySecondsMax * 1000,
-      except: nodes.map(({ id }) => id),
+      except: nodes,
     })
+    await engine?.nodesAlive(nodes)
   } catch (error) {
     log.warn({ err: error }, 'sessions of a node that is gone were not adopted; the next start does it')
   }
+}
+
+/** After a lease: a Redis that has just lost its data lists a live node only when that has announced itself again. */
+export function adoptLater(adoption: Adoption, parts: AsyncDisposableStack): void {
+  const timer = setTimeout(() => void adoptSessions(adoption), adoption.config.nodeLeaseMs)
+  timer.unref()
+  parts.defer(() => clearTimeout(timer))
 }
 
 export function expireSessions(

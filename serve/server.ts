@@ -8,7 +8,7 @@ import type { Store } from '../services/store/contract.ts'
 import { buildAdmin } from './admin.ts'
 import { buildBroker } from './broker.ts'
 import { openBus } from './bus.ts'
-import { adoptSessions, expireSessions } from './housekeeping.ts'
+import { adoptLater, adoptSessions, expireSessions } from './housekeeping.ts'
 import {
   buildHttp,
   type Endpoints,
@@ -70,7 +70,9 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
   await bus.open()
   if (redis !== null && has('fanout')) await startFanout({ config, redis, log, parts })
   if (redis !== null && has('push')) startPush({ config, redis, log, parts })
-  await adoptSessions(store, bus, config, log)
+  const adoption = { store, bus, engine: broker?.engine ?? null, config, log }
+  if (redis === null) await adoptSessions(adoption)
+  else adoptLater(adoption, parts)
 
   if (has('api') || broker !== null) {
     const http = await buildHttp({ config, services, servesApi: has('api'), log, parts })

@@ -10,7 +10,7 @@ import type { TokenVerifier } from '../services/auth/token.ts'
 import { createTokenVerifier } from '../services/auth/verifier.ts'
 import { createContactHandlers } from '../services/contacts/contact-handlers.ts'
 import { createConversationHandlers } from '../services/conversations/conversation-handlers.ts'
-import { createDispatcher, type Dispatcher } from '../services/dispatcher.ts'
+import { createDispatcher, type Dispatcher, type DispatcherParts } from '../services/dispatcher.ts'
 import { createGroupHandlers } from '../services/groups/group-handlers.ts'
 import type { Store } from '../services/store/contract.ts'
 import type { Endpoints } from './listeners.ts'
@@ -21,6 +21,8 @@ type ServiceParts = {
   keys: Keyring
   /** Filled while listening starts; read when clients ask. */
   endpoints: Endpoints
+  /** Limits that all nodes share; undefined for those of this process. */
+  createLimiter?: DispatcherParts['createLimiter'] | undefined
   log: Logger
 }
 
@@ -34,7 +36,14 @@ export type Services = {
   publicEndpoints: PublicEndpoints
 }
 
-export function buildServices({ config, store, keys, endpoints, log }: ServiceParts): Services {
+export function buildServices({
+  config,
+  store,
+  keys,
+  endpoints,
+  createLimiter,
+  log,
+}: ServiceParts): Services {
   const identity = { issuer: config.tokenIssuer, audience: config.tokenAudience }
   const publicEndpoints = () => ({
     mqtt: config.publicMqttUrl ?? endpoints.mqtts ?? endpoints.mqtt,
@@ -67,6 +76,7 @@ export function buildServices({ config, store, keys, endpoints, log }: ServicePa
       account: { perSecond: config.callsPerSecondMax, burst: config.callsPerSecondMax * 2 },
       address: { perSecond: config.callsPerSecondMax * 20, burst: config.callsPerSecondMax * 40 },
     },
+    ...(createLimiter !== undefined && { createLimiter }),
     log,
   })
   const verifier = createTokenVerifier({ keyring: keys, identity, issuers: config.issuers, log })
