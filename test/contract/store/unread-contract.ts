@@ -5,6 +5,8 @@ import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { createFriends, createGroup, directLog, MEMBERS_MAX, readAll, send, seqsOf } from './people.ts'
 
+/** A run is some hundred calls one after the other, each a few round trips to a database. */
+const RUNS_MS = 120_000
 const RUNS = 40
 const STEPS_MAX = 80
 
@@ -174,16 +176,20 @@ export function unreadContract(engine: () => StoreEngine): void {
   describe('unread', () => {
     const shared = shareStore(engine)
 
-    test('and badge, head and pages equal a count by hand after any sends, reads, joins and leaves', async () => {
-      const store = shared()
-      await fc.assert(
-        fc.asyncProperty(fc.array(step, { maxLength: STEPS_MAX, size: 'max' }), async (steps) => {
-          const scene = await Scene.open(store)
-          for (const taken of steps) await scene.take(taken)
-          await scene.check()
-        }),
-        { numRuns: RUNS },
-      )
-    })
+    test(
+      'and badge, head and pages equal a count by hand after any sends, reads, joins and leaves',
+      async () => {
+        const store = shared()
+        await fc.assert(
+          fc.asyncProperty(fc.array(step, { maxLength: STEPS_MAX, size: 'max' }), async (steps) => {
+            const scene = await Scene.open(store)
+            for (const taken of steps) await scene.take(taken)
+            await scene.check()
+          }),
+          { numRuns: RUNS },
+        )
+      },
+      RUNS_MS,
+    )
   })
 }
