@@ -45,6 +45,7 @@ export class RedisClient implements AsyncDisposable {
   readonly #target: RedisTarget
   readonly #connection: Redis | Cluster
   #isReady = false
+  #isDisposed = false
   #isAway = false
   #wasReady = false
   #masters = ''
@@ -58,6 +59,7 @@ export class RedisClient implements AsyncDisposable {
     this.#connection.on('ready', () => this.#becameReady())
     this.#connection.on('close', () => this.#wentAway(null))
     this.#connection.on('error', (error: Error) => this.#wentAway(error))
+    this.#connection.on('end', () => this.#connectAgain())
   }
 
   get isReady(): boolean {
@@ -114,6 +116,7 @@ export class RedisClient implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.onInterrupted = () => {}
     this.#isReady = false
+    this.#isDisposed = true
     // An end that is wanted is no outage.
     this.#isAway = true
     const connection = this.#connection
@@ -141,6 +144,16 @@ export class RedisClient implements AsyncDisposable {
     if (this.#isReady || this.#isAway) return
     this.#isAway = true
     this.#options.log.error({ redis: this.#options.name, err: error ?? undefined }, 'Redis is away')
+  }
+
+  /** The library gives up when a Sentinel reports a failover in the middle of a connect. */
+  #connectAgain(): void {
+    this.#isReady = false
+    if (this.#isDisposed) return
+    const timer = setTimeout(() => {
+      if (!this.#isDisposed) this.#connection.connect().catch(() => {})
+    }, retryDelayMs(1))
+    timer.unref()
   }
 
   #openSingle(): Redis {
