@@ -22,7 +22,7 @@ export const cluster = {
   ),
   databaseConnectionsMax: count(
     10,
-    { min: 3, max: 1000 },
+    { min: 4, max: 1000 },
     'connections',
     'Connections of this process to PostgreSQL.',
   ),

@@ -11,14 +11,18 @@ import type { Config } from '../config.ts'
 import { AdminService } from '../services/admin/admin-service.ts'
 import { checkReadiness } from '../services/admin/readiness.ts'
 import type { Readiness } from '../services/api/admin-server.ts'
+import { StreamLengths } from '../services/redis/stream-lengths.ts'
 import type { Store } from '../services/store/contract.ts'
 import type { Broker } from './broker.ts'
+import type { RedisSide } from './bus.ts'
 
 type AdminParts = {
   config: Config
   bus: Bus
   store: Store
   broker: Broker | null
+  /** Null without Redis. */
+  redis: RedisSide | null
   parts: AsyncDisposableStack
 }
 
@@ -33,7 +37,7 @@ export type Admin = {
 }
 
 /** Call before the bus is open: other nodes ask from then on. */
-export function buildAdmin({ config, bus, store, broker, parts }: AdminParts): Admin {
+export function buildAdmin({ config, bus, store, broker, redis, parts }: AdminParts): Admin {
   const { registry, draining, tracing } = broker ?? emptyBroker(config, parts)
   const gate = broker?.gate.metrics
   const meter = parts.use(
@@ -46,11 +50,16 @@ export function buildAdmin({ config, bus, store, broker, parts }: AdminParts): A
   )
   let phase: 'starting' | 'ready' | 'stopping' = 'starting'
   const state = () => (phase === 'ready' && draining.state !== 'none' ? 'draining' : phase)
-  const warnings = () => []
+  // Sends still work, so it is no reason to send traffic elsewhere: the other nodes have the same Redis.
+  const warnings = () =>
+    redis === null || redis.client.isReady
+      ? []
+      : ['Redis is away: messages are stored, and delivered across nodes when it is back']
+  const streams = redis === null ? null : new StreamLengths(redis.client, redis.keys, config.fanoutShards)
   bus.describe = () => ({ state: state(), load: meter.load })
   answerForNode(bus, { registry, draining, tracing, sendsWaiting: () => store.metrics.waiting })
   return {
-    service: new AdminService({ cluster: createClusterPort(bus), store, streams: null, warnings }),
+    service: new AdminService({ cluster: createClusterPort(bus), store, streams, warnings }),
     readiness: () =>
       checkReadiness({
         state,

@@ -48,7 +48,7 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
     : null
   store.feed = broker?.feed ?? bus.outgoing
 
-  const admin = buildAdmin({ config, bus, store, broker, parts })
+  const admin = buildAdmin({ config, bus, store, broker, redis, parts })
   const proxyRefusals = new Map<string, number>()
   const proxies = proxySettings(config, proxyRefusals, log)
   const metrics = createMetrics({
@@ -57,6 +57,15 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
     proxyRefusals,
     inflight: () => broker?.inflight() ?? 0,
     behind: () => broker?.behind() ?? 0,
+    cluster: {
+      state: admin.state,
+      bus:
+        redis === null
+          ? null
+          : { isConnected: () => redis.client.isReady, nodes: () => redis.bus.liveNodes().length },
+      fanout: redis?.fanoutMetrics ?? null,
+      pool: null,
+    },
   })
   const adminPort = listenAdmin({
     config,

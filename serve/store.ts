@@ -3,10 +3,14 @@ import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { type Config, ConfigError } from '../config.ts'
+import { createKeyDatabase } from '../services/auth/key-database.ts'
 import { createKeyFile } from '../services/auth/key-file.ts'
 import { startKeyRotation } from '../services/auth/key-rotation.ts'
+import type { KeyStorage } from '../services/auth/key-storage.ts'
 import { Keyring } from '../services/auth/keyring.ts'
 import type { Store } from '../services/store/contract.ts'
+import { openPool } from '../services/store/postgres/connections.ts'
+import { openPostgresStore } from '../services/store/postgres/postgres-store.ts'
 import type { SharedStore } from '../services/store/shared-store.ts'
 import { openSqliteStore } from '../services/store/sqlite/client.ts'
 import { STORE_FILE } from '../services/store/sqlite/files.ts'
@@ -14,6 +18,8 @@ import { FolderLockedError, lockFolder } from '../services/store/sqlite/folder-l
 
 /** Entries are filed into their tables after this long, if there were not enough for a batch before. */
 const UNFILED_AGE_MAX_MS = 500
+/** Of `databaseConnectionsMax`, for the signing keys. */
+const KEY_CONNECTIONS = 1
 
 export type StoreParts = {
   config: Config
@@ -31,11 +37,14 @@ export type OpenedStore = {
   keys: Keyring
 }
 
-export async function openStore({ config, log, parts, onFatal }: StoreParts): Promise<OpenedStore> {
+/** SQLite in the data folder; PostgreSQL where `databaseUrl` is set, and then no folder is needed. */
+export function openStore(parts: StoreParts): Promise<OpenedStore> {
+  return parts.config.databaseUrl === null ? openEmbedded(parts) : openShared(parts)
+}
+
+async function openEmbedded({ config, log, parts, onFatal }: StoreParts): Promise<OpenedStore> {
   prepareDataDir(config, parts)
-  const keyLife = { alg: config.jwtAlgorithm, keepMs: config.signingKeyKeepMs }
-  const keys = await Keyring.open({ storage: createKeyFile(join(config.dataDir, 'keys')), ...keyLife })
-  parts.use(startKeyRotation({ keyring: keys, ...keyLife, ageMaxMs: config.signingKeyAgeMaxMs, log }))
+  const keys = await openKeys(config, createKeyFile(join(config.dataDir, 'keys')), log, parts)
   const store = parts.use(
     await openSqliteStore({
       file: join(config.dataDir, STORE_FILE),
@@ -47,6 +56,43 @@ export async function openStore({ config, log, parts, onFatal }: StoreParts): Pr
     }),
   )
   return { store, shared: null, keys }
+}
+
+async function openShared({ config, node, log, parts }: StoreParts): Promise<OpenedStore> {
+  const url = config.databaseUrl!.reveal()
+  const applicationName = `wochat ${config.nodeName}`
+  try {
+    const store = parts.use(
+      await openPostgresStore({
+        url,
+        node,
+        policy: { contactsRequired: config.contactsRequired },
+        connectionsMax: config.databaseConnectionsMax - KEY_CONNECTIONS,
+        waitingSendsMax: config.storeWaitingSendsMax,
+        retryMs: config.databaseRetryMs,
+        applicationName,
+        log,
+      }),
+    )
+    const pool = openPool({ url, connectionsMax: KEY_CONNECTIONS, applicationName })
+    parts.defer(() => pool.end())
+    const keys = await openKeys(config, createKeyDatabase(pool), log, parts)
+    return { store, shared: store, keys }
+  } catch (error) {
+    throw new ConfigError(`WOCHAT_DATABASE_URL: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+async function openKeys(
+  config: Config,
+  storage: KeyStorage,
+  log: Logger,
+  parts: AsyncDisposableStack,
+): Promise<Keyring> {
+  const life = { alg: config.jwtAlgorithm, keepMs: config.signingKeyKeepMs }
+  const keyring = await Keyring.open({ storage, ...life })
+  parts.use(startKeyRotation({ keyring, ...life, ageMaxMs: config.signingKeyAgeMaxMs, log }))
+  return keyring
 }
 
 /** Makes the data folder and locks it: one process has it. */
