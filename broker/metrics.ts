@@ -2,6 +2,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Store } from '../services/store/contract.ts'
+import { type ClusterSources, observeCluster } from './cluster-metrics.ts'
 import type { GateMetrics } from './gate/gate-services.ts'
 
 const COMMIT_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1]
@@ -15,10 +16,19 @@ type Sources = {
   proxyRefusals: ReadonlyMap<string, number>
   inflight: () => number
   behind: () => number
+  /** Null where a primary gathers the metrics of its workers. */
+  cluster?: ClusterSources | null
 }
 
 /** A registry with the metrics of this process; `wochat_*` are ours, the rest is Node's. */
-export function createMetrics({ gate, store, proxyRefusals, inflight, behind }: Sources): Registry {
+export function createMetrics({
+  gate,
+  store,
+  proxyRefusals,
+  inflight,
+  behind,
+  cluster = null,
+}: Sources): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const gauge = (name: string, help: string, read: () => number) =>
@@ -87,6 +97,7 @@ export function createMetrics({ gate, store, proxyRefusals, inflight, behind }: 
     'reason',
     proxyRefusals,
   )
+  if (cluster !== null) observeCluster(registry, cluster)
   observeCommits(registry, store)
   observeEventLoop(registry)
   return registry

@@ -1,6 +1,12 @@
 /** Writes the pages that are made from definitions: the reference of operations and errors, and the settings. */
 import { writeFileSync } from 'node:fs'
 import { describeConfig, loadConfig } from '../config.ts'
+import {
+  ADMIN_COMMON_ERRORS,
+  ADMIN_NAMES,
+  ADMIN_OPERATIONS,
+  type AdminOperation,
+} from '../protocol/admin/operations.ts'
 import { CATALOGUE, OPERATION_NAMES } from '../protocol/catalogue/catalogue.ts'
 import { COMMON_ERRORS } from '../protocol/catalogue/operation.ts'
 import { ERROR_CODES, ERRORS } from '../protocol/errors.ts'
@@ -13,6 +19,7 @@ type JsonSchema = {
   items?: JsonSchema
   anyOf?: JsonSchema[]
   const?: unknown
+  enum?: unknown[]
   pattern?: string
   minimum?: number
   maximum?: number
@@ -25,6 +32,7 @@ type JsonSchema = {
 export const PAGES: ReadonlyMap<string, () => string> = new Map([
   ['reference.md', buildReference],
   ['configuration.md', buildConfiguration],
+  ['admin.md', buildAdmin],
 ])
 
 function buildReference(): string {
@@ -48,6 +56,43 @@ function buildReference(): string {
     }),
     '',
   ].join('\n')
+}
+
+const ADMIN_INTRO = `# Admin operations
+
+Made from the table in \`protocol/admin/\` by \`npm run docs\`. \`POST /admin/v1/{operation}\` on the admin port takes the
+parameters as JSON; what only reads answers GET with a query too. \`npx wochat admin {operation}\` is the same on the
+command line. Any node answers for the whole cluster. The port has no login: [operating.md](operating.md) says how it
+is protected.
+`
+
+function buildAdmin(): string {
+  const sections = ADMIN_NAMES.flatMap((name) => {
+    const { summary, kind, params, result, errors, positional }: AdminOperation = ADMIN_OPERATIONS[name]
+    const command = [toKebab(name), ...positional.map((key) => `{${key}}`)].join(' ')
+    const effect = {
+      read: 'Reads only.',
+      change: 'Changes something.',
+      stream: 'Reads, a line of JSON at a time.',
+    }
+    return [
+      `## ${name}`,
+      '',
+      summary,
+      '',
+      `${effect[kind]} \`npx wochat admin ${command}\``,
+      '',
+      ...describeFields('parameter', params as JsonSchema),
+      ...describeFields('result', result as JsonSchema),
+      ...(errors.length === 0 ? [] : [`Refusals: ${errors.map((code) => `\`${code}\``).join(', ')}`, '']),
+    ]
+  })
+  const common = ADMIN_COMMON_ERRORS.map((code) => `\`${code}\``).join(', ')
+  return [ADMIN_INTRO, ...sections, `Every operation may also be refused with ${common}.`, ''].join('\n')
+}
+
+function toKebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
 
 function describeOperation(name: (typeof OPERATION_NAMES)[number]): string[] {
@@ -81,6 +126,7 @@ function describeFields(title: string, schema: JsonSchema): string[] {
 
 function typeOf(schema: JsonSchema): string {
   if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``
+  if (schema.enum !== undefined) return schema.enum.map((value) => `\`${String(value)}\``).join(' or ')
   if (schema.anyOf !== undefined) return schema.anyOf.map(typeOf).join(' or ')
   if (schema.type === 'array')
     return `[${typeOf(schema.items ?? {})}]${range(schema.minItems, schema.maxItems)}`
