@@ -12,8 +12,7 @@
  * | `{r<bucket>}:route:<uid>` | string, lines of packed claims (`services/redis/routes.ts`) | bus, through scripts only | {@link ROUTE_LIFE_MS}, renewed by the holders of the devices |
  * | `{w<bucket>}:watch:<group log>` | set of `<node id>/<lease number>` | bus | {@link WATCH_LIFE_MS}, renewed by the watching nodes |
  * | `{l<bucket>}:limit:<name>:<key>` | string, microseconds of Redis TIME at which the bucket is full again | shared rate limiter | until the bucket is full |
- * | `{f<shard>}:fanout` | stream of doorbells of group logs | fan-out | trimmed by length; the shard's worker deletes what it has rung |
- * | `{f<shard>}:owner` | string, the worker that serves the shard | fan-out | the worker's lease |
+ * | `{f<shard>}:fanout` | stream of doorbells of group logs | fan-out | never trimmed: full, it takes nothing more; the shard's worker deletes what it has rung |
  * | `{fanout}:workers` | sorted set, worker by end of its lease | fan-out | entries are pruned by the workers |
  * | `{push}:jobs` | stream | push | trimmed by length |
  *
@@ -79,10 +78,6 @@ export class Keys {
   fanoutStream(shard: number): string {
     return `${this.prefix}:{f${shard}}:fanout`
   }
-
-  fanoutOwner(shard: number): string {
-    return `${this.prefix}:{f${shard}}:owner`
-  }
 }
 
 const PATTERNS: readonly RegExp[] = [
@@ -90,7 +85,7 @@ const PATTERNS: readonly RegExp[] = [
   /^\{r\d{1,3}\}:route:[^:]+$/,
   /^\{w\d{1,3}\}:watch:g:.+$/,
   /^\{l\d{1,3}\}:limit:[a-z]+:.+$/,
-  /^\{f\d{1,4}\}:(fanout|owner)$/,
+  /^\{f\d{1,4}\}:fanout$/,
   /^\{fanout\}:workers$/,
   /^\{push\}:jobs$/,
 ]
