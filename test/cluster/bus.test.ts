@@ -60,6 +60,21 @@ test('the death of a node is noticed by each of the others soon after its lease,
   for (const [i, node] of nodes.entries()) await until(() => node.losses > losses[i]!, 'a catch-up')
 })
 
+test('what a node commits and releases just before it goes still rings and is gone', async () => {
+  const prefix = newPrefix()
+  await using nodes = await startNodes(2, prefix)
+  const [a, b] = nodes as unknown as [BusNode, BusNode]
+  const phone = claimOf('alice/phone')
+  await a.bus.claim(phone)
+  await b.bus.claim(claimOf('bob/phone'))
+  a.bus.outgoing.entryCommitted(entryOf('d:alice:bob', 1))
+  a.bus.release(phone)
+  await a[Symbol.asyncDispose]()
+  await until(() => b.gone.length === 1, 'the node to be gone')
+  expect([b.heard, b.losses]).toEqual([['d:alice:bob/1/{}'], 0])
+  expect(await listKeys(redis.server, prefix)).not.toContain(new Keys(prefix).route('alice' as UserId))
+})
+
 test('of claims that race between nodes exactly one holds the device, and the others are told', async () => {
   await using nodes = await startNodes(3)
   const RACES = 300

@@ -93,6 +93,11 @@ export class DeviceClaims {
     return isComplete
   }
 
+  /** Resolves when Redis has taken what was released, or is away. */
+  async drain(): Promise<void> {
+    await this.#releaseQueued()
+  }
+
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true

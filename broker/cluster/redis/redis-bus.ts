@@ -150,8 +150,11 @@ export class RedisBus implements Bus, Doorbells {
     this.#parts.client.onInterrupted = () => {}
     this.#isRestorationWanted = false
     this.#questions.close()
-    this.#bells.ringAll(encodeFrame({ kind: 'leaving' }))
+    // What was committed rings before the goodbye; each is bounded by the time of a command.
+    await this.#routed.drain()
+    await this.#claims.drain()
     this.#bells.flush()
+    await this.#bells.tellAll({ kind: 'leaving' })
     // Without Redis nobody can be told, and the lease runs out.
     await this.#members.leave().catch(() => {})
     await Promise.all(this.#subscriptions.map((subscription) => subscription[Symbol.asyncDispose]()))

@@ -41,6 +41,7 @@ export class RoutedBells {
   #turn: Turn | null = null
   /** In the order of the turns, so that doorbells of one sender stay in order. */
   readonly #reading: Turn[] = []
+  #reads: Promise<void> = Promise.resolve()
   #bytesWaiting = 0
 
   constructor(parts: {
@@ -65,7 +66,10 @@ export class RoutedBells {
     }
     if (this.#turn === null) {
       this.#turn = new Turn()
-      setImmediate(() => void this.#read())
+      setImmediate(() => {
+        const read = this.#read()
+        this.#reads = this.#reads.then(() => read)
+      })
     }
     const turn = this.#turn
     const start = turn.writer.at
@@ -74,6 +78,12 @@ export class RoutedBells {
     turn.first.push(turn.indexOf(uid))
     turn.second.push(other === null || other === uid ? -1 : turn.indexOf(other))
     this.#bytesWaiting += turn.writer.at - start
+  }
+
+  /** Resolves when all that was to be rung is with {@link Bells}. */
+  async drain(): Promise<void> {
+    await new Promise(setImmediate)
+    await this.#reads
   }
 
   async #read(): Promise<void> {
