@@ -4,16 +4,16 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chownSync, mkdtempSync, rmSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { LogBuffer } from './log-buffer.ts'
 import { findFreePort } from './ports.ts'
+import { findPostgresFolder } from './postgres-programs.ts'
 import { until, within } from './wait.ts'
 
-const DEBIAN_FOLDER = '/usr/lib/postgresql'
 const START_MS = 60_000
 const STOP_MS = 30_000
 const LOG_LINES_SHOWN = 40
@@ -32,15 +32,6 @@ const running = new Set<PostgresServer>()
 process.once('exit', () => {
   for (const server of running) server.abandon()
 })
-
-/** Folder of the programs of the newest PostgreSQL that is installed, or undefined. */
-export function findPostgresFolder(): string | undefined {
-  if (!existsSync(DEBIAN_FOLDER)) return undefined
-  const versions = readdirSync(DEBIAN_FOLDER).sort((a, b) => Number(b) - Number(a))
-  return versions
-    .map((version) => join(DEBIAN_FOLDER, version, 'bin'))
-    .find((folder) => existsSync(join(folder, 'initdb')))
-}
 
 const isRoot = process.getuid?.() === 0
 

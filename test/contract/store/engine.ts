@@ -14,6 +14,8 @@ export interface StoreEngine {
   open(options?: EngineOptions): Promise<Store>
   /** File of a module whose export `openStore(location)` opens that store too, for a process that can be killed. */
   readonly module: string
+  /** The store keeps the order of what different accounts hand in, which is more than the contract asks. */
+  readonly ordersAllAccounts?: boolean
   readonly location: string
 }
 

@@ -32,6 +32,7 @@ export async function createSqliteEngine(): Promise<StoreEngine & AsyncDisposabl
     open: (options) => openStore(folder, options),
     module: fileURLToPath(import.meta.url),
     location: folder,
+    ordersAllAccounts: true,
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
   }
 }
