@@ -249,6 +249,32 @@ describe('contacts', () => {
       )
       expect(answers).toContainEqual({ state: 'friend' })
       await send(nodes[0], pair[0], directLog(...pair), 'hello')
+    }))
+
+  it('a list is never fuller than its bound, though many ask at once', async () => {
+    const [hub, ...others] = await createPeople(nodes[0], 'hub', ...'abcdefghij')
+    const answers = await Promise.all(
+      others.map((other, i) =>
+        nodes[i % 2]!.requestContact({ caller: other, uid: hub!.uid, contactsMax: 4 }).catch(
+          (error: { code: string }) => error.code,
+        ),
+      ),
+    )
+    expect(answers.filter((answer) => answer === 'too_many_contacts')).toHaveLength(6)
+    expect((await nodes[1].contacts(hub!.uid)).items).toHaveLength(4)
+  })
+
+  it('crossing changes of many pairs end, with every notice in its log', async () => {
+    const people = await createPeople(nodes[0], ...'abcdef')
+    const pairs = people.flatMap((a, i) => people.slice(i + 1).map((b): [Caller, Caller] => [a, b]))
+    await Promise.all(
+      pairs.map(async ([a, b], i) => {
+        await befriend(nodes[i % 2]!, a, b)
+        await nodes[(i + 1) % 2]!.removeContact({ caller: b, uid: a.uid })
+      }),
+    )
+    for (const person of people) {
+      expect((await nodes[0].contacts(person.uid)).items).toEqual([])
       const entries = await readAll(nodes[0], person, `n:${person.uid}` as LogId)
       expect(seqsOf(entries)).toEqual(entries.map((_, i) => i + 1))
       expect(entries).toHaveLength((people.length - 1) * 3)
