@@ -87,6 +87,7 @@ describe('the Dockerfile', () => {
 
 describe('the files of the image', () => {
   const USER = 65_534
+  const START_MS = 60_000
   let root: string
   let app: string
   beforeAll(async () => {
@@ -117,26 +118,43 @@ describe('the files of the image', () => {
     ...(process.getuid?.() === 0 && { uid: USER, gid: USER }),
   })
 
-  test('start, are healthy, serve a client, and stop on the stop signal', async () => {
-    const ports = [await findFreePort(), await findFreePort(), await findFreePort()] as const
+  test(
+    'start, are healthy, serve a client, and stop on the stop signal',
+    async () => {
+      const ports = [await findFreePort(), await findFreePort(), await findFreePort()] as const
+      const options = asNobody()
+      Object.assign(options.env, {
+        WOCHAT_MQTT_PORT: String(ports[0]),
+        WOCHAT_HTTP_PORT: String(ports[1]),
+        WOCHAT_ADMIN_PORT: String(ports[2]),
+        WOCHAT_NODE_NAME: 'broker-0',
+      })
+      const log = new LogBuffer()
+      const server = spawn(join(app, 'deploy/container/start.sh'), ['serve'], options)
+      for (const stream of [server.stdout, server.stderr])
+        stream.on('data', (chunk) => log.push(String(chunk)))
+      onTestFailed(() => console.error(log.text))
+      const ended = once(server, 'exit')
+      const health = () =>
+        spawnSync(process.execPath, [join(app, 'deploy/container/health.ts')], options).status
+      expect(health()).toBe(1)
+      const isOver = () => server.exitCode !== null || health() === 0
+      await until(isOver, 'the container to be healthy', START_MS)
+      expect(await knock(overTcp, { port: ports[0], from: '127.0.0.1' })).toBe('counted')
+      const drain = spawnSync(join(app, 'deploy/container/drain.sh'), [], { ...options, encoding: 'utf8' })
+      expect(drain.status, drain.stderr).toBe(0)
+      expect(drain.stderr).not.toContain('not drained')
+      server.kill('SIGTERM')
+      expect(await within(ended, 'the server to stop')).toEqual([0, null])
+    },
+    2 * START_MS,
+  )
+
+  test('a drain that fails does not keep the container from stopping, and says so', () => {
     const options = asNobody()
-    Object.assign(options.env, {
-      WOCHAT_MQTT_PORT: String(ports[0]),
-      WOCHAT_HTTP_PORT: String(ports[1]),
-      WOCHAT_ADMIN_PORT: String(ports[2]),
-    })
-    const log = new LogBuffer()
-    const server = spawn(join(app, 'deploy/container/start.sh'), ['serve'], options)
-    for (const stream of [server.stdout, server.stderr]) stream.on('data', (chunk) => log.push(String(chunk)))
-    onTestFailed(() => console.error(log.text))
-    const ended = once(server, 'exit')
-    const health = () =>
-      spawnSync(process.execPath, [join(app, 'deploy/container/health.ts')], options).status
-    expect(health()).toBe(1)
-    await until(() => health() === 0 || server.exitCode !== null, 'the container to be healthy')
-    expect(await knock(overTcp, { port: ports[0], from: '127.0.0.1' })).toBe('counted')
-    server.kill('SIGTERM')
-    expect(await within(ended, 'the server to stop')).toEqual([0, null])
+    Object.assign(options.env, { WOCHAT_NODE_NAME: 'broker-0', WOCHAT_ADMIN_PORT: '1' })
+    const drain = spawnSync(join(app, 'deploy/container/drain.sh'), [], { ...options, encoding: 'utf8' })
+    expect(drain).toMatchObject({ status: 0, stderr: expect.stringContaining('was not drained') })
   })
 
   test('read secrets from files, and refuse a secret that is given twice or cannot be read', () => {

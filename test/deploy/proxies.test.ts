@@ -6,7 +6,7 @@ import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connectAsync } from 'mqtt'
-import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFailed, test, vi } from 'vitest'
 import { writeCertificate } from '../../services/api/certificate-fixture.ts'
 import { findFreePort } from '../harness/ports.ts'
 import { startServer, type TestServer } from '../harness/server.ts'
@@ -14,6 +14,9 @@ import { until } from '../harness/wait.ts'
 import { CAPPED, type Door, knock, knockFrom, overTcp, overTls, overWss } from './door.ts'
 import { headerV1, headerV2 } from './proxy-header.ts'
 import { type ProxyProcess, startHaproxy, startNginx } from './proxy-process.ts'
+
+/** Each test starts a server, and most of them a proxy. */
+vi.setConfig({ testTimeout: 120_000 })
 
 /** The proxies connect from here; clients never do. */
 const PROXY = '127.0.0.1'

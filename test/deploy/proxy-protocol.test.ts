@@ -4,13 +4,16 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { writeCertificate } from '../../services/api/certificate-fixture.ts'
 import { findFreePort } from '../harness/ports.ts'
 import { sharedServer, startServer, type TestServer } from '../harness/server.ts'
 import { until, within } from '../harness/wait.ts'
 import { CAPPED, type Door, knock, overTcp, overTls, overWs, overWss } from './door.ts'
 import { HEADER_LOCAL, headerV1, headerV2 } from './proxy-header.ts'
+
+/** Each test starts a server, and most of them a proxy. */
+vi.setConfig({ testTimeout: 120_000 })
 
 const PROXY = '127.0.0.40'
 const STRANGER = '127.0.0.41'
