@@ -10,6 +10,12 @@ import { until, within } from '../harness/wait.ts'
 
 const STOP_MS = 10_000
 
+/** A test that ran out of time disposes of nothing; its proxies end with the process of the tests. */
+const children = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGTERM')
+})
+
 export class ProxyProcess implements AsyncDisposable {
   readonly log = new LogBuffer()
   readonly #child: ChildProcess
@@ -24,6 +30,8 @@ export class ProxyProcess implements AsyncDisposable {
       stream?.setEncoding('utf8').on('data', (chunk: string) => this.log.push(chunk))
     }
     this.#exited = once(this.#child, 'exit')
+    children.add(this.#child)
+    this.#child.once('exit', () => children.delete(this.#child))
   }
 
   /** Resolves when all ports take connections. */
