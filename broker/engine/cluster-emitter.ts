@@ -3,6 +3,7 @@
  * the bus. At most once: what the bus loses is lost for listeners, and stored sessions read it from their queues.
  */
 import mqemitter, { type Message, type MQEmitter } from 'mqemitter'
+import type { UserId } from '../../protocol/ids.ts'
 import { decodeFields, encodeFields } from './packet.ts'
 import { ownerOf } from './topic-wall.ts'
 
@@ -13,7 +14,9 @@ const PREFIX_BYTES = 5
 
 /** The part of the bus that carries plain messages: to the nodes that hold a device of a user, or to all with null. */
 export interface PlainCarrier {
-  sendPlain(frame: Buffer, uid: string | null): void
+  /** Name of this node's life, as the others know it when it is gone. */
+  readonly node: string
+  sendPlain(frame: Buffer, uid: UserId | null): void
 }
 
 type EmitterOptions = Parameters<typeof mqemitter>[0]
@@ -34,16 +37,23 @@ export class ClusterEmitter extends Emitter {
   }
 
   override emit(message: Message, done?: (error?: Error) => void): this {
-    if (!(this as unknown as { closed: boolean }).closed) {
-      this.#carrier.sendPlain(encodeFrame(message), ownerOf(message.topic))
-    }
-    super.emit(message, done)
-    return this
+    if (!this.isClosed) this.send(message)
+    return this.emitHere(message, done)
+  }
+
+  get isClosed(): boolean {
+    return (this as unknown as { closed: boolean }).closed
+  }
+
+  /** Only to the other nodes. */
+  send(message: Message): void {
+    this.#carrier.sendPlain(encodeFrame(message), ownerOf(message.topic))
   }
 
   /** Only to the listeners of this node. */
-  emitHere(message: Message): void {
-    super.emit(message, () => {})
+  emitHere(message: Message, done?: (error?: Error) => void): this {
+    super.emit(message, done)
+    return this
   }
 
   /** A frame of another node. One that cannot be read is dropped: false. */

@@ -114,6 +114,7 @@ export class Engine {
       retainedIndexBytesMax: settings.retainedIndexBytesMax,
       isShared,
     })
+    this.#persistence.onMoved = (clientId) => this.#links.get(clientId)?.takenOver()
     this.#router = new Router(this.#persistence, bus)
     this.#router.on('clientError', (_client, error) =>
       log.warn({ err: error }, 'the engine dropped a connection'),
@@ -123,7 +124,7 @@ export class Engine {
     emitter.on('error', (error: Error) => log.error({ err: error }, 'the engine failed'))
     this.#wills = new Wills({
       store,
-      isShared,
+      node: bus?.node ?? null,
       publish: (publication, will) => this.#publishWill(publication, will),
       failed: (error) => log.warn({ err: error }, 'a will could not be published; it stays in the store'),
     })
@@ -249,11 +250,12 @@ export class Engine {
 
   /** A node is gone for good, and so are its clients: one of those that live publishes their wills, after their delay. */
   async nodeGone(node: string): Promise<void> {
-    await this.#store.releasePlainWills({ node })
+    await this.#store.releasePlainWills({ holder: node })
   }
 
   /** All nodes that live, as of a moment at which each must have been heard: the wills of others are released. */
   async nodesAlive(nodes: readonly string[]): Promise<void> {
+    if (!this.#persistence.isShared) return
     for (const holder of await this.#store.plainWillHolders()) {
       if (!nodes.includes(holder)) await this.nodeGone(holder)
     }

@@ -13,7 +13,7 @@ import { AedesClient } from './aedes-client.ts'
 import { Incoming } from './incoming.ts'
 import { Outgoing, type SettleMessage } from './outgoing.ts'
 import type { Publication } from './packet.ts'
-import { type RoutingPersistence, SessionMovedError } from './persistence.ts'
+import type { RoutingPersistence } from './persistence.ts'
 import { RetainedReader } from './retained-reader.ts'
 import { type Decided, type Router, TOPIC_LEVELS_MAX } from './router.ts'
 import type { StoredSubscription } from './session-index.ts'
@@ -286,11 +286,8 @@ export class EngineLink {
           (error: unknown) => {
             resolve(this.#code(ReasonCode.unspecifiedError))
             if (this.#isClosed) return
-            if (error instanceof SessionMovedError) this.#close('takenOver')
-            else {
-              this.#parts.failed(error, this.options.clientId)
-              this.#close('engine')
-            }
+            this.#parts.failed(error, this.options.clientId)
+            this.#close('engine')
           },
         )
       })
@@ -350,7 +347,7 @@ export class EngineLink {
     this.#sink.closed(reason)
   }
 
-  /** The same client attached again, without that this one was detached. */
+  /** The same client attached again, here or on another node, without that this one was detached. */
   takenOver(): void {
     this.#close('takenOver')
   }

@@ -73,6 +73,8 @@ export class PlainPersistence {
   readonly #settings: PersistenceSettings
   readonly #topics = new TopicTree()
   #broker: Broker = { id: '' }
+  /** A newer connection holds a session that was attached here. */
+  onMoved: (clientId: string) => void = () => {}
   /** Messages that were not kept for a session whose queue was full. */
   dropped = 0
 
@@ -183,16 +185,21 @@ export class PlainPersistence {
   async addSubscriptions(client: ClientRef, subscriptions: readonly AedesSubscription[]): Promise<void> {
     const stored = subscriptions.map(fromAedes)
     const step = await this.store.subscribePlain({ ...this.#held(client), subscriptions: stored })
-    if (step === null) throw new SessionMovedError()
+    if (step === null) throw this.#movedError(client)
     for (const subscription of stored) this.sessions.add(client.id, subscription)
     this.follower.stepped(step)
   }
 
   async removeSubscriptions(client: ClientRef, filters: readonly string[]): Promise<void> {
     const step = await this.store.unsubscribePlain({ ...this.#held(client), filters })
-    if (step === null) throw new SessionMovedError()
+    if (step === null) throw this.#movedError(client)
     for (const filter of filters) this.sessions.remove(client.id, filter)
     this.follower.stepped(step)
+  }
+
+  #movedError({ id }: ClientRef): Error {
+    this.onMoved(id)
+    return new Error(`a newer connection has the session of ${id}`)
   }
 
   #held({ id }: ClientRef): { clientId: string; generation: number | null } {
@@ -341,7 +348,7 @@ export class PlainPersistence {
   async putWill(client: ClientRef, will: AedesWill): Promise<void> {
     will.brokerId = this.#broker.id
     will.clientId = client.id
-    await this.store.keepPlainWill({ clientId: client.id, will: encodeFields(will), delayMs: 0 })
+    await this.store.keepPlainWill({ clientId: client.id, will: encodeFields(will), delayMs: 0, holder: '' })
   }
 
   async getWill(client: ClientRef): Promise<AedesWill | undefined> {
@@ -394,11 +401,6 @@ export class RoutingPersistence extends PlainPersistence {
   override async delWill(): Promise<undefined> {
     return undefined
   }
-}
-
-/** A newer connection holds the session. */
-export class SessionMovedError extends Error {
-  override readonly name = 'SessionMovedError'
 }
 
 function toPublication({ packet, retain, targets, receipt, will }: PublishInput): PlainPublication {

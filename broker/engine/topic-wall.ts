@@ -1,4 +1,5 @@
 /** What no client may reach through the engine, whatever the gate let pass: a second wall. */
+import type { UserId } from '../../protocol/ids.ts'
 import { CONTRACT_ROOT } from '../../protocol/topics.ts'
 
 const OWN_LEVEL = 'own'
@@ -13,9 +14,9 @@ export function mayUseTopic(clientId: string, topic: string): boolean {
 }
 
 /** The user whose own space a topic lies in; null for an application topic. */
-export function ownerOf(topic: string): string | null {
+export function ownerOf(topic: string): UserId | null {
   const [root, uid, space] = topic.split('/', 3)
-  return root === CONTRACT_ROOT && space === OWN_LEVEL ? uid! : null
+  return root === CONTRACT_ROOT && space === OWN_LEVEL ? (uid as UserId) : null
 }
 
 /**

@@ -26,7 +26,8 @@ type Parts = {
   store: PlainStore
   /** Publishes it if it is still in the store, and takes it from there. */
   publish: (publication: Publication, will: WillRef) => Promise<void>
-  isShared: boolean
+  /** Name of this node in a cluster; null in a process of its own. */
+  node: string | null
   failed: (error: unknown) => void
 }
 
@@ -55,7 +56,7 @@ export class Wills {
    * other nodes hold wills too, begins to look for those that are due.
    */
   async load(): Promise<void> {
-    if (this.#parts.isShared) {
+    if (this.#parts.node !== null) {
       this.#sweepLater()
       return
     }
@@ -74,13 +75,18 @@ export class Wills {
 
   /** The client is connected, with this will or with none; an earlier one is not published any more [MQTT-3.1.3-9]. */
   async connected(clientId: string, will: Will | undefined, sessionExpirySeconds: number): Promise<void> {
-    const { store } = this.#parts
+    const { store, node } = this.#parts
     const earlier = this.#cancel(clientId)
     if (will !== undefined) {
       const stored = toStored(will, sessionExpirySeconds)
       const text = encodeFields(stored)
       this.#held.set(clientId, text)
-      await store.keepPlainWill({ clientId, will: text, delayMs: stored.delaySeconds * 1000 })
+      await store.keepPlainWill({
+        clientId,
+        will: text,
+        delayMs: stored.delaySeconds * 1000,
+        holder: node ?? '',
+      })
     } else if (earlier !== undefined) await store.dropPlainWill({ clientId, will: earlier })
   }
 

@@ -42,8 +42,14 @@ export type PlainSchema = {
     origin: string
     expires_at: number | null
   }
-  /** `publish_at` is null while its client is connected. */
-  plain_will: { client_id: string; will: string; publish_at: number | null }
+  /** `publish_at` is null while its client is connected, to the node `holder`. */
+  plain_will: {
+    client_id: string
+    will: string
+    publish_at: number | null
+    delay_ms: number
+    holder: string
+  }
 }
 
 /** Tables whose rows are the primary key's B-tree in SQLite. */
@@ -103,5 +109,14 @@ export function createPlainTables<Schema extends PlainSchema>({ schema }: Kysely
       .addColumn('client_id', 'text', (c) => c.primaryKey())
       .addColumn('will', 'text', (c) => c.notNull())
       .addColumn('publish_at', 'bigint'),
+  ]
+}
+
+/** The second version: who holds a will, and for how long it is delayed when that one is gone. */
+export function addWillHolder<Schema extends PlainSchema>({ schema }: Kysely<Schema>) {
+  return [
+    schema.alterTable('plain_will').addColumn('delay_ms', 'integer', (c) => c.notNull().defaultTo(0)),
+    schema.alterTable('plain_will').addColumn('holder', 'text', (c) => c.notNull().defaultTo('')),
+    schema.createIndex('plain_will_due').on('plain_will').column('publish_at'),
   ]
 }

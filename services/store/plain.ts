@@ -6,8 +6,7 @@
  *
  * A store that several nodes share keeps two things more, so that no node works on what another one has changed.
  * Every change of a session's subscriptions and of the set of retained topics has a version ({@link PlainStep}); and
- * a session has a generation, raised by each connection that resumes it: calls of an older one do nothing. In a store
- * of one process all versions and generations are 0. docs/adr/0006-plain-topics-in-a-cluster.md has the argument.
+ * a session has a generation, raised by each connection that resumes it: calls of an older one do nothing. docs/adr/0006-plain-topics-in-a-cluster.md has the argument.
  */
 
 /** Versions before and after a commit; the same when it changed nothing that an index follows. */
@@ -187,8 +186,11 @@ export interface PlainStore {
   plainRetained(input: { topics: readonly string[] }): Promise<PlainMessage[]>
 
   // -------------------------------------------------------------- wills
-  /** Of a client that is connected here; replaces an earlier one. `delayMs` runs when it is not any more. */
-  keepPlainWill(input: { clientId: string; will: string; delayMs: number }): Promise<void>
+  /**
+   * Of a client that is connected to the node `holder`; replaces an earlier one. `delayMs` runs when it is not any
+   * more.
+   */
+  keepPlainWill(input: { clientId: string; will: string; delayMs: number; holder: string }): Promise<void>
   /** The delay runs until `publishAt`; nothing if the will is not there any more. */
   delayPlainWill(input: { clientId: string; will: string; publishAt: number }): Promise<void>
   findPlainWill(clientId: string): Promise<PlainWill | null>
@@ -198,7 +200,7 @@ export interface PlainStore {
   /** Nodes that hold wills of connected clients. */
   plainWillHolders(): Promise<string[]>
   /** The clients of a node are gone: the delays of their wills run from now. */
-  releasePlainWills(input: { node: string }): Promise<void>
+  releasePlainWills(input: { holder: string }): Promise<void>
   /** Wills whose delay ended that long ago. */
   duePlainWills(input: { overdueMs: number; entriesMax: number }): Promise<PlainWill[]>
 }

@@ -4,7 +4,7 @@
  * small; nothing outside the store sees those.
  */
 import type { Generated, Kysely } from 'kysely'
-import { createPlainTables, PLAIN_CLUSTERED_TABLES, type PlainSchema } from './plain-schema.ts'
+import { addWillHolder, createPlainTables, PLAIN_CLUSTERED_TABLES, type PlainSchema } from './plain-schema.ts'
 
 export type Schema = PlainSchema & {
   account: { n: Generated<number>; uid: string; phone: string | null; created_at: number }
@@ -246,6 +246,7 @@ export const MIGRATIONS: readonly ((db: Kysely<Schema>) => readonly { compile():
       ...createPlainTables(db),
     ]
   },
+  (db) => addWillHolder(db),
 ]
 
 /** Tables whose rows are the primary key's B-tree in SQLite: no second tree to keep. */

@@ -115,12 +115,12 @@ export const plainOperations: Operations<PlainStore> = {
 
   // -------------------------------------------------------------- wills
 
-  async keepPlainWill(work, { clientId, will, delayMs }) {
+  async keepPlainWill(work, { clientId, will, delayMs, holder }) {
     await work.query(
       `insert into plain_will (client_id, will, holder, delay_ms, publish_at) values ($1, $2, $3, $4, null)
        on conflict (client_id) do update set will = excluded.will, holder = excluded.holder,
          delay_ms = excluded.delay_ms, publish_at = null`,
-      [clientId, will, work.node, delayMs],
+      [clientId, will, holder, delayMs],
     )
   },
 
@@ -162,10 +162,10 @@ export const plainOperations: Operations<PlainStore> = {
     return rows.map(({ holder }) => holder)
   },
 
-  async releasePlainWills(work, { node }) {
+  async releasePlainWills(work, { holder }) {
     await work.query(
       'update plain_will set publish_at = $2 + delay_ms where holder = $1 and publish_at is null',
-      [node, work.now],
+      [holder, work.now],
     )
   },
 

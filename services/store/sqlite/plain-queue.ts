@@ -2,7 +2,7 @@
 import type { PlainDelivery, PlainStore } from '../plain.ts'
 import type { Database } from './database.ts'
 import type { Operations } from './operations.ts'
-import { findPlainSession } from './plain-session.ts'
+import { findPlainSession, holdPlainSession } from './plain-session.ts'
 
 const STATES = ['queued', 'sent', 'released'] as const
 const SENT = 1
@@ -32,9 +32,9 @@ type PlainQueueCalls = Pick<
 >
 
 export const plainQueueOperations: Operations<PlainQueueCalls> = {
-  takePlain(work, { clientId, after, packetIds, entriesMax, bytesMax }) {
-    const session = findPlainSession(work, clientId)
-    if (session === undefined) return { deliveries: [], full: false, isHeld: true }
+  takePlain(work, { clientId, generation, after, packetIds, entriesMax, bytesMax }) {
+    const session = holdPlainSession(work, clientId, generation)
+    if (session === undefined) return { deliveries: [], full: false, isHeld: generation === null }
     const { rows, expired, full } = readWaiting(work.db, session, after, entriesMax, bytesMax, work.now)
     settle(work.db, session, expired)
     if (packetIds !== null) giveIds(work.db, session, rows, packetIds)
@@ -56,8 +56,8 @@ export const plainQueueOperations: Operations<PlainQueueCalls> = {
     return true
   },
 
-  releasePlain(work, { clientId, packetId }) {
-    const session = findPlainSession(work, clientId)
+  releasePlain(work, { clientId, generation, packetId }) {
+    const session = holdPlainSession(work, clientId, generation)
     const message = session === undefined ? undefined : findSent(work.db, session, packetId)
     if (session === undefined || message === undefined) return false
     work.db
@@ -77,8 +77,8 @@ export const plainQueueOperations: Operations<PlainQueueCalls> = {
   },
 
   settlePlain(work, settled) {
-    for (const { clientId, message } of settled) {
-      const session = findPlainSession(work, clientId)
+    for (const { clientId, generation, message } of settled) {
+      const session = holdPlainSession(work, clientId, generation)
       if (session !== undefined) settle(work.db, session, [message])
     }
   },

@@ -1,4 +1,5 @@
 /** The plain side of MQTT sessions in SQLite, for the calls of both sides. */
+import { plainNodesOf } from './plain-nodes.ts'
 import type { Work } from './work.ts'
 
 /** Whether subscriptions, waiting messages or half-open QoS 2 are stored for a client. */
@@ -6,11 +7,16 @@ export function hasPlainSession(work: Work, clientId: string): boolean {
   return findPlainSession(work, clientId) !== undefined
 }
 
-/** Ends the plain side of a session, within the commit that ends the session. */
+/** Ends the plain side of a session, within the commit that ends the session; the delay of its will is over. */
 export function endPlainSession(work: Work, clientId: string): void {
+  const { db } = work
+  db.prepare('update plain_will set publish_at = ? where client_id = ? and publish_at > ?').run(
+    work.now,
+    clientId,
+    work.now,
+  )
   const session = findPlainSession(work, clientId)
   if (session === undefined) return
-  const { db } = work
   db.prepare(
     'update plain_message set refs = refs - 1 where n in (select message from plain_queue where session = ?)',
   ).run(session)
@@ -21,6 +27,20 @@ export function endPlainSession(work: Work, clientId: string): void {
   db.prepare('delete from plain_receipt where session = ?').run(session)
   db.prepare('delete from plain_subscription where session = ?').run(session)
   db.prepare('delete from plain_session where n = ?').run(session)
+  const nodes = plainNodesOf(db)
+  nodes.end(session)
+  nodes.note({ kind: 'session', name: clientId })
+}
+
+/** The number of a session, unless there is none or a newer connection has it. */
+export function holdPlainSession(
+  work: Work,
+  clientId: string,
+  generation: number | null,
+): number | undefined {
+  const session = findPlainSession(work, clientId)
+  if (session === undefined) return undefined
+  return plainNodesOf(work.db).holds(session, generation) ? session : undefined
 }
 
 export function findPlainSession(work: Work, clientId: string): number | undefined {

@@ -4,14 +4,22 @@ import {
   type PlainMessage,
   type PlainOutcome,
   type PlainPublication,
+  type PlainRefusal,
   type PlainStore,
   type PlainSubscription,
   type PlainTarget,
   type PlainWill,
 } from '../plain.ts'
 import type { Operations } from './operations.ts'
+import { plainNodesOf } from './plain-nodes.ts'
 import { plainQueueOperations } from './plain-queue.ts'
-import { endPlainSession, ensurePlainSession, findPlainSession, hasPlainSession } from './plain-session.ts'
+import {
+  endPlainSession,
+  ensurePlainSession,
+  findPlainSession,
+  hasPlainSession,
+  holdPlainSession,
+} from './plain-session.ts'
 import type { Work } from './work.ts'
 
 export { endPlainSession, hasPlainSession } from './plain-session.ts'
@@ -38,43 +46,59 @@ type WillRow = { client_id: string; will: string; publish_at: number | null }
 export const plainOperations: Operations<PlainStore> = {
   ...plainQueueOperations,
 
-  publishPlain(work, { publications, queuedMax }) {
+  publishPlain(work, { publications, known, queuedMax }) {
+    const nodes = plainNodesOf(work.db)
+    if (known !== null && known !== nodes.version) return { stale: true }
+    const from = nodes.version
     const outcomes = publications.map((publication) => publish(work, publication, queuedMax))
-    return { stale: false, outcomes, step: NO_STEP }
+    return { stale: false, outcomes, step: { from, to: nodes.version } }
   },
 
-  plainVersion() {
-    return NO_STEP.to
+  plainVersion(work) {
+    return plainNodesOf(work.db).version
   },
 
-  plainChanges() {
-    return { tooOld: false, changes: { sessions: [], topics: [] }, version: NO_STEP.to, isLast: true }
+  // All at once: there are not more than are kept in memory.
+  plainChanges(work, { since }) {
+    const nodes = plainNodesOf(work.db)
+    const changes = nodes.since(since)
+    const names = (kind: string) => [
+      ...new Set((changes ?? []).filter((change) => change.kind === kind).map(({ name }) => name)),
+    ]
+    return {
+      tooOld: changes === null,
+      changes: {
+        sessions: names('session').map((clientId) => readSession(work, clientId)),
+        topics: names('topic').map((topic) => ({ topic, isRetained: isRetained(work, topic) })),
+      },
+      version: nodes.version,
+      isLast: true,
+    }
   },
 
-  subscribePlain(work, { clientId, subscriptions }) {
-    const session = ensurePlainSession(work, clientId)
+  subscribePlain(work, { clientId, generation, subscriptions }) {
+    const held = holdPlainSession(work, clientId, generation)
+    if (held === undefined && generation !== null) return null
+    const session = held ?? ensurePlainSession(work, clientId)
     for (const subscription of subscriptions) keepSubscription(work, session, subscription)
-    return NO_STEP
+    return plainNodesOf(work.db).note({ kind: 'session', name: clientId })
   },
 
-  unsubscribePlain(work, { clientId, filters }) {
-    const session = findPlainSession(work, clientId)
-    if (session === undefined) return NO_STEP
+  unsubscribePlain(work, { clientId, generation, filters }) {
+    const session = holdPlainSession(work, clientId, generation)
+    if (session === undefined) return generation === null ? NO_STEP : null
     const statement = work.db.prepare('delete from plain_subscription where session = ? and filter = ?')
     for (const filter of filters) statement.run(session, filter)
-    return NO_STEP
+    return plainNodesOf(work.db).note({ kind: 'session', name: clientId })
   },
 
   pagePlainSessions(work, { after, entriesMax }) {
     const sessions = work.db
       .prepare('select n, client_id from plain_session where client_id > ? order by client_id limit ?')
       .all(after, entriesMax) as { n: number; client_id: string }[]
-    const subscriptions = work.db.prepare(
-      'select filter, qos, rh, rap, nl, identifier from plain_subscription where session = ? order by filter',
-    )
-    return sessions.map(({ n, client_id }) => ({
-      clientId: client_id,
-      subscriptions: (subscriptions.all(n) as SubscriptionRow[]).map(readSubscription),
+    return sessions.map(({ n, client_id: clientId }) => ({
+      clientId,
+      subscriptions: subscriptionsOf(work, n),
     }))
   },
 
@@ -85,16 +109,19 @@ export const plainOperations: Operations<PlainStore> = {
       .prepare('select packet_id from plain_receipt where session = ? order by packet_id')
       .all(session) as { packet_id: number }[]
     return {
-      generation: NO_STEP.to,
+      generation: plainNodesOf(work.db).resume(session),
       receipts: receipts.map((row) => row.packet_id),
       packetIds: sentIds(work, session),
       waiting: work.db.prepare('select 1 from plain_queue where session = ?').get(session) !== undefined,
     }
   },
 
-  endPlainSession(work, { clientId }) {
-    endPlainSession(work, clientId)
-    return NO_STEP
+  endPlainSession(work, { clientId, generation }) {
+    const nodes = plainNodesOf(work.db)
+    const from = nodes.version
+    const isHeld = generation === null || holdPlainSession(work, clientId, generation) !== undefined
+    if (isHeld) endPlainSession(work, clientId)
+    return { from, to: nodes.version }
   },
 
   keepPlainReceipt(work, { clientId, packetId, packet }) {
@@ -110,8 +137,8 @@ export const plainOperations: Operations<PlainStore> = {
     return row?.packet ?? null
   },
 
-  dropPlainReceipt(work, { clientId, packetId }) {
-    const session = findPlainSession(work, clientId)
+  dropPlainReceipt(work, { clientId, generation, packetId }) {
+    const session = holdPlainSession(work, clientId, generation)
     if (session === undefined) return false
     return (
       work.db.prepare('delete from plain_receipt where session = ? and packet_id = ?').run(session, packetId)
@@ -138,13 +165,14 @@ export const plainOperations: Operations<PlainStore> = {
     })
   },
 
-  keepPlainWill(work, { clientId, will }) {
+  keepPlainWill(work, { clientId, will, delayMs, holder }) {
     work.db
       .prepare(
-        `insert into plain_will (client_id, will, publish_at) values (?, ?, null)
-         on conflict (client_id) do update set will = excluded.will, publish_at = null`,
+        `insert into plain_will (client_id, will, publish_at, delay_ms, holder) values (?, ?, null, ?, ?)
+         on conflict (client_id) do update set will = excluded.will, publish_at = null,
+           delay_ms = excluded.delay_ms, holder = excluded.holder`,
       )
-      .run(clientId, will)
+      .run(clientId, will, delayMs, holder)
   },
 
   delayPlainWill(work, { clientId, will, publishAt }) {
@@ -175,16 +203,41 @@ export const plainOperations: Operations<PlainStore> = {
     return rows.map(readWill)
   },
 
-  // One process: its engine reads all wills when it starts, and keeps the time of those that wait.
-  plainWillHolders() {
-    return []
+  plainWillHolders(work) {
+    const rows = work.db.prepare('select distinct holder from plain_will where publish_at is null').all() as {
+      holder: string
+    }[]
+    return rows.map(({ holder }) => holder)
   },
 
-  releasePlainWills() {},
-
-  duePlainWills() {
-    return []
+  releasePlainWills(work, { holder }) {
+    work.db
+      .prepare('update plain_will set publish_at = ? + delay_ms where holder = ? and publish_at is null')
+      .run(work.now, holder)
   },
+
+  duePlainWills(work, { overdueMs, entriesMax }) {
+    const rows = work.db
+      .prepare(
+        'select client_id, will, publish_at from plain_will where publish_at <= ? order by publish_at limit ?',
+      )
+      .all(work.now - overdueMs, entriesMax) as WillRow[]
+    return rows.map(readWill)
+  },
+}
+
+function readSession(work: Work, clientId: string) {
+  const session = findPlainSession(work, clientId)
+  return { clientId, subscriptions: session === undefined ? null : subscriptionsOf(work, session) }
+}
+
+function subscriptionsOf(work: Work, session: number): PlainSubscription[] {
+  const rows = work.db
+    .prepare(
+      'select filter, qos, rh, rap, nl, identifier from plain_subscription where session = ? order by filter',
+    )
+    .all(session) as SubscriptionRow[]
+  return rows.map(readSubscription)
 }
 
 /** The packet ids of what was sent: it lies before what was not. */
@@ -207,12 +260,18 @@ function publish(
   { message, retained, targets, receipt, will }: PlainPublication,
   queuedMax: number,
 ): PlainOutcome {
-  if (will !== null && !takeWill(work, will)) return { taken: false, message: 0, refused: [], unsent: [] }
-  if (receipt !== null) keepReceipt(work, receipt.clientId, receipt.packetId, '')
+  if (will !== null && !takeWill(work, will)) return NOT_TAKEN
+  if (receipt !== null) {
+    const { clientId, generation, packetId } = receipt
+    if (generation !== null && holdPlainSession(work, clientId, generation) === undefined) return NOT_TAKEN
+    keepReceipt(work, clientId, packetId, '')
+  }
   if (retained === 'keep') keepRetained(work, message)
   else if (retained === 'clear') dropRetained(work, message.topic)
-  return { taken: true, ...enqueue(work, message, targets, queuedMax), unsent: [] }
+  return { taken: true, ...enqueue(work, message, targets, queuedMax) }
 }
+
+const NOT_TAKEN: PlainOutcome = { taken: false, message: 0, refused: [], unsent: [] }
 
 function takeWill(work: Work, { clientId, will }: { clientId: string; will: string }): boolean {
   return (
@@ -222,20 +281,24 @@ function takeWill(work: Work, { clientId, will }: { clientId: string; will: stri
 }
 
 function enqueue(work: Work, message: PlainMessage, targets: readonly PlainTarget[], queuedMax: number) {
-  const refused: { clientId: string; reason: 'unknown' | 'full' }[] = []
+  const refused: PlainRefusal[] = []
+  const unsent: string[] = []
   const sessions: { session: number; target: PlainTarget }[] = []
   const admit = work.db.prepare(
     'update plain_session set queued = queued + 1 where client_id = ? and queued < ? returning n',
   )
   for (const target of targets) {
     const row = admit.get(target.clientId, queuedMax) as { n: number } | undefined
-    if (row !== undefined) sessions.push({ session: row.n, target })
-    else {
+    if (row !== undefined) {
+      const mayBeSent = target.packetId === null || maySend(work, row.n, target.generation)
+      if (!mayBeSent) unsent.push(target.clientId)
+      sessions.push({ session: row.n, target: mayBeSent ? target : { ...target, packetId: null } })
+    } else {
       const reason = hasPlainSession(work, target.clientId) ? 'full' : 'unknown'
       refused.push({ clientId: target.clientId, reason })
     }
   }
-  if (sessions.length === 0) return { message: 0, refused }
+  if (sessions.length === 0) return { message: 0, refused, unsent }
   const n = keepMessage(work, message, sessions.length)
   const refer = work.db.prepare(
     `insert into plain_queue (session, message, qos, retain, identifiers, packet_id, state)
@@ -253,7 +316,16 @@ function enqueue(work: Work, message: PlainMessage, targets: readonly PlainTarge
       packetId === null ? 0 : 1,
     )
   }
-  return { message: n, refused }
+  return { message: n, refused, unsent }
+}
+
+/** Only by the newest connection, and only if nothing waits before: what was sent lies before what was not. */
+function maySend(work: Work, session: number, generation: number | null): boolean {
+  if (!plainNodesOf(work.db).holds(session, generation)) return false
+  const last = work.db
+    .prepare('select packet_id from plain_queue where session = ? order by message desc limit 1')
+    .get(session) as { packet_id: number | null } | undefined
+  return last === undefined || last.packet_id !== null
 }
 
 function keepMessage(
@@ -270,17 +342,23 @@ function keepMessage(
 }
 
 function keepRetained(work: Work, { topic, payload, head, origin, expiresAt }: PlainMessage): void {
+  const { changes } = work.db
+    .prepare(`update plain_retained set payload = ?, head = ?, origin = ?, expires_at = ? where topic = ?`)
+    .run(payload, head, origin, expiresAt, topic)
+  if (changes === 1) return
   work.db
-    .prepare(
-      `insert into plain_retained (topic, payload, head, origin, expires_at) values (?, ?, ?, ?, ?)
-       on conflict (topic) do update set payload = excluded.payload, head = excluded.head,
-         origin = excluded.origin, expires_at = excluded.expires_at`,
-    )
+    .prepare('insert into plain_retained (topic, payload, head, origin, expires_at) values (?, ?, ?, ?, ?)')
     .run(topic, payload, head, origin, expiresAt)
+  plainNodesOf(work.db).note({ kind: 'topic', name: topic })
 }
 
 function dropRetained(work: Work, topic: string): void {
-  work.db.prepare('delete from plain_retained where topic = ?').run(topic)
+  const { changes } = work.db.prepare('delete from plain_retained where topic = ?').run(topic)
+  if (changes === 1) plainNodesOf(work.db).note({ kind: 'topic', name: topic })
+}
+
+function isRetained(work: Work, topic: string): boolean {
+  return work.db.prepare('select 1 from plain_retained where topic = ?').get(topic) !== undefined
 }
 
 function keepReceipt(work: Work, clientId: string, packetId: number, packet: string): void {
