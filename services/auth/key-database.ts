@@ -19,6 +19,8 @@ export function createKeyDatabase(pool: Pick<pg.Pool, 'connect' | 'query'>): Key
     load: () => readKeyring(pool),
     async update(change) {
       const client = await pool.connect()
+      // Between two queries a lost connection has nobody else to tell; the next query fails with it.
+      client.on('error', ignore)
       let failure: Error | undefined
       try {
         await client.query('begin')
@@ -33,11 +35,14 @@ export function createKeyDatabase(pool: Pick<pg.Pool, 'connect' | 'query'>): Key
         throw error
       } finally {
         // A connection that failed is not used again, and its transaction ends with it.
+        client.removeListener('error', ignore)
         client.release(failure)
       }
     },
   }
 }
+
+function ignore(): void {}
 
 type KeyRow = {
   kid: string

@@ -47,6 +47,8 @@ export class MoveTarget implements AsyncDisposable {
   private constructor(pool: pg.Pool, client: pg.PoolClient) {
     this.pool = pool
     this.#client = client
+    // Between two queries a lost connection has nobody else to tell; the next query fails with it.
+    client.on('error', () => {})
   }
 
   async #begin(source: string): Promise<void> {

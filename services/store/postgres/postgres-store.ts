@@ -6,7 +6,7 @@
  * call-runner.ts. The feed hears of this store object's own commits. A call's effects may be told before or after the
  * entries of sends that were committed at the same moment: seq tells their order within a log.
  */
-import type { Pool } from 'pg'
+import type { Pool, PoolClient } from 'pg'
 import type { Logger } from 'pino'
 import { WochatError } from '../../../protocol/errors.ts'
 import { parseClientId, type UserId } from '../../../protocol/ids.ts'
@@ -178,6 +178,14 @@ class PostgresClient {
   }
 }
 
+/** Rejects while `wochat migrate` has brought only a part of an installation here (services/store/migrate). */
+async function refuseHalfMoved(client: PoolClient): Promise<void> {
+  const { rows } = await client.query<{ half: boolean }>(
+    "select to_regclass('store_move') is not null as half",
+  )
+  if (rows[0]!.half) throw new Error('a move into the database is not finished; run wochat migrate again')
+}
+
 /**
  * Opens the store of a database, and brings its tables to the newest schema. Rejects when PostgreSQL cannot be
  * reached, or the database is of a newer version.
@@ -188,6 +196,7 @@ export async function openPostgresStore(settings: PostgresSettings): Promise<Sha
     const client = await pool.connect()
     try {
       await migrate(client)
+      await refuseHalfMoved(client)
     } finally {
       client.release()
     }
