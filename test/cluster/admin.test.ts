@@ -143,21 +143,27 @@ test(
 test(
   'rebalance sends the surplus of one node elsewhere, and only that',
   async () => {
+    const untilAnnounced = (loads: number[]) =>
+      until(
+        async () => {
+          const { nodes } = await admin(server, 'nodes', {})
+          return nodes.every(({ connections }, i) => connections === loads[i])
+        },
+        () => `the loads ${loads.join(', ')} to be announced`,
+      )
+    await untilAnnounced([0, 0, 0])
     const devices = await Promise.all(
       Array.from({ length: 12 }, (_, i) => connectTo(0, newUid(`r${i}`), 'phone', { version: 5 })),
     )
-    await until(async () => {
-      const { nodes } = await admin(server, 'nodes', {})
-      return nodes.find(({ name }) => name === 'node-0')!.connections >= 12
-    }, 'the load to be announced')
-    const { shed } = await admin(server, 'rebalance', {})
-    const surplus = shed.find(({ connections }) => connections >= 12)!.surplus
-    expect(surplus).toBeGreaterThanOrEqual(6)
-    await until(
-      () => devices.filter(({ client }) => client.closed).length >= surplus - 1,
-      'the surplus to leave',
+    await untilAnnounced([12, 0, 0])
+    const { average, shed } = await admin(server, 'rebalance', {})
+    expect([average, shed]).toEqual([4, [{ node: await nodeId(0), connections: 12, surplus: 8 }]])
+    await untilAnnounced([4, 0, 0])
+    const left = devices.filter(({ client }) => client.closed)
+    expect(left).toHaveLength(8)
+    expect(new Set(left.map(({ client }) => client.received('disconnect')[0]?.reasonCode))).toEqual(
+      new Set([0x9c]),
     )
-    expect(devices.filter(({ client }) => client.closed).length).toBeLessThanOrEqual(surplus)
     for (const device of devices) device.cut()
   },
   SLOW_MS,
