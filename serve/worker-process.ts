@@ -18,7 +18,9 @@ import { Keyring } from '../services/auth/keyring.ts'
 import { Channel } from '../services/store/remote/channel.ts'
 import { createRemoteStore } from '../services/store/remote/client.ts'
 import { VERSION } from '../version.ts'
+import { buildAdmin } from './admin.ts'
 import { type Broker, buildBroker } from './broker.ts'
+import { adoptSessions } from './housekeeping.ts'
 import { buildHttp, type Endpoints, listenHttp, listenMqtt, listenMqtts, proxySettings } from './listeners.ts'
 import { buildServices } from './services.ts'
 import { unpackConfig } from './worker-config.ts'
@@ -78,8 +80,10 @@ async function serve(config: Config, log: Logger): Promise<AsyncDisposable & { e
   const services = buildServices({ config, store, keys, endpoints, log })
   const broker = await buildBroker({ config, store, shared: null, bus, services, log, parts })
   store.feed = broker.feed
+  const admin = buildAdmin({ config, bus, store, broker, redis: null, parts })
   const proxyRefusals = new Map<string, number>()
   answerPrimary(broker, store, proxyRefusals)
+  peer.on('worker.adopt', () => adoptSessions({ store, bus, engine: broker.engine, config, log }))
   await bus.open()
 
   const proxies = proxySettings(config, proxyRefusals, log)
@@ -94,6 +98,7 @@ async function serve(config: Config, log: Logger): Promise<AsyncDisposable & { e
   await listenHttp(http, config, proxies, endpoints)
   // Stopped first: the HTTP server waits for its sockets, and those of MQTT over WebSocket are the gate's to close.
   parts.defer(() => broker.gate.stop())
+  admin.ready()
   const serving = parts.move()
   return { endpoints, [Symbol.asyncDispose]: () => serving.disposeAsync() }
 }

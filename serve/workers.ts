@@ -10,7 +10,9 @@ import { GateMetrics } from '../broker/gate/gate-services.ts'
 import { createMetrics } from '../broker/metrics.ts'
 import { type Config, ConfigError } from '../config.ts'
 import type { ClientId } from '../protocol/ids.ts'
+import type { Readiness } from '../services/api/admin-server.ts'
 import { type HostedWorker, StoreHost } from '../services/store/remote/host.ts'
+import { type Admin, buildAdmin } from './admin.ts'
 import { expireSessions } from './housekeeping.ts'
 import { type Endpoints, listenAdmin } from './listeners.ts'
 import type { RunningServer } from './server.ts'
@@ -49,16 +51,19 @@ export async function startWithWorkers(
 
   const endpoints: Endpoints = { mqtt: '', mqtts: null, http: '', ws: '', admin: '' }
   const pool = buildPool({ config, host, bus, endpoints, log, parts })
-  let isReady = false
-  const admin = listenAdmin({
+  const admin = buildAdmin({ config, bus, store, broker: null, redis: null, parts })
+  const adminPort = listenAdmin({
     config,
     store,
-    metrics: buildMetrics(store, pool),
-    isReady: () => isReady && pool.ready.length > 0,
+    metrics: buildMetrics(store, pool, admin),
+    isReady: () => admin.state() === 'ready',
+    admin: { operations: { ...admin, readiness: () => readinessOf(admin, pool) }, log },
     parts,
   })
-  await admin.listen(endpoints)
+  await adminPort.listen(endpoints)
   await pool.start()
+  // What the server before this one left; from now on a worker that lives is in the list of nodes.
+  await pool.ready[0]?.peer.ask('worker.adopt', null)
   parts.defer(() => pool.stop(config.stopTimeoutMs * WORKERS_STOP_SHARE))
   expireSessions(
     { gate: { endPlainSession: (clientId) => endPlainSession(pool, clientId) } },
@@ -66,10 +71,8 @@ export async function startWithWorkers(
     log,
     parts,
   )
-  isReady = true
-  parts.defer(() => {
-    isReady = false
-  })
+  admin.ready()
+  parts.defer(() => admin.stopping())
   const running = parts.move()
   return { endpoints, store, [Symbol.asyncDispose]: () => running.disposeAsync() }
 }
@@ -118,15 +121,22 @@ async function endPlainSession(pool: WorkerPool, clientId: ClientId): Promise<vo
   await Promise.all(asked)
 }
 
+async function readinessOf(admin: Admin, pool: WorkerPool): Promise<Readiness> {
+  const readiness = await admin.readiness()
+  if (pool.ready.length > 0) return readiness
+  return { ...readiness, ready: false, reasons: [...readiness.reasons, 'no worker serves'] }
+}
+
 // ---------------------------------------------------------------- metrics
 
-function buildMetrics(store: RunningServer['store'], pool: WorkerPool): Registry {
+function buildMetrics(store: RunningServer['store'], pool: WorkerPool, { state }: Admin): Registry {
   const own = createMetrics({
     gate: new GateMetrics(),
     store,
     proxyRefusals: new Map(),
     inflight: () => 0,
     behind: () => 0,
+    cluster: { state, bus: null, fanout: null, pool: null },
   })
   new Gauge({
     name: 'wochat_workers',

@@ -89,7 +89,7 @@ export class Bench {
     const start = { core: this.options.brokerCore, folder }
     if (name === 'aedes') return startAedes(start)
     if (name === 'mosquitto') return startMosquitto(start)
-    return startWochat({ ...start, office, generate: this.generate })
+    return startWochat({ ...start, office, generate: this.generate, workers: this.options.workers })
   }
 
   private contextOf(broker: Broker, contender: Contender): RowContext {

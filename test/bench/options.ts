@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
-import { BROKER_NAMES, type BrokerName } from './broker.ts'
-import { ROWS, type Row } from './rows.ts'
+import { BROKER_NAMES, type BrokerName, OUR_BROKERS } from './broker.ts'
+import type { Row } from './row.ts'
+import { ROWS } from './rows.ts'
 
 export interface BenchOptions {
   rows: Row[]
@@ -15,12 +16,15 @@ export interface BenchOptions {
   brokerCore: number | undefined
   generatorCore: number | undefined
   quietSeconds: number
+  workers: number
 }
+
+const PEERS = BROKER_NAMES.filter((name) => !OUR_BROKERS.includes(name))
 
 export const HELP = `usage: npm run bench [-- --name value ...]
 
   --rows S1,S2a         rows to run [all: ${ROWS.map(({ id }) => id).join(',')}]
-  --peers aedes,...     brokers to run next to wochat [aedes,mosquitto]; "none" for none
+  --peers aedes,...     brokers to run next to wochat [${PEERS.join()}]; "none" for none
   --no-wochat           only the peers
   --runs 3              runs of each row on each broker; the median counts
   --seconds 5           measured seconds of each run
@@ -30,6 +34,7 @@ export const HELP = `usage: npm run bench [-- --name value ...]
   --c-loadgen PATH      run S1, S2a and S2b once more with this generator (key=value parameters)
   --folder PATH         where data folders are made; must be on a disk, not in memory [the system's]
   --broker-core 0       core of the broker, --generator-core 1 that of the generator; -1 leaves them unpinned
+  --workers 1           processes of wochat; with more, --broker-core -1 lets them have all cores
   --quiet-seconds 20    before each run, wait at most so long for others to leave the machine alone
 `
 
@@ -40,7 +45,7 @@ export function parseBenchOptions(argv: string[]): BenchOptions | 'help' {
     allowNegative: true,
     options: {
       rows: { type: 'string' },
-      peers: { type: 'string', default: 'aedes,mosquitto' },
+      peers: { type: 'string', default: PEERS.join() },
       wochat: { type: 'boolean', default: true },
       runs: { type: 'string', default: '3' },
       seconds: { type: 'string', default: '5' },
@@ -52,13 +57,14 @@ export function parseBenchOptions(argv: string[]): BenchOptions | 'help' {
       'broker-core': { type: 'string', default: '0' },
       'generator-core': { type: 'string', default: '1' },
       'quiet-seconds': { type: 'string', default: '20' },
+      workers: { type: 'string', default: '1' },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help) return 'help'
   return {
     rows: values.rows === undefined ? [...ROWS] : values.rows.split(',').map(findRow),
-    brokers: [...(values.wochat ? (['wochat'] as const) : []), ...parsePeers(values.peers)],
+    brokers: [...(values.wochat ? OUR_BROKERS : []), ...parsePeers(values.peers)],
     runs: parseNumber('runs', values.runs, 1),
     seconds: parseNumber('seconds', values.seconds, 0.1),
     out: values.out,
@@ -69,6 +75,7 @@ export function parseBenchOptions(argv: string[]): BenchOptions | 'help' {
     brokerCore: parseCore('broker-core', values['broker-core']),
     generatorCore: parseCore('generator-core', values['generator-core']),
     quietSeconds: parseNumber('quiet-seconds', values['quiet-seconds'], 0),
+    workers: parseNumber('workers', values.workers, 1),
   }
 }
 
@@ -81,8 +88,8 @@ function findRow(id: string): Row {
 function parsePeers(list: string): BrokerName[] {
   if (list === 'none') return []
   return list.split(',').map((name) => {
-    const broker = BROKER_NAMES.find((known) => known === name && known !== 'wochat')
-    if (broker === undefined) throw new Error(`--peers ${name}: of aedes, mosquitto`)
+    const broker = PEERS.find((known) => known === name)
+    if (broker === undefined) throw new Error(`--peers ${name}: of ${PEERS.join()}`)
     return broker
   })
 }

@@ -53,7 +53,7 @@ export class TokenOffice {
   /** The first start of a server makes the key. */
   private async makeTemplate(): Promise<void> {
     if (fs.existsSync(this.dataTemplate)) return
-    const { child } = await serve(this.dataTemplate, undefined)
+    const { child } = await serve(this.dataTemplate, undefined, 1)
     await child[Symbol.asyncDispose]()
   }
 
@@ -82,6 +82,7 @@ export interface WochatOptions extends StartOptions {
   office: TokenOffice
   /** Connects people once, so that their accounts exist. */
   generate: Generate
+  workers: number
 }
 
 class Wochat implements Broker {
@@ -194,12 +195,12 @@ export async function startWochat(options: WochatOptions): Promise<Broker> {
   const data = path.join(options.folder, 'data')
   await options.office.sign([{ uid: 'a000000', device: DEVICE }])
   fs.cpSync(options.office.dataTemplate, data, { recursive: true })
-  const { child, ports } = await serve(data, options.core)
+  const { child, ports } = await serve(data, options.core, options.workers)
   return new Wochat(child, ports, options)
 }
 
 /** Starts a server on a data folder and waits until it says that it is ready. */
-async function serve(data: string, core: number | undefined) {
+async function serve(data: string, core: number | undefined, workers: number) {
   const [mqtt, http, admin] = (await findFreePorts(3)) as [number, number, number]
   const child = new Child({
     name: 'wochat',
@@ -209,6 +210,7 @@ async function serve(data: string, core: number | undefined) {
     env: {
       ...SETTINGS,
       WOCHAT_DATA_DIR: data,
+      WOCHAT_WORKERS: String(workers),
       WOCHAT_MQTT_PORT: String(mqtt),
       WOCHAT_HTTP_PORT: String(http),
       WOCHAT_ADMIN_PORT: String(admin),
