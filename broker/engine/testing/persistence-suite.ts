@@ -1,9 +1,12 @@
-/** The abstract suite of aedes-persistence over our store; run by `node --test`, see persistence.test.ts. */
+/**
+ * The abstract suite of aedes-persistence over our store, in SQLite or in PostgreSQL as the argument says; run by
+ * `node --test`, see persistence.test.ts.
+ */
 import { createRequire } from 'node:module'
 import { after, test } from 'node:test'
+import { inPostgres, inSqlite } from '../../../test/cluster/plain-nodes.ts'
 import { ENGINE_DEFAULTS } from '../engine.ts'
 import { PlainPersistence } from '../persistence.ts'
-import { TempStore } from './temp-store.ts'
 
 type AbstractSuite = (options: {
   test: typeof test
@@ -14,16 +17,16 @@ type AbstractSuite = (options: {
 const runAbstractSuite = createRequire(import.meta.url)('aedes-persistence/abstract.js') as AbstractSuite
 
 /** One store for all tests, because a start takes longer than most of them: `destroy` empties it. */
-const temp = new TempStore()
-const store = await temp.open()
-after(() => temp[Symbol.asyncDispose]())
+const stores = process.argv[2] === 'postgres' ? await inPostgres() : await inSqlite()
+const store = await stores.open('suite')
+after(() => stores[Symbol.asyncDispose]())
 
 class SuitePersistence extends PlainPersistence {
   constructor() {
     super(store, {
       queuedMax: ENGINE_DEFAULTS.queuedMessagesMax,
       retainedIndexBytesMax: ENGINE_DEFAULTS.retainedIndexBytesMax,
-      isShared: false,
+      isShared: process.argv[2] === 'postgres',
     })
   }
 

@@ -94,19 +94,21 @@ async function readWaiting(
   const rows: QueueRow[] = []
   for (let from = after; ; ) {
     const limit = entriesMax - rows.length
-    const page = await readPage(work, session, from, limit, bytesMax)
+    const bytesLeft = bytesMax - bytesOf(rows)
+    const page = await readPage(work, session, from, limit, bytesLeft)
+    const last = page.at(-1)
+    if (last === undefined) return { rows, full: false }
+    if (rows.length > 0 && page[0]!.payload.length > bytesLeft) return { rows, full: true }
     const expired = page.filter((row) => isExpired(row, work.now))
     await settle(
       work,
       expired.map(({ message }) => ({ session, message })),
     )
     rows.push(...page.filter((row) => !expired.includes(row)))
-    const found = page[0]?.found ?? 0
-    if (page.length < found) return { rows, full: true }
-    if (found < limit || rows.length === entriesMax) return { rows, full: false }
-    // A page of which a part had expired is filled up; in all it may have twice the bytes.
-    if (rows.length > 0 && bytesOf(rows) >= bytesMax) return { rows, full: true }
-    from = page.at(-1)!.message
+    if (rows.length === entriesMax) return { rows, full: false }
+    if (expired.length === 0) return { rows, full: page.length < last.found }
+    if (page.length === last.found && last.found < limit) return { rows, full: false }
+    from = last.message
   }
 }
 
@@ -118,7 +120,7 @@ function bytesOf(rows: readonly QueueRow[]): number {
   return rows.reduce((sum, { payload }) => sum + payload.length, 0)
 }
 
-/** `found`: rows before those that are too much by size were left out. */
+/** `found`: rows before those that are too much by size were left out. One is always given. */
 function readPage(
   work: Work,
   session: number,

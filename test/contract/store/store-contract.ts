@@ -11,6 +11,7 @@ import type { StoreEngine } from './engine.ts'
 import { feedContract } from './feed-contract.ts'
 import { groupsContract } from './groups-contract.ts'
 import { hostileContract } from './hostile-contract.ts'
+import { plainContract } from './plain-contract.ts'
 import { sendsContract } from './sends-contract.ts'
 import { unreadContract } from './unread-contract.ts'
 
@@ -24,4 +25,5 @@ export function storeContract(engine: () => StoreEngine): void {
   conversationsContract(engine)
   unreadContract(engine)
   hostileContract(engine)
+  plainContract(engine)
 }
