@@ -1,4 +1,4 @@
-/** `wochat token`: access tokens for testers, signed with the key in the data folder. They belong to no login. */
+/** `wochat token`: access tokens for testers, signed with the key of the installation. They belong to no login. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseDuration } from './config/option.ts'
@@ -7,7 +7,7 @@ import { type DeviceId, parseDeviceId, parseUserId } from './protocol/ids.ts'
 import { issueAccessToken } from './services/auth/access-token.ts'
 import { type Acl, NO_GRANTS, parseAcl } from './services/auth/acl.ts'
 import { createKeyFile } from './services/auth/key-file.ts'
-import { Keyring } from './services/auth/keyring.ts'
+import { Keyring, KeyringError } from './services/auth/keyring.ts'
 
 type TokenOptions = { device?: string; ttl: string; acl?: string; batch?: string }
 
@@ -17,7 +17,7 @@ export async function printTokens(
   uid: string | undefined,
   options: TokenOptions,
 ): Promise<void> {
-  const keyring = await Keyring.read(createKeyFile(join(config.dataDir, 'keys')))
+  const keyring = await readKeyring(config)
   const identity = { issuer: config.tokenIssuer, audience: config.tokenAudience }
   const acl = readAcl(options.acl)
   const ttlMs = parseDuration(options.ttl)
@@ -35,6 +35,24 @@ export async function printTokens(
       now: Date.now(),
     })
     process.stdout.write(`${token}\n`)
+  }
+}
+
+/** From the data folder, or from the database of a cluster. */
+async function readKeyring({ databaseUrl, dataDir }: Config): Promise<Keyring> {
+  if (databaseUrl === null) return Keyring.read(createKeyFile(join(dataDir, 'keys')))
+  // Only here: the command is quick because it does not load the database's driver.
+  const { createKeyDatabase } = await import('./services/auth/key-database.ts')
+  const { openPool } = await import('./services/store/postgres/connections.ts')
+  const pool = openPool({ url: databaseUrl.reveal(), connectionsMax: 1, applicationName: 'wochat token' })
+  pool.on('error', () => {})
+  try {
+    return await Keyring.read(createKeyDatabase(pool))
+  } catch (error) {
+    if (error instanceof KeyringError) throw error
+    throw new ConfigError(`WOCHAT_DATABASE_URL: ${(error as Error).message}`, { cause: error })
+  } finally {
+    await pool.end()
   }
 }
 

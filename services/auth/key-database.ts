@@ -8,15 +8,17 @@ import type { KeyStorage, StoredKey, StoredKeyring } from './key-storage.ts'
 
 /** Of the advisory lock; no other part of the program takes this one. */
 const KEYRING_LOCK = 7_310_001
+/** undefined_table [PostgreSQL, appendix A]. */
+const UNDEFINED_TABLE = '42P01'
 /** Name of the pepper in the table of secrets. */
 const PEPPER = 'code_pepper'
 
-/** The tables must be there: services/store/postgres/migrations. */
+/** To change the keyring, its tables must be there: services/store/postgres/migrations. */
 export function createKeyDatabase(pool: Pick<pg.Pool, 'connect' | 'query'>): KeyStorage {
   return {
     place: 'the database',
     noticeMs: 2 * KEY_CHECK_EVERY_MS,
-    load: () => readKeyring(pool),
+    load: () => readKeyring(pool).catch(noneWithoutTables),
     async update(change) {
       const client = await pool.connect()
       // Between two queries a lost connection has nobody else to tell; the next query fails with it.
@@ -40,6 +42,11 @@ export function createKeyDatabase(pool: Pick<pg.Pool, 'connect' | 'query'>): Key
       }
     },
   }
+}
+
+/** A database that no node has started on holds no keys. */
+function noneWithoutTables(error: { code?: string }): undefined {
+  if (error.code !== UNDEFINED_TABLE) throw error
 }
 
 function ignore(): void {}
