@@ -168,7 +168,7 @@ end $$;
 create trigger membership_changed before update on membership for each row execute function note_change();
 create trigger login_ended before update of ended_at on login
   for each row when (new.ended_at is not null) execute function note_change();
-create trigger device_revoked before update of revoked_at on device
+create trigger device_revoked before insert or update of revoked_at on device
   for each row when (new.revoked_at is not null) execute function note_change();
 create trigger log_restarted before update of epoch on log
   for each row when (new.epoch <> old.epoch) execute function note_change();
