@@ -35,7 +35,7 @@ test('500 jumps between three nodes: the earlier connection is closed, and every
   const log = directLog('alice', 'bob')
   await until(
     () => new Set(record.delivered.get('bob/phone')?.map(({ seq }) => seq)).size >= SENDS,
-    () => `${SENDS} messages, ${record.delivered.get('bob/phone')?.length} deliveries came`,
+    () => `messages ${missingOf(record)}, in ${record.delivered.get('bob/phone')?.length} deliveries`,
     60_000,
   )
   held.cut()
@@ -44,6 +44,13 @@ test('500 jumps between three nodes: the earlier connection is closed, and every
   const expected = new Map([['bob/phone', [log]]])
   expect(checkHistory({ attempted, accepted, delivered, expected })).toEqual([])
 }, 300_000)
+
+function missingOf(record: LoadRecord): string {
+  const came = new Set(record.delivered.get('bob/phone')?.map(({ seq }) => seq))
+  return Array.from({ length: SENDS }, (_, i) => i + 1)
+    .filter((seq) => !came.has(seq))
+    .join(' ')
+}
 
 /** Again and again: the sender's own node may change with `serveFrom` at its next connection only. */
 async function sendAll(sender: LoadSender, server: Parameters<LoadSender['run']>[0]): Promise<void> {

@@ -1,5 +1,5 @@
 /** A load of messages from several senders, which resends what was not acknowledged; feeds the history checker. */
-import { Device } from './device.ts'
+import { Device, type InboxEntry } from './device.ts'
 import type { Accepted, Delivered } from './history-checker.ts'
 import type { TestServer } from './server.ts'
 
@@ -17,14 +17,16 @@ export class LoadRecord {
   /** Refusals that asked to try again. */
   busy = 0
 
-  /** Notes everything that a device receives, over all of its connections. */
+  /** Notes everything that a device receives, over all of its connections; also what came with its CONNACK. */
   watch(device: Device): void {
     const name = `${device.uid}/${device.id}`
     const entries = this.delivered.get(name) ?? []
     this.delivered.set(name, entries)
-    device.onInbox(({ kind, log, epoch, seq, id, body }) => {
+    const note = ({ kind, log, epoch, seq, id, body }: InboxEntry) => {
       if (kind === 'message') entries.push({ log, epoch, seq, id, text: String(body.text) })
-    })
+    }
+    for (const entry of device.inbox) note(entry)
+    device.onInbox(note)
   }
 }
 
