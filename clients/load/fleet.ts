@@ -1,9 +1,9 @@
 import fs from 'node:fs'
-import { nowUs } from './clock.ts'
+import { nowUs, sleepMs } from './clock.ts'
 import { Connection, type ConnectionEvents, type Endpoint } from './connection.ts'
 import { encodeConnect, encodeSubscribe } from './frames.ts'
 import { Histogram } from './histogram.ts'
-import type { Options } from './options.ts'
+import { type Options, UsageError } from './options.ts'
 import { expandTemplate, type TemplateNumbers } from './template.ts'
 import { Turn } from './turn.ts'
 
@@ -20,7 +20,14 @@ export interface Member {
 export interface OpenOptions {
   persistent: boolean
   subscribe: boolean
+  /** In turn, instead of those of the options. */
+  ports?: readonly number[]
+  /** Tries again whatever fails, until `--connect-seconds` are over. */
+  retries?: boolean
 }
+
+/** Between two tries of one connection. */
+const RETRY_MS = 50
 
 /** All connections of a run, publishers first, and how they come and go. */
 export class Fleet {
@@ -29,12 +36,18 @@ export class Fleet {
   private readonly options: Options
   private readonly members: readonly Member[]
   private readonly passwords: string[]
+  private readonly subscriberPorts: readonly number[]
+  private isDestroyed = false
+  /** Connections that failed and were tried again. */
+  retried = 0
 
   constructor(options: Options, members: readonly Member[], events: ConnectionEvents) {
     this.options = options
     this.members = members
     const turn = new Turn()
     this.connections = members.map((_, number) => new Connection(number, events, turn))
+    this.subscriberPorts =
+      options.subPorts === '' ? [options.port] : parsePorts('sub-ports', options.subPorts)
     this.passwords = options.passwordsFile === '' ? [] : readLines(options.passwordsFile)
   }
 
@@ -47,7 +60,7 @@ export class Fleet {
     let next = from
     let failure: Error | undefined
     const openOneByOne = async () => {
-      while (next < to && failure === undefined) await this.openOne(next++, how)
+      while (next < to && failure === undefined) await this.openOneOrRetry(next++, how)
     }
     const lanes = Array.from({ length: Math.min(this.options.connecting, to - from) }, () =>
       openOneByOne().catch((error: Error) => {
@@ -79,11 +92,25 @@ export class Fleet {
   }
 
   destroy(): void {
+    this.isDestroyed = true
     for (const connection of this.connections) connection.destroy()
   }
 
   get resent(): number {
     return this.connections.reduce((sum, connection) => sum + connection.resent, 0)
+  }
+
+  private async openOneOrRetry(number: number, how: OpenOptions): Promise<void> {
+    for (;;) {
+      try {
+        await this.openOne(number, how)
+        return
+      } catch (error) {
+        if (how.retries !== true || this.isDestroyed) throw error
+        this.retried += 1
+        await sleepMs(RETRY_MS)
+      }
+    }
   }
 
   private async openOne(number: number, how: OpenOptions): Promise<void> {
@@ -99,7 +126,7 @@ export class Fleet {
     })
     const subscribes = how.subscribe && member.role === 'subscriber'
     await this.connections[number]!.open(
-      this.endpointOf(number),
+      this.endpointOf(number, member, how.ports),
       connect,
       subscribes ? this.subscribeOf(number, member) : undefined,
     )
@@ -124,11 +151,21 @@ export class Fleet {
     return encodeSubscribe(v5 ? 5 : 4, 1, expandTemplate(subTopic, numbersOf(number, member), pad), qos)
   }
 
-  private endpointOf(number: number): Endpoint {
-    const { host, port, sources, v5 } = this.options
+  private endpointOf(number: number, { role, number: place }: Member, given?: readonly number[]): Endpoint {
+    const { host, sources, v5 } = this.options
+    const ports = given ?? (role === 'publisher' ? [this.options.port] : this.subscriberPorts)
+    const port = ports[place % ports.length]!
     const spread = host.startsWith('127.') ? { localAddress: `127.0.0.${1 + (number % sources)}` } : {}
     return { host, port, version: v5 ? 5 : 4, ...spread }
   }
+}
+
+/** @throws UsageError naming the option. */
+export function parsePorts(option: string, list: string): number[] {
+  const ports = list.split(',').map(Number)
+  const isPort = (port: number) => Number.isInteger(port) && port > 0 && port < 65_536
+  if (!ports.every(isPort)) throw new UsageError(`--${option} ${list}: ports expected, comma separated`)
+  return ports
 }
 
 export function readLines(file: string): string[] {

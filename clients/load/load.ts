@@ -1,19 +1,24 @@
 import { RUN_PATTERN, randomRun } from './marker.ts'
+import { runFailover } from './modes/failover.ts'
 import { runFlow } from './modes/flow.ts'
 import { runOffline } from './modes/offline.ts'
 import { runStorm } from './modes/storm.ts'
 import { helpText, type Mode, type Options, parseOptions, UsageError } from './options.ts'
+import type { Parts } from './process-stats.ts'
 import { type Result, renderTable } from './result.ts'
 
 const RATE_OF_LATENCY = 1_000
 const EXIT_FAULTY = 1
 const EXIT_NOT_RUN = 2
 
-const RUNNERS: Record<Mode, (options: Options, pids: readonly number[]) => Promise<Result>> = {
+type Runner = (options: Options, pids: readonly number[], parts: Parts) => Promise<Result>
+
+const RUNNERS: Record<Mode, Runner> = {
   flow: runFlow,
   latency: runFlow,
   storm: runStorm,
   offline: runOffline,
+  failover: runFailover,
 }
 
 try {
@@ -26,7 +31,7 @@ try {
 
 async function run(given: Options): Promise<void> {
   const options = { ...given, run: runOf(given), rate: rateOf(given) }
-  const result = await RUNNERS[options.mode](options, parsePids(options.pids))
+  const result = await RUNNERS[options.mode](options, parsePids(options.pids), parseParts(options.parts))
   if (!options.quiet) process.stderr.write(renderTable(result))
   process.stdout.write(`${JSON.stringify(result)}\n`)
   if (!result.ok) process.exitCode = EXIT_FAULTY
@@ -50,6 +55,17 @@ function runOf({ mode, phases, run }: Options): string {
 
 function rateOf({ mode, rate }: Options): number {
   return mode === 'latency' && rate === 0 ? RATE_OF_LATENCY : rate
+}
+
+function parseParts(list: string): Parts {
+  const pairs = list.split(',').filter((pair) => pair !== '')
+  return new Map(
+    pairs.map((pair) => {
+      const [, name, pid] = /^([^=]+)=([1-9]\d*)$/.exec(pair) ?? []
+      if (name === undefined) throw new UsageError(`--parts ${list}: name=pid expected`)
+      return [name, Number(pid)]
+    }),
+  )
 }
 
 function parsePids(list: string): number[] {

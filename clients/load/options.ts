@@ -6,6 +6,8 @@ export const MODES = {
   storm:
     '--devices connect and subscribe as fast as the server lets them; connects/s and memory per connection',
   offline: '--devices go away, get --messages each while away, and come back',
+  failover:
+    '--devices at --sub-ports get --rate messages/s; --kill ends their node, and they come back at --failover-ports',
 } as const
 
 export type Mode = keyof typeof MODES
@@ -56,6 +58,8 @@ const flag = (help: string): FlagOption => ({ kind: 'flag', value: false, help }
 const OPTIONS = {
   host: text('127.0.0.1', 'address of the server'),
   port: whole(1883, 1, 65_535, 'its MQTT port'),
+  subPorts: text('', 'ports of subscribers and devices in turn, comma separated, if not --port'),
+  failoverPorts: text('', 'failover: ports that devices come back to, in turn'),
   v5: flag('speak MQTT 5 instead of 3.1.1 (keep --window within the server’s Receive Maximum)'),
   sources: whole(4, 1, 250, 'connect from so many addresses from 127.0.0.1 up (only to a 127.* host)'),
   connecting: whole(200, 1, 10_000, 'connections opened at the same time'),
@@ -82,7 +86,7 @@ const OPTIONS = {
   qos: whole(1, 0, 1, 'of publishers and subscribers'),
   persistent: flag('subscribers and devices keep their session (clean session off)'),
   groups: whole(1, 1, 100_000, 'flow: number of groups'),
-  pubs: whole(1, 1, 100_000, 'publishers: per group in flow, in all in offline'),
+  pubs: whole(1, 1, 100_000, 'publishers: per group in flow, in all in offline and failover'),
   subs: whole(1, 0, 100_000, 'flow: subscribers per group; 0 sends to people who are away'),
   window: whole(20, 1, 65_535, 'closed loop: messages a publisher may have under way'),
   ackCredit: flag('a message leaves the window with its PUBACK, not only when also delivered to all'),
@@ -90,18 +94,21 @@ const OPTIONS = {
     ...seconds(0, 'open loop: messages/s of all publishers together; latency counts from the due time'),
     max: 10_000_000,
   },
-  warmup: seconds(1, 'flow: not measured'),
+  warmup: seconds(1, 'flow: not measured; failover: before the kill'),
   seconds: seconds(5, 'flow: measured'),
   drain: seconds(15, 'wait so long for what is under way (offline: with no progress)'),
   settle: seconds(0.3, 'wait so long for duplicates, and before memory is read'),
-  devices: whole(1000, 1, 1_000_000, 'storm, offline: number of devices'),
+  devices: whole(1000, 1, 1_000_000, 'storm, offline, failover: number of devices'),
+  staying: whole(0, 0, 1_000_000, 'failover: further devices, which are at --failover-ports all the time'),
   messages: whole(20, 1, 1_000_000, 'offline: messages for each device'),
   phases: text(
     'prepare,enqueue,drain',
     'offline: which of prepare, enqueue, drain, remove (parts need the same --run)',
   ),
 
+  kill: whole(0, 0, 2 ** 31, 'failover: process id that gets SIGKILL after --warmup; 0: kill it yourself'),
   pids: text('', 'process ids of the server, comma separated: its CPU and memory'),
+  parts: text('', 'name=pid, comma separated: CPU of parts of the server, each with its child processes'),
   gcSignal: text('', 'storm: signal that makes the first of --pids collect garbage, e.g. SIGUSR2'),
   label: text('', 'copied to the result'),
   quiet: flag('no table on standard error'),

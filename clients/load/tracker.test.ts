@@ -45,3 +45,23 @@ test('streams are judged apart', () => {
   expect(tracker.record(0, 1)).toBe(false)
   expect(tracker).toMatchObject({ delivered: 2, duplicates: 1 })
 })
+
+describe('after a cut connection', () => {
+  test('what was delivered may come once more, in order and before anything new', () => {
+    const tracker = tracked([1, 2, 3])
+    tracker.allowRepeats(0)
+    for (const sequence of [2, 3, 4]) tracker.record(0, sequence)
+    expect(tracker).toMatchObject({ delivered: 4, repeated: 2, duplicates: 0, outOfOrder: 0 })
+  })
+
+  test.each([
+    ['twice', [3, 3]],
+    ['in another order', [3, 2]],
+    ['after something new', [4, 3]],
+  ])('what comes %s is a duplicate', (_, after) => {
+    const tracker = tracked([1, 2, 3])
+    tracker.allowRepeats(0)
+    for (const sequence of after) tracker.record(0, sequence)
+    expect(tracker.duplicates).toBe(1)
+  })
+})

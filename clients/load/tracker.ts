@@ -10,7 +10,9 @@ export class Tracker {
   private readonly highest: Uint32Array
   private readonly missing = new Map<number, Set<number>>()
   private missingCount = 0
+  private readonly tails = new Map<number, { end: number; repeated: number }>()
   delivered = 0
+  repeated = 0
   duplicates = 0
   outOfOrder = 0
 
@@ -35,6 +37,14 @@ export class Tracker {
     return this.recordLate(stream, sequence)
   }
 
+  /**
+   * The receiver's connection was cut, and what it had acknowledged may be unknown to the server: what the stream has
+   * delivered may come once more, in order and before anything new, and counts as `repeated`.
+   */
+  allowRepeats(stream: number): void {
+    this.tails.set(stream, { end: this.highest[stream]!, repeated: 0 })
+  }
+
   /** Numbers that were overtaken and have not come since. A stream cut short at its end shows only in `delivered`. */
   get holes(): number {
     return this.missingCount
@@ -43,12 +53,20 @@ export class Tracker {
   private recordLate(stream: number, sequence: number): boolean {
     const missing = this.missing.get(stream)
     if (!missing?.delete(sequence)) {
-      this.duplicates += 1
+      if (this.isRepeat(stream, sequence)) this.repeated += 1
+      else this.duplicates += 1
       return false
     }
     this.missingCount -= 1
     this.outOfOrder += 1
     this.delivered += 1
+    return true
+  }
+
+  private isRepeat(stream: number, sequence: number): boolean {
+    const tail = this.tails.get(stream)
+    if (tail === undefined || this.highest[stream] !== tail.end || sequence <= tail.repeated) return false
+    tail.repeated = sequence
     return true
   }
 

@@ -1,14 +1,16 @@
 import path from 'node:path'
-import type { Broker, BrokerName } from './broker.ts'
+import { type Broker, type BrokerName, CLUSTER_BROKERS } from './broker.ts'
 import { cGenerator } from './c-generator.ts'
+import { canStartPostgres, canStartRedis } from './engines.ts'
 import { ownGenerator } from './generator.ts'
 import { describeCommit, describeMachine, findProgram, waitForQuiet } from './machine.ts'
 import type { BenchOptions } from './options.ts'
-import { startAedes, startMosquitto } from './plain-brokers.ts'
+import { startAedes, startAedesRedis, startMosquitto } from './plain-brokers.ts'
 import type { Contender, Report, RowReport, Run } from './report.ts'
-import type { Row, RowContext } from './rows.ts'
+import { at, type Row, type RowContext } from './row.ts'
 import { createTemporaryFolder } from './scope.ts'
-import { startWochat, TokenOffice } from './wochat.ts'
+import { TokenOffice, TrustedIssuer } from './tokens.ts'
+import { startWochat, startWochatCluster } from './wochat.ts'
 
 const ROOT = path.join(import.meta.dirname, '../..')
 const LOG_LINES_SHOWN = 20
@@ -17,9 +19,12 @@ const LOG_LINES_SHOWN = 20
 export class Bench {
   private readonly options: BenchOptions
   private readonly generate
+  private readonly issuer = new TrustedIssuer()
 
   constructor(options: BenchOptions) {
-    this.options = { ...options, brokers: options.brokers.filter(isInstalled) }
+    const wanted = new Set(options.rows.flatMap(({ brokers }) => brokers))
+    const brokers = options.brokers.filter((name) => wanted.has(name) && isInstalled(name))
+    this.options = { ...options, brokers }
     this.generate = ownGenerator(options.generatorCore)
   }
 
@@ -57,9 +62,8 @@ export class Bench {
   private contendersOf(row: Row): Contender[] {
     const generators =
       row.crossCheck && this.options.cLoadgen !== undefined ? (['own', 'c'] as const) : (['own'] as const)
-    return this.options.brokers.flatMap((broker) =>
-      generators.map((generator) => ({ broker, generator, runs: [] })),
-    )
+    const brokers = this.options.brokers.filter((name) => row.brokers.includes(name))
+    return brokers.flatMap((broker) => generators.map((generator) => ({ broker, generator, runs: [] })))
   }
 
   private async runOnce(row: Row, contender: Contender, office: TokenOffice): Promise<Run> {
@@ -67,7 +71,7 @@ export class Bench {
     const busyPercentBefore = await waitForQuiet(this.options.quietSeconds)
     let log = ''
     try {
-      await using broker = await this.startBroker(contender.broker, folder.path, office)
+      await using broker = await this.startBroker(contender.broker, row, folder.path, office)
       try {
         const { values, results } = await row.measure(this.contextOf(broker, contender))
         const problems = results.flatMap((result) => (result.ok ? [] : result.problems))
@@ -85,31 +89,48 @@ export class Bench {
     }
   }
 
-  private startBroker(name: BrokerName, folder: string, office: TokenOffice): Promise<Broker> {
+  private startBroker(name: BrokerName, row: Row, folder: string, office: TokenOffice): Promise<Broker> {
+    const { generate, issuer } = this
     const start = { core: this.options.brokerCore, folder }
-    if (name === 'aedes') return startAedes(start)
-    if (name === 'mosquitto') return startMosquitto(start)
-    return startWochat({ ...start, office, generate: this.generate, workers: this.options.workers })
+    switch (name) {
+      case 'wochat':
+        return startWochat({ ...start, office, generate, workers: this.options.workers })
+      case 'aedes':
+        return startAedes(start)
+      case 'mosquitto':
+        return startMosquitto(start)
+      case 'wochat-cluster':
+        return startWochatCluster({ ...start, issuer, generate, nodes: row.nodes })
+      case 'aedes-redis':
+        return startAedesRedis(name, { ...start, nodes: 1 })
+      case 'aedes-redis-nodes':
+        return startAedesRedis(name, { ...start, nodes: row.nodes })
+    }
   }
 
   private contextOf(broker: Broker, contender: Contender): RowContext {
-    const at = { port: broker.port, pids: String(broker.pid) }
     const { cLoadgen, generatorCore, seconds } = this.options
     const external = contender.generator === 'c' ? cGenerator(cLoadgen!, generatorCore) : undefined
     return {
       broker,
       seconds,
       generate: this.generate,
-      flow: (flow) =>
-        external === undefined ? this.generate('flow', { ...at, ...flow }) : external({ ...at, ...flow }),
+      flow: (flow) => (external ?? ((options) => this.generate('flow', options)))({ ...at(broker), ...flow }),
     }
   }
 }
 
 function isInstalled(name: BrokerName): boolean {
-  if (name !== 'mosquitto' || findProgram('mosquitto') !== undefined) return true
-  say('mosquitto is not installed: left out')
-  return false
+  const missing = missingFor(name)
+  if (missing !== undefined) say(`${missing} is not installed: ${name} is left out`)
+  return missing === undefined
+}
+
+function missingFor(name: BrokerName): string | undefined {
+  if (name === 'mosquitto' && findProgram('mosquitto') === undefined) return 'mosquitto'
+  const isCluster = CLUSTER_BROKERS.some((cluster) => cluster === name)
+  if (isCluster && !canStartRedis()) return 'redis-server'
+  return name === 'wochat-cluster' && !canStartPostgres() ? 'PostgreSQL' : undefined
 }
 
 function nameOf({ broker, generator }: Contender): string {

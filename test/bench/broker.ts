@@ -1,7 +1,15 @@
 import type { GeneratorOptions } from './generator.ts'
 
-export const BROKER_NAMES = ['wochat', 'aedes', 'mosquitto'] as const
+/** A wochat and its peers: one process each. */
+export const SINGLE_BROKERS = ['wochat', 'aedes', 'mosquitto'] as const
+/** Nodes around shared stores. `aedes-redis` is always one node, `aedes-redis-nodes` has as many as the row asks for. */
+export const CLUSTER_BROKERS = ['wochat-cluster', 'aedes-redis', 'aedes-redis-nodes'] as const
+export const BROKER_NAMES = [...SINGLE_BROKERS, ...CLUSTER_BROKERS] as const
 export type BrokerName = (typeof BROKER_NAMES)[number]
+
+export const OUR_BROKERS: readonly BrokerName[] = ['wochat', 'wochat-cluster']
+/** What ours is compared with; of a row, the first of these that ran. */
+export const YARDSTICKS: readonly BrokerName[] = ['aedes', 'aedes-redis', 'aedes-redis-nodes']
 
 /** Client ids, usernames, tokens, topics and payload: how one broker wants to be spoken to. */
 export type Addressing = GeneratorOptions
@@ -20,11 +28,18 @@ export interface GroupAddressing {
   members: Addressing
 }
 
+/** One process that takes connections. */
+export interface BrokerNode {
+  readonly pid: number
+  readonly port: number
+}
+
 /** A running broker of one run, and how each kind of workload is addressed on it. */
 export interface Broker extends AsyncDisposable {
   readonly name: BrokerName
-  readonly pid: number
-  readonly port: number
+  readonly nodes: readonly [BrokerNode, ...BrokerNode[]]
+  /** What the nodes share, by name: the first process of each. */
+  readonly engines: ReadonlyMap<string, number>
   readonly logTail: string
   /** Publisher p writes to device t; without publishers, devices alone. */
   people(options: PeopleOptions): Promise<Addressing>

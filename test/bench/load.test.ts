@@ -119,3 +119,25 @@ describe('against plain Aedes', () => {
     expect(back).toMatchObject({ ok: true, delivered: 350, drain: { sessionsPresent: 50 } })
   })
 })
+
+describe('failover', () => {
+  const people = { pubTopic: 'load/{t}', subTopic: 'load/{s}', devices: 50, staying: 10, pubs: 5, rate: 500 }
+
+  test('brings every device back and counts what is lost with sessions that only the dead node had', async () => {
+    await using dying = await startPeer('aedes.ts')
+    await using other = await startPeer('aedes.ts')
+    const result = await generate('failover', {
+      ...people,
+      port: other.port,
+      subPorts: String(dying.port),
+      failoverPorts: String(other.port),
+      kill: dying.pid,
+      warmup: 0.2,
+      drain: 0.5,
+    })
+    expect(result).toMatchObject({ ok: false, duplicates: 0, outOfOrder: 0, sessionsPresent: 0 })
+    expect(result.lost).toBeGreaterThan(0)
+    expect(result.backSeconds).toBeGreaterThan(0)
+    expect(result.problems).toContain('50 sessions were not there any more')
+  })
+})

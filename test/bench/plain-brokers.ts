@@ -1,7 +1,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import type { Addressing, Broker, BrokerName } from './broker.ts'
+import type { Addressing, Broker, BrokerName, BrokerNode } from './broker.ts'
 import { acceptsConnections, Child, findFreePorts } from './child.ts'
+import { type Engine, startRedis } from './engines.ts'
 import { findProgram } from './machine.ts'
 
 export interface StartOptions {
@@ -12,21 +13,25 @@ export interface StartOptions {
 /** Brokers without accounts: a topic is whatever it says. */
 class PlainBroker implements Broker {
   readonly name: BrokerName
-  readonly port: number
-  private readonly child: Child
+  readonly nodes: readonly [BrokerNode, ...BrokerNode[]]
+  readonly engines: ReadonlyMap<string, number>
+  private readonly stack: AsyncDisposableStack
+  private readonly children: readonly Child[]
 
-  constructor(name: BrokerName, port: number, child: Child) {
+  constructor(
+    name: BrokerName,
+    parts: { servers: readonly Server[]; engines: readonly Engine[]; stack: AsyncDisposableStack },
+  ) {
+    const [first, ...others] = parts.servers.map(({ child, port }) => ({ pid: child.pid, port }))
     this.name = name
-    this.port = port
-    this.child = child
-  }
-
-  get pid(): number {
-    return this.child.pid
+    this.nodes = [first!, ...others]
+    this.engines = new Map(parts.engines.map(({ name, pid }) => [name, pid]))
+    this.stack = parts.stack
+    this.children = parts.servers.map(({ child }) => child)
   }
 
   get logTail(): string {
-    return this.child.logTail
+    return this.children.map(({ logTail }) => logTail).join('\n')
   }
 
   async people({ prefix = '' }: { prefix?: string }): Promise<Addressing> {
@@ -48,15 +53,45 @@ class PlainBroker implements Broker {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.child[Symbol.asyncDispose]()
+    await this.stack.disposeAsync()
   }
 }
 
+interface Server {
+  child: Child
+  port: number
+}
+
 export async function startAedes({ core }: StartOptions): Promise<Broker> {
+  return single('aedes', await startPeer('aedes', core))
+}
+
+export interface AedesRedisOptions extends StartOptions {
+  nodes: number
+}
+
+/** Nodes of Aedes around a Redis that writes its log of commands to disk each second, as it is usually run. */
+export async function startAedesRedis(
+  name: 'aedes-redis' | 'aedes-redis-nodes',
+  options: AedesRedisOptions,
+): Promise<Broker> {
+  await using stack = new AsyncDisposableStack()
+  const redis = stack.use(await startRedis(options, 'everysec'))
+  const servers: Server[] = []
+  for (let number = 1; number <= options.nodes; number++) {
+    const server = await startPeer('aedes-redis', options.core, redis.url)
+    stack.use(server.child)
+    servers.push(server)
+  }
+  return new PlainBroker(name, { servers, engines: [redis], stack: stack.move() })
+}
+
+/** A script of `peers/` on a free port. */
+async function startPeer(name: string, core: number | undefined, ...args: string[]): Promise<Server> {
   const [port] = await findFreePorts(1)
-  const script = path.join(import.meta.dirname, 'peers/aedes.ts')
-  const command = [process.execPath, '--expose-gc', script, String(port)]
-  return ready('aedes', port!, new Child({ name: 'aedes', command, core }))
+  const script = path.join(import.meta.dirname, `peers/${name}.ts`)
+  const command = [process.execPath, '--expose-gc', script, String(port), ...args]
+  return ready(port!, new Child({ name, command, core }))
 }
 
 /** In memory; its limits on queues and windows and its line per connection out of the way, so that they are not what is measured. */
@@ -75,13 +110,19 @@ export async function startMosquitto({ core, folder }: StartOptions): Promise<Br
   const file = path.join(folder, 'mosquitto.conf')
   fs.writeFileSync(file, [`listener ${port} 127.0.0.1`, ...MOSQUITTO_SETTINGS, ''].join('\n'))
   const command = [findProgram('mosquitto')!, '-c', file]
-  return ready('mosquitto', port!, new Child({ name: 'mosquitto', command, core }))
+  return single('mosquitto', await ready(port!, new Child({ name: 'mosquitto', command, core })))
 }
 
-async function ready(name: BrokerName, port: number, child: Child): Promise<Broker> {
+function single(name: BrokerName, server: Server): Broker {
+  const stack = new AsyncDisposableStack()
+  stack.use(server.child)
+  return new PlainBroker(name, { servers: [server], engines: [], stack })
+}
+
+async function ready(port: number, child: Child): Promise<Server> {
   try {
     await child.waitUntilReady(() => acceptsConnections(port))
-    return new PlainBroker(name, port, child)
+    return { port, child }
   } catch (error) {
     await child[Symbol.asyncDispose]()
     throw error

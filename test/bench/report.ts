@@ -1,7 +1,7 @@
-import type { BrokerName } from './broker.ts'
+import { BROKER_NAMES, type BrokerName, OUR_BROKERS, YARDSTICKS } from './broker.ts'
 import type { GeneratorResult } from './generator.ts'
 import type { Machine } from './machine.ts'
-import type { Metric } from './rows.ts'
+import type { Metric } from './row.ts'
 
 export interface Run {
   ok: boolean
@@ -69,12 +69,16 @@ export function linesOf(report: Report): Line[] {
   return report.rows.flatMap((row) => row.metrics.map((metric, index) => lineOf(row, metric, index === 0)))
 }
 
+const PEERS = BROKER_NAMES.filter((broker) => !OUR_BROKERS.includes(broker))
+
 function lineOf(row: RowReport, metric: Metric, headline: boolean): Line {
-  const runsOf = (broker: BrokerName, generator = 'own') =>
-    row.contenders.find((contender) => contender.broker === broker && contender.generator === generator)
-      ?.runs ?? []
-  const wochat = spreadOf(runsOf('wochat'), metric.name)
-  const aedes = spreadOf(runsOf('aedes'), metric.name)
+  const runsOf = (brokers: readonly BrokerName[]) =>
+    brokers.flatMap(
+      (broker) => row.contenders.find((each) => each.broker === broker && each.generator === 'own') ?? [],
+    )[0]?.runs ?? []
+  const ours = runsOf(OUR_BROKERS)
+  const wochat = spreadOf(ours, metric.name)
+  const aedes = spreadOf(runsOf(YARDSTICKS), metric.name)
   const crossChecks = row.contenders.filter(({ generator }) => generator === 'c' && headline)
   return {
     row: headline ? row.id : '',
@@ -82,18 +86,17 @@ function lineOf(row: RowReport, metric: Metric, headline: boolean): Line {
     metric: metric.name,
     target: targetText(metric),
     verdict: verdictOf(metric, wochat?.median, aedes?.median),
-    wochat: cell(runsOf('wochat'), metric),
-    peers: { aedes: cell(runsOf('aedes'), metric), mosquitto: cell(runsOf('mosquitto'), metric) },
+    wochat: cell(ours, metric),
+    peers: Object.fromEntries(PEERS.map((broker) => [broker, cell(runsOf([broker]), metric)] as const)),
     toAedes: wochat && aedes ? (wochat.median / aedes.median).toFixed(2) : '',
     crossCheck: crossChecks.map(({ broker, runs }) => `${broker} ${cell(runs, metric)}`).join(', '),
-    generatorCpu: headline
-      ? generatorCpuOf(runsOf('wochat').length > 0 ? runsOf('wochat') : runsOf('aedes'))
-      : '',
+    generatorCpu: headline ? generatorCpuOf(ours.length > 0 ? ours : runsOf(YARDSTICKS)) : '',
   }
 }
 
 function cell(runs: readonly Run[], metric: Metric): string {
-  if (runs.length === 0) return ''
+  const hasNone = runs.every((run) => run.ok && run.values[metric.name] === undefined)
+  if (hasNone) return ''
   const spread = spreadOf(runs, metric.name)
   if (spread === undefined) return 'failed'
   const [median, min, max] = [spread.median, spread.min, spread.max].map((value) =>

@@ -1,58 +1,20 @@
-import type { Addressing, Broker } from './broker.ts'
-import type { Generate, GeneratorOptions, GeneratorResult } from './generator.ts'
+import { SINGLE_BROKERS } from './broker.ts'
+import { CLUSTER_ROWS } from './cluster-rows.ts'
+import type { GeneratorResult } from './generator.ts'
+import {
+  at,
+  figure,
+  latency,
+  perSecond,
+  type Row,
+  type RowContext,
+  type RowOutcome,
+  storm,
+  time,
+  WARMUP_SECONDS,
+} from './row.ts'
 
-export interface Metric {
-  name: string
-  unit: string
-  better: 'higher' | 'lower'
-  digits: number
-  target?: number
-  /** The target as a part of what plain Aedes does in the same run. */
-  targetOfAedes?: number
-}
-
-/** One run of a row on one broker: a fresh process and, for wochat, a fresh data folder. */
-export interface RowContext {
-  broker: Broker
-  seconds: number
-  /** Runs the workload that counts; in a cross-check with another generator. */
-  flow(options: GeneratorOptions): Promise<GeneratorResult>
-  generate: Generate
-}
-
-export interface RowOutcome {
-  /** By metric; the first metric is the row's headline. */
-  values: Record<string, number>
-  results: GeneratorResult[]
-}
-
-export interface Row {
-  id: string
-  title: string
-  metrics: [Metric, ...Metric[]]
-  /** Can be run by the external generator too. */
-  crossCheck?: boolean
-  measure(context: RowContext): Promise<RowOutcome>
-}
-
-const WARMUP_SECONDS = 1.5
-
-const perSecond = (name: string, target?: number): Metric => ({
-  name,
-  unit: '/s',
-  better: 'higher',
-  digits: 0,
-  ...(target === undefined ? {} : { target }),
-})
-const time = (name: string, unit: 'ms' | 's', target?: number): Metric => ({
-  name,
-  unit,
-  better: 'lower',
-  digits: 2,
-  ...(target === undefined ? {} : { target }),
-})
-
-export const ROWS: readonly Row[] = [
+const SINGLE_ROWS: readonly Omit<Row, 'brokers' | 'nodes'>[] = [
   {
     id: 'S1',
     title: '100 pairs one to one, 20 in flight each, persistent sessions',
@@ -201,6 +163,11 @@ export const ROWS: readonly Row[] = [
   },
 ]
 
+export const ROWS: readonly Row[] = [
+  ...SINGLE_ROWS.map((row) => ({ ...row, brokers: SINGLE_BROKERS, nodes: 1 })),
+  ...CLUSTER_ROWS,
+]
+
 async function measureGroup(
   { broker, flow, seconds }: RowContext,
   size: { members: number; window: number },
@@ -253,29 +220,4 @@ async function measureAwayGroup(context: RowContext): Promise<RowOutcome> {
     values: { 'group of one to one': (100 * values['to group']) / values['one to one'], ...values },
     results: [warmup, away, membersAway, oneToOne, toGroup],
   }
-}
-
-function storm(
-  generate: Generate,
-  broker: Broker,
-  people: Addressing,
-  devices: number,
-  more: GeneratorOptions = {},
-): Promise<GeneratorResult> {
-  return generate('storm', { ...at(broker), ...people, devices, persistent: true, ...more })
-}
-
-function at(broker: Broker): GeneratorOptions {
-  return { port: broker.port, pids: String(broker.pid) }
-}
-
-function latency(result: GeneratorResult, percentile: 'p50' | 'p99'): number {
-  return figure(result, 'latencyMs', percentile)
-}
-
-/** A figure of the result; NaN if the generator did not get so far, which `ok: false` explains. */
-function figure(result: GeneratorResult, name: string, part?: string): number {
-  const value = result[name]
-  const wanted = part === undefined ? value : (value as Record<string, unknown> | undefined)?.[part]
-  return typeof wanted === 'number' ? wanted : Number.NaN
 }

@@ -1,259 +1,89 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import type { Addressing, Broker, GroupAddressing, PeopleOptions } from './broker.ts'
-import { Child, findFreePorts } from './child.ts'
+import type { Broker, BrokerName, BrokerNode } from './broker.ts'
+import { type Engine, startPostgres, startRedis } from './engines.ts'
 import type { Generate } from './generator.ts'
 import type { StartOptions } from './plain-brokers.ts'
+import type { TokenOffice, TrustedIssuer } from './tokens.ts'
+import { WochatPeople } from './wochat-people.ts'
+import { serve, type WochatServer } from './wochat-process.ts'
 
-const ROOT = path.join(import.meta.dirname, '../..')
-const ENTRY = path.join(ROOT, 'main.ts')
+class Wochat extends WochatPeople implements Broker {
+  readonly name: BrokerName
+  readonly nodes: readonly [BrokerNode, ...BrokerNode[]]
+  readonly engines: ReadonlyMap<string, number>
+  private readonly stack: AsyncDisposableStack
+  private readonly logs: readonly { logTail: string }[]
 
-/** Limits that protect a server from its users; a generator is meant to go past them. */
-const SETTINGS = {
-  WOCHAT_CONTACTS_REQUIRED: 'false',
-  WOCHAT_SENDS_PER_SECOND_MAX: '0',
-  WOCHAT_CALLS_PER_SECOND_MAX: '0',
-  WOCHAT_CONNECTS_PER_ADDRESS_MAX: '0',
-  WOCHAT_GROUP_MEMBERS_MAX: '20000',
-  WOCHAT_GC_ON_SIGUSR2: '1',
-}
-
-const DEVICE = 'gen'
-const GROUP_ADD_MEMBERS = 250
-const SEND = (to: string) => `{"to":"${to}","id":"{id}","text":"{mark}{fill}"}`
-
-interface Person {
-  uid: string
-  device: string
-}
-
-/**
- * Signs tokens in a data folder that is copied for every run: 19,000 signatures take longer than most rows, and with the
- * same key they are good for all of them.
- */
-export class TokenOffice {
-  private readonly folder: string
-  private readonly tokens = new Map<string, string>()
-
-  /** `folder` holds the data folder from which servers start. */
-  constructor(folder: string) {
-    this.folder = folder
+  constructor(
+    name: BrokerName,
+    people: Pick<ConstructorParameters<typeof WochatPeople>[0], 'folder' | 'tokens' | 'generate'>,
+    parts: { servers: readonly WochatServer[]; engines: readonly Engine[]; stack: AsyncDisposableStack },
+  ) {
+    const { servers, engines, stack } = parts
+    const [first, ...others] = servers.map(({ child, mqttPort }) => ({ pid: child.pid, port: mqttPort }))
+    const { mqttPort, httpPort } = servers[0]!
+    super({ ...people, mqttPort, httpPort })
+    this.name = name
+    this.nodes = [first!, ...others]
+    this.engines = new Map(engines.map(({ name, pid }) => [name, pid]))
+    this.stack = stack
+    this.logs = [...servers.map(({ child }) => child), ...engines]
   }
 
-  get dataTemplate(): string {
-    return path.join(this.folder, 'template')
+  get logTail(): string {
+    return this.logs.map(({ logTail }) => logTail).join('\n')
   }
 
-  async sign(people: readonly Person[]): Promise<string[]> {
-    const unsigned = people.filter((person) => !this.tokens.has(keyOf(person)))
-    if (unsigned.length > 0) await this.signMissing(unsigned)
-    return people.map((person) => this.tokens.get(keyOf(person))!)
-  }
-
-  /** The first start of a server makes the key. */
-  private async makeTemplate(): Promise<void> {
-    if (fs.existsSync(this.dataTemplate)) return
-    const { child } = await serve(this.dataTemplate, undefined, 1)
-    await child[Symbol.asyncDispose]()
-  }
-
-  private async signMissing(people: readonly Person[]): Promise<void> {
-    await this.makeTemplate()
-    const list = path.join(this.folder, 'people')
-    fs.writeFileSync(list, people.map(({ uid, device }) => `${uid} ${device}\n`).join(''))
-    await using child = new Child({
-      name: 'wochat token',
-      command: [process.execPath, ENTRY, 'token', '--batch', list, '--ttl', '24h'],
-      cwd: ROOT,
-      env: { WOCHAT_DATA_DIR: this.dataTemplate },
-    })
-    const status = await child.waitForExit()
-    const tokens = child.standardOutput.split('\n').filter((line) => line.startsWith('ey'))
-    if (status !== 0 || tokens.length !== people.length) {
-      throw new Error(
-        `wochat token gave ${tokens.length} of ${people.length} tokens:\n${child.logTail.slice(-2000)}`,
-      )
-    }
-    for (const [index, person] of people.entries()) this.tokens.set(keyOf(person), tokens[index]!)
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stack.disposeAsync()
   }
 }
 
 export interface WochatOptions extends StartOptions {
   office: TokenOffice
-  /** Connects people once, so that their accounts exist. */
   generate: Generate
   workers: number
 }
 
-class Wochat implements Broker {
-  readonly name = 'wochat'
-  readonly port: number
-  private readonly child: Child
-  private readonly httpPort: number
-  private readonly options: WochatOptions
-  private files = 0
-
-  constructor(child: Child, ports: { mqtt: number; http: number }, options: WochatOptions) {
-    this.child = child
-    this.port = ports.mqtt
-    this.httpPort = ports.http
-    this.options = options
-  }
-
-  get pid(): number {
-    return this.child.pid
-  }
-
-  get logTail(): string {
-    return this.child.logTail
-  }
-
-  async people({ publishers, devices, prefix = '' }: PeopleOptions): Promise<Addressing> {
-    const people = [...persons(`${prefix}a`, publishers), ...persons(`${prefix}b`, devices)]
-    return {
-      ...identities(`${prefix}a{p}`, `${prefix}b{s}`),
-      payload: SEND(`${prefix}b{t}`),
-      passwordsFile: await this.writePasswords(people),
-    }
-  }
-
-  async group({ publishers, members }: { publishers: number; members: number }): Promise<GroupAddressing> {
-    const senders = persons('a', publishers)
-    const receivers = persons('b', members)
-    const membersOnly = await this.people({ publishers: 0, devices: members })
-    await this.createAccounts(senders, 'a')
-    await this.createAccounts(receivers, 'b')
-    const id = await this.createGroup(senders, receivers)
-    return {
-      flow: {
-        ...membersOnly,
-        payload: SEND(id),
-        passwordsFile: await this.writePasswords([...senders, ...receivers]),
-      },
-      members: membersOnly,
-    }
-  }
-
-  /** Two devices of one account, which may use plain topics of their own. */
-  async plain(pairs: number): Promise<Addressing> {
-    const people = [...persons('a', pairs, 'pub'), ...persons('a', pairs, 'sub')]
-    return {
-      pubId: 'a{p}/pub',
-      subId: 'a{s}/sub',
-      pubUser: 'a{p}',
-      subUser: 'a{s}',
-      pubTopic: 'u/a{p}/own/x',
-      subTopic: 'u/a{s}/own/x',
-      passwordsFile: await this.writePasswords(people),
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.child[Symbol.asyncDispose]()
-  }
-
-  private async createAccounts(people: readonly Person[], prefix: string): Promise<void> {
-    const result = await this.options.generate('storm', {
-      port: this.port,
-      devices: people.length,
-      ...identities('', `${prefix}{s}`),
-      passwordsFile: await this.writePasswords(people),
-    })
-    if (!result.ok) throw new Error(`accounts could not be made: ${result.problems.join('; ')}`)
-  }
-
-  private async createGroup(senders: readonly Person[], receivers: readonly Person[]): Promise<string> {
-    const [token] = await this.options.office.sign(senders.slice(0, 1))
-    const others = [...senders.slice(1), ...receivers].map(({ uid }) => uid)
-    const { id } = await this.call(token!, 'groups.create', { name: 'bench', members: [] })
-    for (let start = 0; start < others.length; start += GROUP_ADD_MEMBERS) {
-      await this.call(token!, 'groups.add', { id, members: others.slice(start, start + GROUP_ADD_MEMBERS) })
-    }
-    return String(id)
-  }
-
-  private async call(token: string, operation: string, parameters: object): Promise<Record<string, unknown>> {
-    const response = await fetch(`http://127.0.0.1:${this.httpPort}/v1/${operation}`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body: JSON.stringify(parameters),
-    })
-    const body = await response.text()
-    if (!response.ok) throw new Error(`${operation}: ${response.status} ${body}`)
-    return JSON.parse(body) as Record<string, unknown>
-  }
-
-  private async writePasswords(people: readonly Person[]): Promise<string> {
-    this.files += 1
-    const file = path.join(this.options.folder, `passwords-${this.files}`)
-    fs.writeFileSync(file, (await this.options.office.sign(people)).join('\n'))
-    return file
-  }
-}
-
+/** One server with the embedded store. */
 export async function startWochat(options: WochatOptions): Promise<Broker> {
-  const data = path.join(options.folder, 'data')
-  await options.office.sign([{ uid: 'a000000', device: DEVICE }])
-  fs.cpSync(options.office.dataTemplate, data, { recursive: true })
-  const { child, ports } = await serve(data, options.core, options.workers)
-  return new Wochat(child, ports, options)
+  const { folder, office, generate, core, workers } = options
+  const data = path.join(folder, 'data')
+  await office.makeTemplate()
+  fs.cpSync(office.dataTemplate, data, { recursive: true })
+  await using stack = new AsyncDisposableStack()
+  const server = await serve({ name: 'wochat', core, data, env: { WOCHAT_WORKERS: String(workers) } })
+  stack.use(server.child)
+  const parts = { servers: [server], engines: [], stack: stack.move() }
+  return new Wochat('wochat', { folder, tokens: office, generate }, parts)
 }
 
-/** Starts a server on a data folder and waits until it says that it is ready. */
-async function serve(data: string, core: number | undefined, workers: number) {
-  const [mqtt, http, admin] = (await findFreePorts(3)) as [number, number, number]
-  const child = new Child({
-    name: 'wochat',
-    command: [process.execPath, '--expose-gc', ENTRY, 'serve'],
-    core,
-    cwd: ROOT,
-    env: {
-      ...SETTINGS,
-      WOCHAT_DATA_DIR: data,
-      WOCHAT_WORKERS: String(workers),
-      WOCHAT_MQTT_PORT: String(mqtt),
-      WOCHAT_HTTP_PORT: String(http),
-      WOCHAT_ADMIN_PORT: String(admin),
-    },
-  })
-  try {
-    await child.waitUntilReady(() => isReady(admin))
-    return { child, ports: { mqtt, http } }
-  } catch (error) {
-    await child[Symbol.asyncDispose]()
-    throw error
+export interface WochatClusterOptions extends StartOptions {
+  issuer: TrustedIssuer
+  generate: Generate
+  nodes: number
+}
+
+/** Nodes with all roles around a PostgreSQL and a Redis of their own, everything on the same core. */
+export async function startWochatCluster(options: WochatClusterOptions): Promise<Broker> {
+  const { folder, issuer, generate, core } = options
+  await using stack = new AsyncDisposableStack()
+  const postgres = stack.use(await startPostgres(options))
+  const redis = stack.use(await startRedis(options, 'volatile'))
+  const servers: WochatServer[] = []
+  for (let number = 1; number <= options.nodes; number++) {
+    const name = `node-${number}`
+    const env = {
+      WOCHAT_DATABASE_URL: postgres.url,
+      WOCHAT_REDIS_URL: redis.url,
+      WOCHAT_NODE_NAME: name,
+      WOCHAT_ISSUERS: issuer.publish(folder),
+    }
+    const server = await serve({ name, core, data: path.join(folder, name), env })
+    stack.use(server.child)
+    servers.push(server)
   }
-}
-
-async function isReady(adminPort: number): Promise<boolean> {
-  try {
-    const response = await fetch(`http://127.0.0.1:${adminPort}/readyz`)
-    await response.body?.cancel()
-    return response.status === 200
-  } catch {
-    return false // Not listening yet, which is what is asked.
-  }
-}
-
-function identities(publisher: string, device: string): Addressing {
-  return {
-    pubId: `${publisher}/${DEVICE}`,
-    subId: `${device}/${DEVICE}`,
-    pubUser: publisher,
-    subUser: device,
-    pubTopic: `u/${publisher}/send`,
-    subTopic: `u/${device}/inbox`,
-  }
-}
-
-/** The uids that the generator makes of the template `{prefix}{s}`. */
-function persons(prefix: string, count: number, device = DEVICE): Person[] {
-  return Array.from({ length: count }, (_, number) => ({
-    uid: `${prefix}${String(number).padStart(6, '0')}`,
-    device,
-  }))
-}
-
-function keyOf({ uid, device }: Person): string {
-  return `${uid}/${device}`
+  const parts = { servers, engines: [postgres, redis], stack: stack.move() }
+  return new Wochat('wochat-cluster', { folder, tokens: issuer, generate }, parts)
 }

@@ -5,7 +5,7 @@ import { Histogram } from '../histogram.ts'
 import { PUBLISHERS_MAX, readSentUs } from '../marker.ts'
 import { type Options, UsageError } from '../options.ts'
 import { buildMessage, type Message } from '../payload.ts'
-import { CpuMeter, rssKbOf } from '../process-stats.ts'
+import { CpuMeter, type Parts, rssKbOf } from '../process-stats.ts'
 import { Receiver } from '../receiver.ts'
 import { type Result, rounded } from '../result.ts'
 import { expandTemplate } from '../template.ts'
@@ -16,7 +16,7 @@ import { Windows } from '../windows.ts'
 const OPEN_LOOP_UNDER_WAY_MAX = 8_192
 
 /** Groups of publishers and subscribers; every message of a group's publishers goes to all of its subscribers. */
-export async function runFlow(options: Options, pids: readonly number[]): Promise<Result> {
+export async function runFlow(options: Options, pids: readonly number[], parts: Parts): Promise<Result> {
   const flow = new Flow(options)
   const { fleet } = flow
   try {
@@ -26,7 +26,7 @@ export async function runFlow(options: Options, pids: readonly number[]): Promis
     await sleepMs(options.warmup * 1000, flow.failed)
     flow.measuring = true
     const startedUs = nowUs()
-    const meter = new CpuMeter(pids)
+    const meter = new CpuMeter(pids, parts)
     await sleepMs(options.seconds * 1000, flow.failed)
     flow.measuring = false
     const seconds = (nowUs() - startedUs) / 1e6

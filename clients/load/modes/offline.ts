@@ -1,13 +1,13 @@
 import { nowUs, sleepMs } from '../clock.ts'
 import type { Connection, ConnectionEvents } from '../connection.ts'
-import { Fleet, readLines } from '../fleet.ts'
+import { buildDeviceMessages } from '../device-messages.ts'
+import { Fleet } from '../fleet.ts'
 import { Histogram } from '../histogram.ts'
 import { type Options, PHASES, type Phase, UsageError } from '../options.ts'
-import { buildMessage, type Message } from '../payload.ts'
+import type { Message } from '../payload.ts'
 import { CpuMeter, rssKbOf } from '../process-stats.ts'
 import { Receiver } from '../receiver.ts'
 import { type Result, rounded } from '../result.ts'
-import { expandTemplate, namesPlaceholder } from '../template.ts'
 import { countsOf, problemsOf } from '../verdict.ts'
 
 /**
@@ -72,7 +72,7 @@ class Offline implements ConnectionEvents {
       streams: options.devices,
       streamOf: (device, publisher) => (publisher === device % this.publishers ? device : -1),
     })
-    this.messages = buildMessages(options)
+    this.messages = buildDeviceMessages(options, options.devices)
     this.sentCount = new Uint32Array(this.publishers)
     this.ackedCount = new Uint32Array(this.publishers)
     this.sentUs = new Float64Array(this.publishers * options.window)
@@ -223,27 +223,6 @@ class Offline implements ConnectionEvents {
     }
     this.sentCount[publisher] = sent
   }
-}
-
-/** One per device: the target is the device; a topic that names `{p}` is its publisher's own. */
-function buildMessages(options: Options): Message[] {
-  const targets = options.targetsFile === '' ? [] : readLines(options.targetsFile)
-  const byPublisher = namesPlaceholder(options.pubTopic, 'p')
-  return Array.from({ length: options.devices }, (_, device) => {
-    const publisher = device % options.pubs
-    const numbers = { s: device, g: device, t: device, ...(byPublisher ? { p: publisher } : {}) }
-    return buildMessage({
-      version: options.v5 ? 5 : 4,
-      qos: 1,
-      run: options.run,
-      topic: expandTemplate(options.pubTopic, numbers, options.pad),
-      template: options.payload,
-      target: device,
-      to: targets[device % targets.length],
-      pad: options.pad,
-      bytes: options.bytes,
-    })
-  })
 }
 
 function parsePhases(list: string): Set<Phase> {
