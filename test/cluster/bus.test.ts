@@ -253,6 +253,20 @@ test('the node that holds a device closes it for another; nobody waits for a nod
   expect(performance.now() - startedAt).toBeLessThan(1500)
 })
 
+test('nobody waits for a node that died, although its lease is not over', async () => {
+  const prefix = newPrefix()
+  await using a = await BusNode.start({ url: redis.url, prefix, name: 'a' })
+  await using dying = await BusProcess.start({ url: redis.url, prefix, name: 'dying' })
+  await until(() => a.bus.liveNodes().includes(dying.node), 'the other node to be known')
+  dying.signal('SIGKILL')
+  const channel = new Keys(prefix).bell(dying.node)
+  const listeners = async () =>
+    ((await redis.server.call('PUBSUB', 'NUMSUB', channel)) as [string, number])[1]
+  await until(async () => (await listeners()) === 0, 'Redis to notice')
+  await expect(a.bus.ask(dying.node, 'anything', {}, 60_000)).rejects.toBeInstanceOf(NodeAwayError)
+  expect(a.bus.liveNodes()).toContain(dying.node)
+})
+
 test('nodes share the limit of an account, and each has its own while Redis is away', async () => {
   await using redisOfTest = await startRedis()
   const prefix = newPrefix()

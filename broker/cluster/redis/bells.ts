@@ -21,6 +21,8 @@ const HEARTBEATS = 5
 const IDLE_TICKS_MAX = 60
 
 type Target = {
+  /** null: all of them. */
+  node: NodeId | null
   channel: string
   number: number
   writer: FrameWriter | null
@@ -36,6 +38,8 @@ export class Bells {
   readonly #targets = new Map<NodeId, Target>()
   readonly #all: Target
   readonly #dirty: Target[] = []
+  /** Redis has taken a batch for a node that nobody listens for. */
+  onUnheard: (node: NodeId) => void = () => {}
   #isScheduled = false
   #bytesInFlight = 0
 
@@ -43,7 +47,7 @@ export class Bells {
     this.#client = client
     this.#keys = keys
     this.#node = node
-    this.#all = newTarget(keys.bellOfAll)
+    this.#all = newTarget(null, keys.bellOfAll)
   }
 
   /** The frame in `bytes[start, end)` is copied. */
@@ -97,7 +101,7 @@ export class Bells {
   #targetOf(node: NodeId): Target {
     let target = this.#targets.get(node)
     if (target === undefined) {
-      target = newTarget(this.#keys.bell(node))
+      target = newTarget(node, this.#keys.bell(node))
       this.#targets.set(node, target)
     }
     return target
@@ -153,17 +157,16 @@ export class Bells {
       const published = isCluster
         ? commands.spublish(target.channel, message)
         : commands.publish(target.channel, message)
-      isTaken = await published.then(
-        () => true,
-        () => false,
-      )
+      const listeners = await published.catch(() => null)
+      isTaken = listeners !== null
       this.#bytesInFlight -= at
+      if (listeners === 0 && target.node !== null) this.onUnheard(target.node)
     }
     if (!isTaken) target.heartbeatsLeft = HEARTBEATS
     return isTaken
   }
 }
 
-function newTarget(channel: string): Target {
-  return { channel, number: 0, writer: null, numberAt: 0, heartbeatsLeft: 0, idleTicks: 0 }
+function newTarget(node: NodeId | null, channel: string): Target {
+  return { node, channel, number: 0, writer: null, numberAt: 0, heartbeatsLeft: 0, idleTicks: 0 }
 }

@@ -126,6 +126,8 @@ export class RedisBus implements Bus, Doorbells {
     this.#watches = new GroupWatches({ node, watchers, isReady, lease: () => this.#members.lease, onUnsure })
     this.#lookups = new GroupLookups(watchers, this.#members)
     this.#questions = new Questions(node, (other, frame) => this.#bells.ringWith(other, frame))
+    // A dead node holds its lease for some seconds more; whoever asks it need not wait for that.
+    this.#bells.onUnheard = (unheard) => this.#questions.nodeGone(unheard)
     this.outgoing = new CommitBells(this.#bells, this.#routed, (log, frame) => this.fanout.append(log, frame))
     const channels = [keys.bell(node), keys.bellOfAll]
     this.#hearings = channels.map(() => this.#createHearing())
