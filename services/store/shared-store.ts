@@ -17,7 +17,20 @@ export type StoreChanges = {
   endedLogins: { uid: UserId; device: DeviceId; sid: string | null }[]
 }
 
+/** Of this node's connections to the database, for operators. */
+export type DatabaseMetrics = {
+  isAway: boolean
+  /** Connections, and those of them that nobody uses. */
+  open: number
+  idle: number
+  /** Calls that wait for a connection. */
+  waiting: number
+  /** Calls and batches of sends that were run again since the start, after a conflict or a lost connection. */
+  retries: number
+}
+
 export interface SharedStore extends Store {
+  database(): DatabaseMetrics
   /** Everything that is committed after this call resolves is found by {@link changesSince} of the answer. */
   position(): Promise<CommitPosition>
   /**

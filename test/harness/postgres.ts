@@ -122,6 +122,15 @@ export class PostgresServer implements AsyncDisposable {
     await this.#end('SIGKILL')
   }
 
+  /** Freezes the server with all its processes: connections stay, and nothing answers. */
+  pause(): void {
+    this.#signalAll('SIGSTOP')
+  }
+
+  resume(): void {
+    this.#signalAll('SIGCONT')
+  }
+
   /** Ends it as the process exits; nothing may be awaited there. */
   abandon(): void {
     this.#child?.kill('SIGQUIT')
@@ -182,8 +191,15 @@ export class PostgresServer implements AsyncDisposable {
   async #end(signal: NodeJS.Signals): Promise<void> {
     running.delete(this)
     if (this.#child === null) return
+    this.resume()
     this.#child.kill(signal)
     await within(this.#exited, 'PostgreSQL to end', STOP_MS)
+  }
+
+  #signalAll(signal: NodeJS.Signals): void {
+    const { stdout } = spawnSync('pgrep', ['-P', String(this.pid)])
+    for (const pid of [this.pid, ...stdout.toString().trim().split('\n').map(Number)])
+      process.kill(pid, signal)
   }
 
   #report(): string {

@@ -17,6 +17,7 @@ export class AccountOrder {
   readonly #sends: SendOrder
   /** What waits behind a call, by account; an account without a call under way has no lane. */
   readonly #lanes = new Map<UserId, Item[]>()
+  readonly #working = new Set<Promise<void>>()
 
   constructor(sends: SendOrder) {
     this.#sends = sends
@@ -39,13 +40,14 @@ export class AccountOrder {
       }
       const items: Item[] = [{ call }]
       this.#lanes.set(uid, items)
-      void this.#work(uid, items)
+      const working = this.#work(uid, items).finally(() => this.#working.delete(working))
+      this.#working.add(working)
     })
   }
 
-  /** Resolves when no call is under way. */
+  /** Resolves when the calls that are here now are over, and the sends behind them handed on. */
   async drained(): Promise<void> {
-    while (this.#lanes.size > 0) await new Promise((resolve) => setImmediate(resolve))
+    await Promise.all(this.#working)
   }
 
   async #work(uid: UserId, items: Item[]): Promise<void> {

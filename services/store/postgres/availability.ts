@@ -9,6 +9,8 @@ const PROBE_EVERY_MS = 200
 export class Availability {
   readonly #probe: () => Promise<unknown>
   readonly #log: Pick<Logger, 'warn' | 'info'>
+  /** Calls and batches of sends that were run again. */
+  retries = 0
   #reason: string | null = null
   #back: Promise<void> = Promise.resolve()
   #isClosed = false

@@ -46,6 +46,7 @@ type Effect<Result> = (work: Work) => Promise<Result>
 export class CallRunner {
   readonly #settings: CallRunnerSettings
   readonly #waiting: (() => void)[] = []
+  readonly #idle: (() => void)[] = []
   #running = 0
 
   constructor(settings: CallRunnerSettings) {
@@ -61,9 +62,14 @@ export class CallRunner {
     }
   }
 
-  /** Resolves when no call is under way. */
+  /** Resolves when no call is under way; none may come any more. */
   async drained(): Promise<void> {
-    while (this.#running > 0) await new Promise((resolve) => setImmediate(resolve))
+    if (this.#running > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
+  }
+
+  /** Calls that wait for a connection. */
+  get waiting(): number {
+    return this.#waiting.length
   }
 
   async #enter(): Promise<void> {
@@ -78,8 +84,12 @@ export class CallRunner {
   /** Hands its place to the next one. */
   #leave(): void {
     const next = this.#waiting.shift()
-    if (next === undefined) this.#running--
-    else next()
+    if (next !== undefined) {
+      next()
+      return
+    }
+    this.#running--
+    if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve()
   }
 
   async #untilDone<Result>(mode: CallMode, effect: Effect<Result>): Promise<Result> {
@@ -98,7 +108,8 @@ export class CallRunner {
       } catch (error) {
         const kind = error instanceof WochatError ? 'refused' : kindOfFailure(error)
         await this.#abandon(attempt, kind === 'away')
-        if (kind === 'conflict' && ++conflicts <= CONFLICTS_MAX) {
+        if (kind === 'conflict' && ++conflicts <= CONFLICTS_MAX && performance.now() < endAt) {
+          availability.retries++
           await pause(Math.random() * CONFLICT_PAUSE_MAX_MS)
           continue
         }
@@ -110,6 +121,7 @@ export class CallRunner {
           return this.#report(attempt.work!, attempt.result as Result)
         }
         if (performance.now() >= endAt) throw busy(error)
+        availability.retries++
         await availability.untilBack(endAt - performance.now())
       }
     }
@@ -117,7 +129,6 @@ export class CallRunner {
 
   async #attempt<Result>(mode: CallMode, effect: Effect<Result>, attempt: Attempt<Result>): Promise<Result> {
     const client = await this.#settings.pool.connect()
-    client.on('error', ignore)
     attempt.client = client
     if (mode === 'single') {
       const work = new TransactionWork(client, Date.now(), this.#settings)
@@ -150,7 +161,6 @@ export class CallRunner {
   }
 
   #free(attempt: Attempt<unknown>): void {
-    attempt.client?.removeListener('error', ignore)
     attempt.client?.release()
     attempt.client = null
   }
@@ -166,7 +176,6 @@ export class CallRunner {
         () => true,
         () => false,
       ))
-    client.removeListener('error', ignore)
     client.release(!isClean)
   }
 
@@ -209,8 +218,6 @@ function busy(cause?: unknown): WochatError {
     ...(cause !== undefined && { cause }),
   })
 }
-
-function ignore(): void {}
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))

@@ -10,8 +10,13 @@ const NUL_STANDS_IN = '\ufdd0'
 const ESCAPE = '\ufdd1'
 
 /** The server gives up on a transaction whose client has stopped in the middle, so that its locks go. */
-const IDLE_IN_TRANSACTION_MS = 10_000
+const IDLE_IN_TRANSACTION_MS = 5000
+/** A connection that does not answer for so long counts as lost; the server gives the statement up soon after. */
+const ANSWER_TIMEOUT_MS = 8000
+const STATEMENT_TIMEOUT_MS = 10_000
 const CONNECT_TIMEOUT_MS = 5000
+/** A probe must not hold up whoever asks for the health of the store. */
+const PROBE_TIMEOUT_MS = 2000
 const KEEP_ALIVE_DELAY_MS = 5000
 
 export type ConnectionSettings = { url: string; connectionsMax: number; applicationName: string }
@@ -35,16 +40,60 @@ function parseNumbers(text: string): number[] {
 }
 
 export function openPool({ url, connectionsMax, applicationName }: ConnectionSettings): pg.Pool {
-  return new pg.Pool({
+  const pool = new pg.Pool({
     connectionString: url,
     max: connectionsMax,
     application_name: applicationName,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+    query_timeout: ANSWER_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
     types: types as pg.CustomTypesConfig,
   })
+  // Whoever uses a connection that fails learns it from the statement, and nobody has to learn it of an idle one.
+  pool.on('error', ignore)
+  pool.on('connect', (client) => client.on('error', ignore))
+  return pool
+}
+
+function ignore(): void {}
+
+/** A connection outside the pool, without bounds on its statements. */
+export async function withConnection<Result>(
+  { url, applicationName }: Pick<ConnectionSettings, 'url' | 'applicationName'>,
+  use: (client: pg.Client) => Promise<Result>,
+  options: pg.ClientConfig = {},
+): Promise<Result> {
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: applicationName,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    ...options,
+  })
+  client.on('error', ignore)
+  try {
+    await client.connect()
+    return await use(client)
+  } finally {
+    // A peer that is gone does not say good-bye.
+    client.end().catch(() => {})
+  }
+}
+
+/** Rejects unless PostgreSQL can be reached and takes writes. Over a new connection: old ones may be dead unseen. */
+export async function probe(settings: Pick<ConnectionSettings, 'url' | 'applicationName'>): Promise<void> {
+  const options = { connectionTimeoutMillis: PROBE_TIMEOUT_MS, query_timeout: PROBE_TIMEOUT_MS }
+  const isStandby = await withConnection(
+    settings,
+    async (client) => {
+      const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby')
+      return rows[0]!.standby
+    },
+    options,
+  )
+  if (isStandby) throw new Error('this PostgreSQL is a standby, which takes no writes')
 }
 
 /** What runs statements: a connection, or any free one of the pool. */

@@ -5,6 +5,7 @@ const CONFLICTS: ReadonlySet<string> = new Set([
   '40001', // serialization_failure
   '40P01', // deadlock_detected
   '55P03', // lock_not_available
+  '57014', // query_canceled: it took longer than a statement may
 ])
 
 /** The server does not do its work at the moment, or is not the one that takes writes. */

@@ -3,7 +3,7 @@
  * A released file is never edited; the next one is added.
  */
 import { readdir, readFile } from 'node:fs/promises'
-import type { Client, PoolClient } from 'pg'
+import type { Client } from 'pg'
 
 const FOLDER = new URL('./migrations/', import.meta.url)
 const FILE = /^(\d{4})_\w+\.sql$/
@@ -27,7 +27,7 @@ async function readMigrations(): Promise<Migration[]> {
  * Runs what is missing, each file in one transaction with the note of its version. Any number of processes may start
  * at once. Rejects when the database was migrated by a newer program, or a file fails.
  */
-export async function migrate(client: Client | PoolClient): Promise<void> {
+export async function migrate(client: Client): Promise<void> {
   const migrations = await readMigrations()
   await client.query(`select pg_advisory_lock(${LOCK})`)
   try {
@@ -47,7 +47,7 @@ export async function migrate(client: Client | PoolClient): Promise<void> {
   }
 }
 
-async function run(client: Client | PoolClient, { version, file, sql }: Migration): Promise<void> {
+async function run(client: Client, { version, file, sql }: Migration): Promise<void> {
   await client.query('begin')
   try {
     await client.query(sql)

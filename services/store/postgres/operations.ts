@@ -14,7 +14,7 @@ import type { Operations } from './work.ts'
 /** The part of the contract that is calls. */
 export type SharedStoreCalls = Omit<
   SharedStore,
-  'send' | 'feed' | 'metrics' | 'health' | typeof Symbol.asyncDispose
+  'send' | 'feed' | 'metrics' | 'health' | 'database' | typeof Symbol.asyncDispose
 >
 
 export const OPERATIONS: Operations<SharedStoreCalls> = {

@@ -6,17 +6,17 @@
  * call-runner.ts. The feed hears of this store object's own commits. A call's effects may be told before or after the
  * entries of sends that were committed at the same moment: seq tells their order within a log.
  */
-import type { Pool, PoolClient } from 'pg'
+import type { Client, Pool } from 'pg'
 import type { Logger } from 'pino'
 import { WochatError } from '../../../protocol/errors.ts'
 import { parseClientId, type UserId } from '../../../protocol/ids.ts'
 import type { CommitFeed, SendJob, StoreHealth, StoreMetrics } from '../contract.ts'
-import type { SharedStore } from '../shared-store.ts'
+import type { DatabaseMetrics, SharedStore } from '../shared-store.ts'
 import { AccountOrder } from './account-order.ts'
 import { AccountsIndex } from './accounts-index.ts'
 import { Availability } from './availability.ts'
 import { type CallMode, CallRunner } from './call-runner.ts'
-import { openPool } from './connections.ts'
+import { openPool, probe, withConnection } from './connections.ts'
 import { LogTargets } from './log-targets.ts'
 import { migrate } from './migrate.ts'
 import { OPERATIONS, type SharedStoreCalls } from './operations.ts'
@@ -29,7 +29,7 @@ export type PostgresSettings = {
   /** Holder of the sessions and wills that this store object opens. */
   node: string
   policy: StorePolicy
-  /** At least 3: one commits sends, one asks whether PostgreSQL is back, the others run calls. */
+  /** At least 2: one commits sends, the others run calls. Migrations and probes take one more for a moment. */
   connectionsMax: number
   /** Sends that may wait for a commit before further ones are refused as busy. */
   waitingSendsMax: number
@@ -39,8 +39,8 @@ export type PostgresSettings = {
   log: Pick<Logger, 'info' | 'warn' | 'error'>
 }
 
-/** Connections that calls leave to sends and probes. */
-const RESERVED_CONNECTIONS = 2
+/** Of the connections, for sends. */
+const SEND_CONNECTIONS = 1
 
 const NO_FEED: CommitFeed = {
   entryCommitted() {},
@@ -128,14 +128,12 @@ class PostgresClient {
     const { policy, node, retryMs, connectionsMax, log } = settings
     this.#settings = settings
     this.#pool = pool
-    // A connection that fails while nobody uses it: whoever needs the next one finds out.
-    pool.on('error', () => {})
-    this.#availability = new Availability(() => pool.query('select 1'), log)
+    this.#availability = new Availability(() => probe(settings), log)
     const accounts = new AccountsIndex()
     const shared = { pool, retryMs, availability: this.#availability, feed: () => this.feed, log }
     const context = { accounts, targets: new LogTargets(), contactsRequired: policy.contactsRequired }
     this.#sends = new SendQueue({ ...shared, context, metrics: this.metrics })
-    const callsMax = connectionsMax - RESERVED_CONNECTIONS
+    const callsMax = connectionsMax - SEND_CONNECTIONS
     this.#calls = new CallRunner({ ...shared, policy, node, accounts, callsMax })
     this.#order = new AccountOrder(this.#sends)
   }
@@ -161,11 +159,19 @@ class PostgresClient {
 
   /** PostgreSQL does not tell how much disk it has left: `diskFreeBytes` is infinite. */
   async health(): Promise<StoreHealth> {
-    if (!this.#availability.isAway) {
-      await this.#pool.query('select 1').catch((error: unknown) => this.#availability.lost(error))
-    }
-    const { reason } = this.#availability
+    const reason =
+      this.#availability.reason ??
+      (await probe(this.#settings).then(
+        () => null,
+        (error: Error) => `PostgreSQL cannot be reached: ${error.message}`,
+      ))
     return { writable: reason === null, reason, diskFreeBytes: Number.POSITIVE_INFINITY }
+  }
+
+  database(): DatabaseMetrics {
+    const { totalCount: open, idleCount: idle } = this.#pool
+    const { isAway, retries } = this.#availability
+    return { isAway, open, idle, waiting: this.#calls.waiting, retries }
   }
 
   async close(): Promise<void> {
@@ -179,7 +185,7 @@ class PostgresClient {
 }
 
 /** Rejects while `wochat migrate` has brought only a part of an installation here (services/store/migrate). */
-async function refuseHalfMoved(client: PoolClient): Promise<void> {
+async function refuseHalfMoved(client: Client): Promise<void> {
   const { rows } = await client.query<{ half: boolean }>(
     "select to_regclass('store_move') is not null as half",
   )
@@ -191,20 +197,11 @@ async function refuseHalfMoved(client: PoolClient): Promise<void> {
  * reached, or the database is of a newer version.
  */
 export async function openPostgresStore(settings: PostgresSettings): Promise<SharedStore> {
-  const pool = openPool(settings)
-  try {
-    const client = await pool.connect()
-    try {
-      await migrate(client)
-      await refuseHalfMoved(client)
-    } finally {
-      client.release()
-    }
-  } catch (error) {
-    await pool.end()
-    throw error
-  }
-  const client = new PostgresClient(settings, pool)
+  await withConnection(settings, async (client) => {
+    await migrate(client)
+    await refuseHalfMoved(client)
+  })
+  const client = new PostgresClient(settings, openPool(settings))
   const names = Object.keys(OPERATIONS) as CallName[]
   const calls = Object.fromEntries(
     names.map((name) => [name, (input: unknown) => client.call(name, input)]),
@@ -220,6 +217,7 @@ export async function openPostgresStore(settings: PostgresSettings): Promise<Sha
     metrics: client.metrics,
     send: (job) => client.send(job),
     health: () => client.health(),
+    database: () => client.database(),
     [Symbol.asyncDispose]: () => client.close(),
   }
 }

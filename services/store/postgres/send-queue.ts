@@ -140,15 +140,14 @@ export class SendQueue {
     this.#tell(batch, outcomes)
   }
 
-  /** An outcome per send. */
-  async #commit(sends: readonly NamedSend[]): Promise<Outcome[]> {
+  /** An outcome per send. `mayBeStored`: an earlier try of these had an unknown outcome. */
+  async #commit(sends: readonly NamedSend[], mayBeStored = false): Promise<Outcome[]> {
     const { availability, retryMs, context, log } = this.#settings
     const endAt = performance.now() + retryMs
-    let mayBeStored = false
     for (;;) {
       const wasSent: boolean = mayBeStored
       try {
-        this.#client ??= await this.#connect()
+        this.#client ??= await this.#settings.pool.connect()
         mayBeStored = true
         return outcomesOf(await commitSends(this.#client, sends, context), wasSent)
       } catch (error) {
@@ -159,7 +158,7 @@ export class SendQueue {
         } else {
           // PostgreSQL has answered: this try has written nothing.
           mayBeStored = wasSent
-          if (kind === 'other') return await this.#commitApart(sends, error)
+          if (kind === 'other') return await this.#commitApart(sends, wasSent, error)
         }
         if (kind === 'full' && !mayBeStored) return refuseAll(sends, 'store_full', error)
         const isLate = performance.now() >= endAt
@@ -167,30 +166,24 @@ export class SendQueue {
         if (kind === 'away')
           await availability.untilBack(isLate ? UNKNOWN_RETRY_MS : endAt - performance.now())
         else await pause(Math.random() * CONFLICT_PAUSE_MAX_MS)
+        availability.retries++
         log.warn({ err: error, sends: sends.length }, 'a batch of sends is run again')
       }
     }
   }
 
   /** A send that PostgreSQL cannot take must not take the others with it. */
-  async #commitApart(sends: readonly NamedSend[], error: unknown): Promise<Outcome[]> {
+  async #commitApart(sends: readonly NamedSend[], mayBeStored: boolean, error: unknown): Promise<Outcome[]> {
     if (sends.length === 1) {
       this.#settings.log.error({ err: error }, 'a send failed')
       return refuseAll(sends, 'internal', error)
     }
     const half = sends.length >> 1
-    return [...(await this.#commit(sends.slice(0, half))), ...(await this.#commit(sends.slice(half)))]
-  }
-
-  async #connect(): Promise<PoolClient> {
-    const client = await this.#settings.pool.connect()
-    // A connection that fails between two batches is dropped by the next.
-    client.on('error', ignore)
-    return client
+    const first = await this.#commit(sends.slice(0, half), mayBeStored)
+    return [...first, ...(await this.#commit(sends.slice(half), mayBeStored))]
   }
 
   #dropClient(): void {
-    this.#client?.removeListener('error', ignore)
     this.#client?.release(true)
     this.#client = null
   }
@@ -244,8 +237,6 @@ function epochText(epoch: number): string {
   epochTexts[epoch] ??= `k${epoch}`
   return epochTexts[epoch]
 }
-
-function ignore(): void {}
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))

@@ -13,6 +13,8 @@ import type { Operations, Work } from './work.ts'
 const SEEN_EVERY_MS = 60 * 60 * 1000
 /** Sessions ended by one call. */
 const EXPIRE_BATCH = 500
+/** Sessions of dead nodes given an end by one statement. */
+const ADOPT_BATCH = 5000
 
 type SessionRow = {
   n: number
@@ -91,11 +93,16 @@ export const sessionOperations: Operations<SessionStore> = {
   },
 
   async adoptSessions(work, { expiresAt, except }) {
-    await work.query(
-      `update session set expires_at = $1 where n in (
-         select n from session where expires_at is null and node <> all($2::text[]) order by n for update)`,
-      [expiresAt, except],
-    )
+    for (;;) {
+      // In parts, each short enough for a statement. One that a device takes over at this moment is left to it.
+      const adopted = await work.query(
+        `update session set expires_at = $1 where n in (
+           select n from session where expires_at is null and node <> all($2::text[])
+           order by n limit $3 for update skip locked) returning 1`,
+        [expiresAt, except, ADOPT_BATCH],
+      )
+      if (adopted.length < ADOPT_BATCH) return
+    }
   },
 }
 

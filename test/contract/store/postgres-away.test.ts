@@ -165,3 +165,23 @@ test('a read that meets a restart waits for it and is answered', { timeout: 120_
   await server.launch()
   expect(seqsOf(await reading)).toEqual([1])
 })
+
+test('a server that no longer answers is given up, and what was sent to it is stored once', {
+  timeout: 120_000,
+}, async () => {
+  await using server = await PostgresServer.start()
+  const database = await server.createDatabase()
+  const warnings: string[] = []
+  const log = { info() {}, warn: (_: unknown, text: string) => warnings.push(text), error() {} }
+  await using store = await openStore(database.url, { retryMs: 60_000, log: log as never })
+  const [alice, bob] = await createFriends(store, 'alice', 'bob')
+  const direct = directLog(alice, bob)
+  await send(store, alice, direct, 'before')
+  server.pause()
+  const sends = upTo(20).map((n) => send(store, alice, direct, `${n}`))
+  await until(() => warnings.some((text) => text.includes('away')), 'the silence to be noticed', 30_000)
+  expect(await refusalOf(send(store, bob, direct, 'refused'))).toBe('busy')
+  server.resume()
+  expect((await Promise.all(sends)).map(({ seq }) => seq)).toEqual(upTo(20).map((n) => n + 1))
+  expect(seqsOf(await readAll(store, bob, direct))).toEqual(upTo(21))
+})
