@@ -6,6 +6,8 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findFreePort } from '../harness/ports.ts'
+import { PostgresServer } from '../harness/postgres.ts'
+import { ServerProcess } from '../harness/server-process.ts'
 import { until } from '../harness/wait.ts'
 
 export interface Cluster extends AsyncDisposable {
@@ -104,6 +106,37 @@ export async function startAedesCluster(): Promise<Cluster> {
     async [Symbol.asyncDispose]() {
       for (const broker of brokers) await endProcess(broker, 'SIGKILL')
       await redis[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Two nodes of ours around one PostgreSQL and one Redis, in the profile that lets any client in. */
+export async function startWochatCluster(): Promise<Cluster> {
+  const postgres = await PostgresServer.start()
+  const redis = await RedisProcess.start()
+  const folder = mkdtempSync(join(tmpdir(), 'redis-parts-'))
+  const env = {
+    WOCHAT_DATABASE_URL: postgres.url(),
+    WOCHAT_REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+    WOCHAT_OPEN_PLAIN: 'true',
+  }
+  const nodes = [
+    await ServerProcess.create(folder, 'a', { ...env, WOCHAT_NODE_NAME: 'a' }),
+    await ServerProcess.create(folder, 'b', { ...env, WOCHAT_NODE_NAME: 'b' }),
+  ] as const
+  for (const node of nodes) await node.start()
+  return {
+    name: 'wochat',
+    ports: [nodes[0].mqttPort, nodes[1].mqttPort],
+    killBroker: async (which) => {
+      await nodes[which].kill9()
+    },
+    restartRedis: () => redis.restart(),
+    async [Symbol.asyncDispose]() {
+      for (const node of nodes) if (node.running) await node.kill9()
+      await redis[Symbol.asyncDispose]()
+      await postgres[Symbol.asyncDispose]()
+      rmSync(folder, { recursive: true })
     },
   }
 }

@@ -1,15 +1,20 @@
 /**
  * Runs the promises of plain topics over a cluster of two brokers and prints the table of
- * docs/adr/0006-plain-topics-in-a-cluster.md. Needs `redis-server`. Each run has a cluster of its own.
+ * docs/adr/0006-plain-topics-in-a-cluster.md. Needs PostgreSQL and Redis. Each run has a cluster of its own.
  *
- *     npx node test/redis-parts/run.ts
+ *     npx node test/redis-parts/run.ts [aedes] [wochat]
  */
-import { startAedesCluster } from './cluster.ts'
+import { type Cluster, startAedesCluster, startWochatCluster } from './cluster.ts'
 import { PROMISES } from './promises.ts'
 
-const STARTS = [startAedesCluster]
+const STARTS: Record<string, () => Promise<Cluster>> = {
+  aedes: startAedesCluster,
+  wochat: startWochatCluster,
+}
+const wanted = process.argv.slice(2)
 
-for (const start of STARTS) {
+for (const [name, start] of Object.entries(STARTS)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
   for (const [promise, run] of Object.entries(PROMISES)) {
     await using cluster = await start()
     const outcome = await run(cluster).catch((error: unknown) => `the run ended: ${(error as Error).message}`)
