@@ -15,6 +15,7 @@ import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import { inboxTopic } from '../../protocol/topics.ts'
 import type { BehindLog, CommittedEntry, DrainPage, InboxState } from '../../services/store/contract.ts'
 import { publishFrameBytes } from '../gate/codec/encode.ts'
+import { DrainPace } from './drain-pace.ts'
 import type { InboxServices, InboxWire } from './inbox-wire.ts'
 import { Inflight } from './inflight.ts'
 import { Link, UNKNOWN } from './link.ts'
@@ -27,8 +28,6 @@ const PUBLISH_QOS1 = 0x32
 const PENDING_BYTES_MAX = 1024 * 1024
 /** Bytes of one read of the store. */
 const DRAIN_BYTES_MAX = 512 * 1024
-/** How long a drain waits for more of its window; a fraction of what a device feels. */
-const PUMP_DELAY_MS = 3
 /** Logs of one read of the store. */
 const DRAIN_LOGS_MAX = 64
 /** Links beyond this are forgotten once they are acknowledged and saved; the next entry makes a new one. */
@@ -54,9 +53,10 @@ export class InboxSession {
   #behind: Link[] = []
   /** Gaps without a PUBACK, by packet id: unlike an entry, a gap cannot be read from the store again. */
   #gapsInflight: Map<number, Buffer> | null = null
+  /** What waited at the start is not all sent yet. */
+  #isSyncing = false
   #reading = false
-  #soon: NodeJS.Timeout | null = null
-  #hasWaited = false
+  readonly #pace = new DrainPace(() => this.pump())
 
   constructor(
     services: InboxServices,
@@ -111,6 +111,7 @@ export class InboxSession {
     if (this.#wire !== wire || this.#mode !== 'starting') return
     this.#adopt(state, resumed)
     this.#mode = 'draining'
+    this.#isSyncing = true
     onStarted()
     wire.syncStarted(state.pending)
     this.#placing?.start(wire, state.startedAt, (asked, found) => this.#placed(asked, found))
@@ -123,8 +124,7 @@ export class InboxSession {
     this.#mode = 'off'
     this.#wire = null
     this.#leftWhileStarting = null
-    if (this.#soon !== null) clearTimeout(this.#soon)
-    this.#soon = null
+    this.#pace.stop()
     this.#services.hub.unregister(this)
     this.inflight.dropReplies(now)
     this.#behind = []
@@ -278,33 +278,20 @@ export class InboxSession {
     const wire = this.#wire
     if (wire === null || this.#reading || this.#mode === 'starting' || this.#mode === 'off') return
     if (this.#behind.length === 0) {
-      if (this.#mode === 'draining') {
-        this.#mode = 'live'
-        wire.syncDone()
-      }
+      if (this.#mode === 'draining') this.#caughtUp(wire)
       return
     }
     const room = this.#room(wire)
     if (room === 0) return
-    if (room < this.inflight.entries && !this.#hasWaited) {
-      this.#pumpSoon()
-      return
-    }
-    this.#hasWaited = false
+    if (!this.#pace.mayRead(room, this.inflight.entries)) return
     this.#reading = true
     this.#read(wire, room).catch((error: unknown) => wire.failed(error))
   }
 
-  /**
-   * A read of the store per PUBACK would cost more than the entries, so with less than half of the window free some
-   * more PUBACKs are waited for; but not long, because a device may keep the rest of its window to itself.
-   */
-  #pumpSoon(): void {
-    this.#soon ??= setTimeout(() => {
-      this.#soon = null
-      this.#hasWaited = true
-      this.pump()
-    }, PUMP_DELAY_MS)
+  #caughtUp(wire: InboxWire): void {
+    this.#mode = 'live'
+    if (this.#isSyncing) wire.syncDone()
+    this.#isSyncing = false
   }
 
   async #read(wire: InboxWire, room: number): Promise<void> {

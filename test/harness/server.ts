@@ -22,6 +22,8 @@ export type ServerOptions = {
   env?: Record<string, string>
   /** Nodes, each with settings of its own; more than none makes it a cluster. */
   nodes?: readonly Record<string, string>[]
+  /** One node, also where others get a cluster: for bounds that are each node's own. */
+  alone?: boolean
   /** Stores of a cluster that the test starts itself, and may stop. */
   backends?: Backends
 }
@@ -171,7 +173,8 @@ export class TestServer implements AsyncDisposable {
 async function createServer(options: ServerOptions): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), 'wochat-test-'))
   const env = { WOCHAT_ISSUERS: issuer.publish(join(folder, 'issuer.json')), ...options.env }
-  const nodes = options.nodes ?? (IN_CLUSTER ? Array.from({ length: CLUSTER_NODES }, () => ({})) : [])
+  const count = IN_CLUSTER ? (options.alone === true ? 1 : CLUSTER_NODES) : 0
+  const nodes = options.nodes ?? Array.from({ length: count }, () => ({}))
   if (nodes.length === 0)
     return new TestServer(folder, [await ServerProcess.create(folder, 'data', env)], null)
   const backends = options.backends ?? (await makeBackends())

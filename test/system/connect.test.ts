@@ -324,7 +324,7 @@ describe('overload', () => {
   }
 
   test.each(BOTH_VERSIONS)('connections above the limit are not taken (version %i)', async (version) => {
-    await using small = await startServer({ env: { WOCHAT_CONNECTIONS_MAX: '2' } })
+    await using small = await startServer({ env: { WOCHAT_CONNECTIONS_MAX: '2' }, alone: true })
     using first = await Device.connect(small, 'alice', 'a', { version })
     using second = await Device.connect(small, 'alice', 'b', { version })
     const outcome = await tryConnect(small, version, 'c')
@@ -337,7 +337,7 @@ describe('overload', () => {
   test.each(BOTH_VERSIONS)(
     'a flood of CONNECTs from one address is refused as busy above the limit (version %i)',
     async (version) => {
-      await using small = await startServer({ env: { WOCHAT_CONNECTS_PER_ADDRESS_MAX: '10' } })
+      await using small = await startServer({ env: { WOCHAT_CONNECTS_PER_ADDRESS_MAX: '10' }, alone: true })
       await befriend(small, 'alice', 'bob')
       using alice = await Device.connect(small, 'alice', 'phone')
       using bob = await Device.connect(small, 'bob', 'phone')

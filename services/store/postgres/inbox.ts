@@ -32,6 +32,7 @@ export const startInbox: Operations<SessionStore>['startInbox'] = async (
     await work.query('update session set inbox_started = 1 where n = $1', [stored])
     return { groups, startedAt, behind: [], pending: 0 }
   }
+  await passOwn(work, logs, stored)
   const placed = await placeAll(work, logs, backlogMax)
   const behind = placed.filter((log) => log.head > log.cursor || log.gap !== null)
   const pending = behind.reduce((sum, log) => sum + log.head - (log.gap?.to ?? log.cursor), 0)
@@ -46,6 +47,7 @@ export const placeLogs: Operations<SharedStore>['placeLogs'] = async (
   if (account === undefined) return []
   const visible = await readVisibleLogs(work, account, session, logs)
   if (session === null) await placeByTime(work, visible, startedAt)
+  else await passOwn(work, visible, session)
   const places = new Map(
     (await placeAll(work, visible, backlogMax)).map((place) => [place.log, place] as const),
   )
@@ -167,15 +169,17 @@ async function placeAll(work: Work, logs: readonly VisibleLog[], backlogMax: num
 }
 
 async function placeLog(work: Work, row: VisibleLog, backlogMax: number): Promise<BehindLog> {
-  if (row.cursor !== null && (row.cursor > row.head || row.cursorEpoch !== row.epoch)) {
-    return await placeRestored(work, row)
-  }
+  if (isOfAnotherLife(row)) return await placeRestored(work, row)
   const cursor = row.cursor ?? row.from - 1
   // A window that was closed before the cursor has nothing more.
   const head = Math.max(row.visible, cursor)
   const gap: MissingEntries | null =
     head - cursor > backlogMax ? { to: head - backlogMax, reason: 'backlog' } : null
   return { log: row.name, epoch: `k${row.epoch}`, cursor, head, gap }
+}
+
+function isOfAnotherLife({ cursor, cursorEpoch, head, epoch }: VisibleLog): boolean {
+  return cursor !== null && (cursor > head || cursorEpoch !== epoch)
 }
 
 /** The cursor is of another life of the log: its reader is told, and goes on from what there is. */
@@ -191,6 +195,45 @@ async function raiseEpoch(work: Work, { n, epoch }: VisibleLog): Promise<number>
   await work.query('update log set epoch = epoch + 1 where n = $1 and epoch = $2', [n, epoch])
   const [row] = await work.query<{ epoch: number }>('select epoch from log where n = $1', [n])
   return row!.epoch
+}
+
+/**
+ * Moves cursors over what the session's own device wrote right after them: a device that only sends, and leaves before
+ * its entries have rung here, piles up no backlog.
+ */
+async function passOwn(work: Work, logs: readonly VisibleLog[], session: number): Promise<void> {
+  const behind = logs.filter((log) => log.visible > (log.cursor ?? log.from - 1) && !isOfAnotherLife(log))
+  if (behind.length === 0) return
+  const others = await work.query<{ n: number; seq: number | null }>(
+    `select log.n, (
+       select seq from entry
+       where entry.log = log.n and seq > log.cursor and seq <= log.visible
+         and (account <> session.account or device is distinct from session.device)
+       order by seq limit 1
+     ) as seq
+     from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as log (n, cursor, visible), session
+     where session.n = $4`,
+    [
+      behind.map((log) => log.n),
+      behind.map((log) => log.cursor ?? log.from - 1),
+      behind.map((log) => log.visible),
+      session,
+    ],
+  )
+  const firstOf = new Map(others.map(({ n, seq }) => [n, seq]))
+  const moved = behind.filter((log) => {
+    const first = firstOf.get(log.n)
+    const cursor = first == null ? log.visible : first - 1
+    if (first === undefined || cursor <= (log.cursor ?? log.from - 1)) return false
+    log.cursor = cursor
+    log.cursorEpoch = log.epoch
+    return true
+  })
+  if (moved.length === 0) return
+  await writeCursors(
+    work,
+    moved.map(({ n, cursor, epoch }) => ({ session, log: n, seq: cursor!, epoch })),
+  )
 }
 
 /** Gives logs without a cursor the place of their last entry up to a time, but not before the user's window. */
