@@ -83,13 +83,13 @@ export class NodeListener implements BusListener {
 
   /** Says again what may have been lost; whoever knew it already drops it. */
   apply({ logs, windows, endedLogins }: StoreChanges): void {
-    const { hub, registry } = this.#parts
+    const { hub, gate } = this.#parts
     for (const { log, uid, fromSeq, toSeq } of windows) {
       if (toSeq === null) hub.memberJoined(log, uid, fromSeq)
       else hub.memberLeft(log, uid, toSeq)
     }
     for (const { log, epoch, head } of logs) hub.logGrew(log, epoch, head)
-    for (const { uid, device, sid } of endedLogins) registry.endLogin(uid, device, sid)
+    for (const { uid, device } of endedLogins) gate.recheckLogins(uid, device)
   }
 }
 

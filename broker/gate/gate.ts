@@ -1,4 +1,5 @@
 /** The gate: it owns every socket, and hands each to a {@link Connection}. */
+import { asWochatError } from '../../protocol/errors.ts'
 import { buildClientId, type ClientId, type DeviceId, type LogId, type UserId } from '../../protocol/ids.ts'
 import type { CommitFeed, CommittedEntry } from '../../services/store/contract.ts'
 import type { Hub } from '../inbox/hub.ts'
@@ -58,6 +59,20 @@ export class Gate implements CommitFeed {
     this.#services.registry.endLogin(uid, device, sid)
     this.endPlainSession(buildClientId(uid, device)).catch((error: unknown) => {
       this.#services.log.error({ err: error }, 'a plain session was not ended')
+    })
+  }
+
+  /** A login of this device was ended at some time: whoever is connected with one that does not stand is cut. */
+  recheckLogins(uid: UserId, device: DeviceId): void {
+    const { registry, store, log } = this.#services
+    registry.eachOfUser(uid, (connection) => {
+      const { token } = connection.identity
+      if (token === null || connection.device !== device) return
+      store.checkLogin({ uid, device, sid: token.sid, issuedAt: token.issuedAt }).catch((error: unknown) => {
+        if (asWochatError(error).code === 'revoked') connection.loginEnded(device, null)
+        else
+          log.warn({ err: error }, 'a login could not be checked again; the store refuses what it may not do')
+      })
     })
   }
 
