@@ -20,6 +20,7 @@ const config = (flags: Record<string, string> = {}) =>
 program
   .command('serve')
   .description('run the server')
+  .option('--roles <list>', 'what this node does, of broker,api,fanout,push; as WOCHAT_ROLES')
   .option('--workers <count>', 'broker processes behind the same ports, as WOCHAT_WORKERS')
   .action(serve)
 
@@ -66,8 +67,11 @@ try {
   process.exitCode = 1
 }
 
-async function serve({ workers }: { workers?: string }): Promise<void> {
-  const settings = config(workers === undefined ? {} : { WOCHAT_WORKERS: workers })
+async function serve({ roles, workers }: { roles?: string; workers?: string }): Promise<void> {
+  const settings = config({
+    ...(roles !== undefined && { WOCHAT_ROLES: roles }),
+    ...(workers !== undefined && { WOCHAT_WORKERS: workers }),
+  })
   // The other commands are quick because they do not load the server.
   const { startServer } = await import('./serve/server.ts')
   const server = await startServer(settings, (error) => {
