@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, mkdtempSync, rmSync } from 'node:fs'
+import { chownSync, mkdtempSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -28,10 +28,8 @@ const SETTINGS = {
   deadlock_timeout: '200ms',
 }
 
-const running = new Set<PostgresServer>()
-process.once('exit', () => {
-  for (const server of running) server.abandon()
-})
+/** Removes the folder $0 when its input ends, and so also when the test process is killed; the server may still be ending. */
+const REMOVE_FOLDER = 'cat > /dev/null; for i in $(seq 100); do rm -rf "$0" && break; sleep 0.1; done'
 
 const isRoot = process.getuid?.() === 0
 
@@ -48,6 +46,7 @@ export class PostgresServer implements AsyncDisposable {
   readonly log = new LogBuffer()
   readonly #folder: string
   readonly #programs: string
+  readonly #remover: ChildProcess
   #child: ChildProcess | null = null
   #exited: Promise<unknown> = Promise.resolve()
   #nextDatabase = 1
@@ -71,6 +70,12 @@ export class PostgresServer implements AsyncDisposable {
     this.#programs = programs
     this.#folder = folder
     this.port = port
+    this.#remover = spawn('sh', ['-c', REMOVE_FOLDER, folder], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+    })
+    this.#remover.unref()
+    ;(this.#remover.stdin as unknown as Socket).unref()
   }
 
   url(database = 'postgres'): string {
@@ -131,15 +136,11 @@ export class PostgresServer implements AsyncDisposable {
     this.#signalAll('SIGCONT')
   }
 
-  /** Ends it as the process exits; nothing may be awaited there. */
-  abandon(): void {
-    this.#child?.kill('SIGQUIT')
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#end('SIGQUIT')
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+    const removed = once(this.#remover, 'exit')
+    this.#remover.stdin?.end()
+    await removed
   }
 
   #initialise(): void {
@@ -168,7 +169,6 @@ export class PostgresServer implements AsyncDisposable {
     child.unref()
     ;(child.stderr as unknown as Socket).unref()
     this.#child = child
-    running.add(this)
     this.#exited = once(child, 'exit').finally(() => {
       if (this.#child === child) this.#child = null
     })
@@ -189,7 +189,6 @@ export class PostgresServer implements AsyncDisposable {
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
-    running.delete(this)
     if (this.#child === null) return
     this.resume()
     this.#child.kill(signal)
