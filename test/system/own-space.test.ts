@@ -185,6 +185,9 @@ describe.each(BOTH_VERSIONS)('own space, version %i', (version) => {
   })
 })
 
+/** Three kills, each with a start of every node. */
+const KILLS_MS = 180_000
+
 describe('durability', () => {
   test.each(BOTH_VERSIONS)(
     'retained, queue and subscriptions survive a restart and a kill (version %i)',
@@ -218,7 +221,9 @@ describe('durability', () => {
     },
   )
 
-  test('a PUBACK of the engine comes only after its store: killed right after it, nothing is lost', async () => {
+  test('a PUBACK of the engine comes only after its store: killed right after it, nothing is lost', {
+    timeout: KILLS_MS,
+  }, async () => {
     await using own = await startServer()
     const topic = 'u/maker/own/jobs'
     {
@@ -240,9 +245,11 @@ describe('durability', () => {
       await own.start()
     }
     using robot = await connect(own, 'maker', 'robot', 4, { clean: false })
-    await robot.settle()
-    const got = new Set(payloads(robot, topic))
-    expect(acked.filter((payload) => !got.has(payload))).toEqual([])
+    const missing = (got = new Set(payloads(robot, topic))) => acked.filter((payload) => !got.has(payload))
+    await until(
+      () => missing().length === 0,
+      () => `all that was acknowledged; missing: ${missing()}`,
+    )
   })
 })
 
