@@ -51,10 +51,7 @@ export function buildAdmin({ config, bus, store, broker, redis, parts }: AdminPa
   let phase: 'starting' | 'ready' | 'stopping' = 'starting'
   const state = () => (phase === 'ready' && draining.state !== 'none' ? 'draining' : phase)
   // Sends still work, so it is no reason to send traffic elsewhere: the other nodes have the same Redis.
-  const warnings = () =>
-    redis === null || redis.client.isReady
-      ? []
-      : ['Redis is away: messages are stored, and delivered across nodes when it is back']
+  const warnings = () => (redis === null ? [] : warningsOf(redis))
   const streams = redis === null ? null : new StreamLengths(redis.client, redis.keys, config.fanoutShards)
   bus.describe = () => ({ state: state(), load: meter.load })
   answerForNode(bus, { registry, draining, tracing, sendsWaiting: () => store.metrics.waiting })
@@ -77,6 +74,13 @@ export function buildAdmin({ config, bus, store, broker, redis, parts }: AdminPa
       if (!isSeen) await sleep(config.readyDelayMs)
     },
   }
+}
+
+function warningsOf({ client, bus }: RedisSide): string[] {
+  if (!client.isReady)
+    return ['Redis is away: messages are stored, and delivered across nodes when it is back']
+  if (bus.isWithoutFanout) return ['no live node has the role fanout: each node rings its groups itself']
+  return []
 }
 
 /** A node without connections answers the same questions. */

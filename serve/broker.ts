@@ -45,6 +45,8 @@ export type Broker = {
   inflight(): number
   /** Inboxes that are being drained. */
   behind(): number
+  /** Catch-ups that were run. */
+  catchUps(): number
 }
 
 export async function buildBroker({
@@ -129,6 +131,7 @@ export async function buildBroker({
     tracing,
     feed: bus.outgoing === SILENT_FEED ? gate : feedBoth(gate, bus.outgoing),
     inflight: () => sumOver(registry, ({ identity }) => identity.session.inflight.unacked),
+    catchUps: () => catchUp?.runs ?? 0,
     behind: () => sumOver(registry, ({ identity }) => (identity.session.mode === 'draining' ? 1 : 0)),
   }
 }

@@ -3,11 +3,12 @@ import pino from 'pino'
 import { GateMetrics } from '../broker/gate/gate-services.ts'
 import { attachWebSocket } from '../broker/listeners/websocket-listener.ts'
 import { createMetrics } from '../broker/metrics.ts'
+import { ROLES } from '../config/options.ts'
 import type { Config, Role } from '../config.ts'
 import type { Store } from '../services/store/contract.ts'
 import { buildAdmin } from './admin.ts'
 import { buildBroker } from './broker.ts'
-import { openBus } from './bus.ts'
+import { openBus, type RedisSide } from './bus.ts'
 import { adoptLater, adoptSessions, expireSessions } from './housekeeping.ts'
 import {
   buildHttp,
@@ -59,12 +60,11 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
     behind: () => broker?.behind() ?? 0,
     cluster: {
       state: admin.state,
-      bus:
-        redis === null
-          ? null
-          : { isConnected: () => redis.client.isReady, nodes: () => redis.bus.liveNodes().length },
+      isReady: async () => (await admin.readiness()).ready,
+      bus: redis === null ? null : describeBus(redis),
       fanout: redis?.fanoutMetrics ?? null,
-      pool: null,
+      database: shared === null ? null : () => shared.database(),
+      catchUps: shared === null || broker === null ? null : () => broker.catchUps(),
     },
   })
   const adminPort = listenAdmin({
@@ -105,4 +105,15 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
   parts.defer(() => admin.stopping())
   const running = parts.move()
   return { endpoints, store, [Symbol.asyncDispose]: () => running.disposeAsync() }
+}
+
+function describeBus({ client, bus }: RedisSide) {
+  return {
+    counters: bus.counters,
+    isConnected: () => client.isReady,
+    nodes: () => bus.liveNodes().length,
+    nodesOf: (role: string) => bus.nodesOf(role),
+    roles: ROLES,
+    held: () => bus.held,
+  }
 }

@@ -129,14 +129,21 @@ async function readinessOf(admin: Admin, pool: WorkerPool): Promise<Readiness> {
 
 // ---------------------------------------------------------------- metrics
 
-function buildMetrics(store: RunningServer['store'], pool: WorkerPool, { state }: Admin): Registry {
+function buildMetrics(store: RunningServer['store'], pool: WorkerPool, admin: Admin): Registry {
   const own = createMetrics({
     gate: new GateMetrics(),
     store,
     proxyRefusals: new Map(),
     inflight: () => 0,
     behind: () => 0,
-    cluster: { state, bus: null, fanout: null, pool: null },
+    cluster: {
+      state: admin.state,
+      isReady: async () => (await readinessOf(admin, pool)).ready,
+      bus: null,
+      fanout: null,
+      database: null,
+      catchUps: null,
+    },
   })
   new Gauge({
     name: 'wochat_workers',

@@ -32,7 +32,7 @@ export class BusNode implements AsyncDisposable {
     this.bus = new RedisBus({
       client: this.client,
       keyPrefix: prefix,
-      self: { name, version: '1', roles: ['broker'], adminUrl: () => null },
+      self: { name, version: '1', roles: ['broker', 'fanout'], adminUrl: () => null },
       nodeLeaseMs: LEASE_MS,
       takeoverTimeoutMs: 1000,
       log: silent,

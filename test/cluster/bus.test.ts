@@ -39,7 +39,7 @@ test('nodes list each other; one that leaves is gone for all others at once, wit
   const [a, b, c] = nodes as unknown as [BusNode, BusNode, BusNode]
   const listed = await a.bus.nodes()
   expect(listed.map(({ id }) => id).sort()).toEqual(nodes.map(({ bus }) => bus.node).sort())
-  expect(listed[0]).toMatchObject({ name: 'n0', version: '1', roles: ['broker'], state: 'ready' })
+  expect(listed[0]).toMatchObject({ name: 'n0', version: '1', roles: ['broker', 'fanout'], state: 'ready' })
   await c[Symbol.asyncDispose]()
   for (const node of [a, b]) await until(() => node.gone.includes(c.bus.node), 'the others to hear')
   expect([a.losses, b.losses]).toEqual([0, 0])

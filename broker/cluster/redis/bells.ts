@@ -10,6 +10,7 @@ import { addFrame, type BatchKind, beginBatch, numberBatch } from '../batch.ts'
 import type { NodeId } from '../bus.ts'
 import { encodeFrame, type Frame } from '../frame.ts'
 import { FrameWriter } from '../frame-writer.ts'
+import type { BusCounters } from './bus-counters.ts'
 
 /** A batch that grows past this leaves at once. */
 const BATCH_BYTES_MAX = 1024 * 1024
@@ -35,6 +36,7 @@ export class Bells {
   readonly #client: RedisClient
   readonly #keys: Keys
   readonly #node: NodeId
+  readonly #counters: BusCounters
   readonly #targets = new Map<NodeId, Target>()
   readonly #all: Target
   readonly #dirty: Target[] = []
@@ -43,10 +45,11 @@ export class Bells {
   #isScheduled = false
   #bytesInFlight = 0
 
-  constructor(client: RedisClient, keys: Keys, node: NodeId) {
+  constructor(client: RedisClient, keys: Keys, node: NodeId, counters: BusCounters) {
     this.#client = client
     this.#keys = keys
     this.#node = node
+    this.#counters = counters
     this.#all = newTarget(null, keys.bellOfAll)
   }
 
@@ -115,6 +118,7 @@ export class Bells {
       this.#schedule()
     }
     addFrame(target.writer, bytes, start, end)
+    this.#counters.framesSent++
     if (target.writer.at > BATCH_BYTES_MAX) void this.#send(target)
   }
 
@@ -132,7 +136,10 @@ export class Bells {
     target.idleTicks = 0
     target.number++
     numberBatch(writer, target.numberAt, target.number)
-    return this.#publish(target, writer)
+    const isTaken = await this.#publish(target, writer)
+    if (isTaken) this.#counters.batchesSent++
+    else this.#counters.batchesDropped++
+    return isTaken
   }
 
   /** A target that has just been rung needs no heartbeat, but one that is in the middle of its silence does. */

@@ -7,6 +7,7 @@
 import type { ClientId } from '../../../protocol/ids.ts'
 import type { ClaimAnswer, Routes } from '../../../services/redis/routes.ts'
 import type { DeviceClaim, NodeId } from '../bus.ts'
+import type { BusCounters } from './bus-counters.ts'
 
 /** Claims made again in one step of a restoration; between steps the event loop goes on. */
 const RESTORED_AT_ONCE = 500
@@ -15,6 +16,7 @@ const UNRELEASED_MAX = 10_000
 
 export type DeviceClaimsParts = {
   node: NodeId
+  counters: BusCounters
   routes: Routes
   isReady: () => boolean
   /** Microseconds of Redis TIME, as far as known. */
@@ -49,6 +51,7 @@ export class DeviceClaims {
   async claim(claim: DeviceClaim): Promise<'held' | 'lost'> {
     const held: Held = { claim, lostTo: 0, isReleased: false }
     this.#held.set(claim.clientId, held)
+    this.#parts.counters.claimsMade++
     if (!this.#parts.isReady()) return this.#take(held, null)
     return new Promise((settle) => {
       this.#waiting.push({ held, settle })
@@ -126,6 +129,7 @@ export class DeviceClaims {
       return 'held'
     }
     const outcome = this.#settle(held, answer)
+    if (outcome === 'lost') this.#parts.counters.claimsLost++
     if (outcome === 'lost' && this.#held.get(held.claim.clientId) === held)
       this.#held.delete(held.claim.clientId)
     return outcome
@@ -143,6 +147,7 @@ export class DeviceClaims {
   #drop(held: Held): void {
     if (this.#held.get(held.claim.clientId) !== held) return
     this.#held.delete(held.claim.clientId)
+    this.#parts.counters.claimsLost++
     this.#parts.onLost(held.claim.clientId)
   }
 

@@ -5,6 +5,7 @@
 import { type Batch, eachFrame, readBatch } from '../batch.ts'
 import type { NodeId } from '../bus.ts'
 import { type Frame, readFrame } from '../frame.ts'
+import type { BusCounters } from './bus-counters.ts'
 
 /** Heartbeats come each second. */
 const SILENCE_MS = 3500
@@ -15,6 +16,7 @@ type Pair = { last: number; heardAt: number; isExpected: boolean }
 
 export type HearingParts = {
   node: NodeId
+  counters: BusCounters
   onFrame: (frame: Frame, sender: NodeId) => void
   /** Doorbells are missing. */
   onHole: () => void
@@ -39,10 +41,12 @@ export class Hearing {
     try {
       const batch = readBatch(message)
       if (batch === null) {
+        this.#parts.counters.unknownHeard++
         this.#parts.onHole()
         return
       }
       if (batch.sender === this.#parts.node) return
+      if (batch.kind === 'frames') this.#parts.counters.batchesHeard++
       const isWhole = this.#follows(batch)
       eachFrame(batch, (bytes, start, end) => this.#handle(bytes, start, end, batch.sender))
       if (!isWhole) this.#parts.onHole()
@@ -69,7 +73,12 @@ export class Hearing {
   #handle(bytes: Buffer, start: number, end: number, sender: NodeId): void {
     try {
       const frame = readFrame(bytes, start, end)
-      if (frame !== null) this.#parts.onFrame(frame, sender)
+      if (frame === null) {
+        this.#parts.counters.unknownHeard++
+        return
+      }
+      this.#parts.counters.framesHeard++
+      this.#parts.onFrame(frame, sender)
     } catch (error) {
       this.#parts.onFailure(error)
       this.#parts.onHole()

@@ -2,6 +2,7 @@
 import { asWochatError, type ErrorBody, WochatError } from '../../../protocol/errors.ts'
 import { type BusAnswer, NodeAwayError, type NodeId } from '../bus.ts'
 import type { Frame } from '../frame.ts'
+import type { BusCounters } from './bus-counters.ts'
 
 const TIMEOUT_MS = 5000
 /** Questions without an answer yet, and questions of others that are being answered. */
@@ -18,14 +19,16 @@ type Open = {
 export class Questions {
   readonly #node: NodeId
   readonly #ring: (node: NodeId, frame: Frame) => void
+  readonly #counters: BusCounters
   readonly #answers = new Map<string, BusAnswer>()
   readonly #open = new Map<number, Open>()
   #lastId = 0
   #answering = 0
 
-  constructor(node: NodeId, ring: (node: NodeId, frame: Frame) => void) {
+  constructor(node: NodeId, ring: (node: NodeId, frame: Frame) => void, counters: BusCounters) {
     this.#node = node
     this.#ring = ring
+    this.#counters = counters
   }
 
   answer(question: string, answer: BusAnswer): void {
@@ -39,6 +42,7 @@ export class Questions {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#open.delete(id)
+        this.#counters.questionsTimedOut++
         reject(new NodeAwayError(`${node} did not answer ${question} within ${timeoutMs} ms`))
       }, timeoutMs)
       this.#open.set(id, { node, resolve, reject, timer })

@@ -26,20 +26,25 @@ import { type Bus, type BusAnswer, type BusListener, type DeviceClaim, NodeAwayE
 import { encodeFrame, type Frame, readFrame } from '../frame.ts'
 import { type LocalNode, NO_LOAD, SILENT_LISTENER } from '../local-bus.ts'
 import { Bells } from './bells.ts'
+import { type BusCounters, createBusCounters } from './bus-counters.ts'
 import { CommitBells } from './commit-bells.ts'
 import { DeviceClaims } from './device-claims.ts'
 import { GroupLookups } from './group-lookups.ts'
 import { GroupWatches } from './group-watches.ts'
 import { Hearing } from './hearing.ts'
+import { LiveRoles } from './live-roles.ts'
+import { Losses } from './losses.ts'
 import { Members } from './members.ts'
+import { OwnRings } from './own-rings.ts'
 import { Questions } from './questions.ts'
 import { RoutedBells } from './routed-bells.ts'
 import { Subscription } from './subscription.ts'
+import { tellListener } from './tell-listener.ts'
 
 const TICK_MS = 1000
 const OPEN_TIMEOUT_MS = 10_000
-/** Losses that come within this time are one. */
-const LOSS_GATHER_MS = 200
+/** What the last fan-out worker left in its streams before it went from the list of nodes is not older. */
+const UNREAD_AGE_MS = 30_000
 /** Routes and watches are written again, long before their life in Redis is over. */
 const RENEW_MS = 6 * 3_600_000
 const CLOSE_DEVICE = 'bus.closeDevice'
@@ -62,6 +67,7 @@ export class RedisBus implements Bus, Doorbells {
   describe: () => { state: NodeState; load: NodeLoad } = () => ({ state: 'starting', load: NO_LOAD })
   /** Takes the doorbells of group logs; set once, before {@link open}. */
   fanout: FanoutQueue = { append() {} }
+  readonly counters: BusCounters = createBusCounters()
   readonly #parts: RedisBusParts
   readonly #startedAt = Date.now()
   readonly #list: NodeList
@@ -73,15 +79,14 @@ export class RedisBus implements Bus, Doorbells {
   readonly #watches: GroupWatches
   readonly #lookups: GroupLookups
   readonly #questions: Questions
+  readonly #roles: LiveRoles
+  readonly #ownRings: OwnRings
+  readonly #losses: Losses
   readonly #hearings: Hearing[]
   readonly #subscriptions: Subscription[]
   #ticker: NodeJS.Timeout | null = null
   #isRestorationWanted = false
   #isRestoring = false
-  #lossTimer: NodeJS.Timeout | null = null
-  /** Doorbells of commits since then may be lost, here and (not told yet) on all nodes; by `performance.now()`. */
-  #lostSince = Number.POSITIVE_INFINITY
-  #untoldSince = Number.POSITIVE_INFINITY
   #renewedAt = performance.now()
   #lastInfos: NodeInfo[] = []
 
@@ -90,7 +95,7 @@ export class RedisBus implements Bus, Doorbells {
     const { client, self } = parts
     // A node id stands in keys and in lines of routes.
     this.node = `${self.name.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, 64)}.${randomUUID().slice(0, 8)}`
-    const { node } = this
+    const { node, counters } = this
     const keys = new Keys(parts.keyPrefix)
     const isReady = () => client.isReady
     const onUnsure = () => this.#wantRestoration()
@@ -104,7 +109,13 @@ export class RedisBus implements Bus, Doorbells {
       onGone: (gone, died) => this.#nodeGone(gone, died),
       onLeaseLost: () => this.#wantRestoration(),
     })
-    this.#bells = new Bells(client, keys, node)
+    this.#roles = new LiveRoles({
+      list: this.#list,
+      log: parts.log,
+      // What stands in the streams is not read before a worker comes.
+      onFanoutGone: () => this.#losses.here(UNREAD_AGE_MS),
+    })
+    this.#bells = new Bells(client, keys, node, counters)
     this.#routed = new RoutedBells({
       node,
       routes: this.#routes,
@@ -114,6 +125,7 @@ export class RedisBus implements Bus, Doorbells {
     })
     this.#claims = new DeviceClaims({
       node,
+      counters,
       routes: this.#routes,
       isReady,
       time: () => this.#members.time,
@@ -125,10 +137,20 @@ export class RedisBus implements Bus, Doorbells {
     const watchers = new Watchers(client, keys)
     this.#watches = new GroupWatches({ node, watchers, isReady, lease: () => this.#members.lease, onUnsure })
     this.#lookups = new GroupLookups(watchers, this.#members)
-    this.#questions = new Questions(node, (other, frame) => this.#bells.ringWith(other, frame))
+    const ring = (other: NodeId, frame: Frame) => this.#bells.ringWith(other, frame)
+    this.#questions = new Questions(node, ring, counters)
     // A dead node holds its lease for some seconds more; whoever asks it need not wait for that.
     this.#bells.onUnheard = (unheard) => this.#questions.nodeGone(unheard)
-    this.outgoing = new CommitBells(this.#bells, this.#routed, (log, frame) => this.fanout.append(log, frame))
+    this.#ownRings = new OwnRings(node, this, counters)
+    this.#losses = new Losses({
+      counters,
+      onLoss: (ageMs) => this.listener.doorbellsLost(ageMs),
+      tellAll: (ageMs) => this.#bells.tellAll({ kind: 'lost', ageMs }),
+    })
+    this.outgoing = new CommitBells(this.#bells, this.#routed, (log, frame) => {
+      const rings = this.#roles.isWithoutFanout && client.isReady ? this.#ownRings : this.fanout
+      rings.append(log, frame)
+    })
     const channels = [keys.bell(node), keys.bellOfAll]
     this.#hearings = channels.map(() => this.#createHearing())
     this.#subscriptions = channels.map((channel, i) => this.#createSubscription(channel, this.#hearings[i]!))
@@ -141,14 +163,14 @@ export class RedisBus implements Bus, Doorbells {
     })
     await client.untilReady(OPEN_TIMEOUT_MS)
     await Promise.all(this.#subscriptions.map((subscription) => subscription.open()))
-    await this.#members.refresh()
+    await this.#refresh()
     client.onInterrupted = () => this.#wantRestoration()
     this.#ticker = setInterval(() => void this.#tick(), TICK_MS)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#ticker !== null) clearInterval(this.#ticker)
-    if (this.#lossTimer !== null) clearTimeout(this.#lossTimer)
+    this.#losses.close()
     this.#parts.client.onInterrupted = () => {}
     this.#isRestorationWanted = false
     this.#questions.close()
@@ -252,14 +274,27 @@ export class RedisBus implements Bus, Doorbells {
     return this.#lookups.watchersOf(group)
   }
 
+  /** How many live nodes have a role, as of the last announcement. */
+  nodesOf(role: string): number {
+    return this.#roles.count(role)
+  }
+
+  /** No live node reads the streams of the fan-out, and each rings groups itself. */
+  get isWithoutFanout(): boolean {
+    return this.#roles.isWithoutFanout
+  }
+
+  /** Devices whose routes this node has, and groups that it watches. */
+  get held(): { claims: number; watches: number } {
+    return { claims: this.#claims.size, watches: this.#watches.size }
+  }
+
   liveNodes(): readonly NodeId[] {
     return [...this.#members.live]
   }
 
   lost(ageMs: number): void {
-    this.#doorbellsLost(ageMs)
-    this.#untoldSince = Math.min(this.#untoldSince, performance.now() - ageMs)
-    void this.#tellLost()
+    this.#losses.everywhere(ageMs)
   }
 
   // -------------------------------------------------------------- what is heard
@@ -270,15 +305,16 @@ export class RedisBus implements Bus, Doorbells {
       channel,
       name: this.node,
       onMessage: (message) => hearing.hear(message),
-      onHole: () => this.#doorbellsLost(),
+      onHole: () => this.#losses.here(),
     })
   }
 
   #createHearing(): Hearing {
     return new Hearing({
       node: this.node,
+      counters: this.counters,
       onFrame: (frame, sender) => this.#heard(frame, sender),
-      onHole: () => this.#doorbellsLost(),
+      onHole: () => this.#losses.here(),
       onFailure: (error) => this.#parts.log.error({ err: error }, 'a doorbell could not be read or handled'),
     })
   }
@@ -289,29 +325,8 @@ export class RedisBus implements Bus, Doorbells {
   }
 
   #heard(frame: Frame, sender: NodeId): void {
-    const { listener } = this
+    if (tellListener(this.listener, frame)) return
     switch (frame.kind) {
-      case 'entry':
-        listener.entryCommitted(frame)
-        return
-      case 'grew':
-        listener.logGrew(frame.log, frame.epoch, frame.head)
-        return
-      case 'joined':
-        listener.memberJoined(frame.log, frame.uid, frame.fromSeq)
-        return
-      case 'left':
-        listener.memberLeft(frame.log, frame.uid, frame.toSeq)
-        return
-      case 'read':
-        listener.readMoved(frame.uid, frame.log, frame.seq)
-        return
-      case 'loginEnded':
-        listener.loginEnded(frame.uid, frame.device, frame.sid)
-        return
-      case 'plain':
-        listener.plainReceived(frame.bytes)
-        return
       case 'deviceLost':
         this.#claims.lostTo(frame.clientId, frame.order)
         return
@@ -325,7 +340,7 @@ export class RedisBus implements Bus, Doorbells {
         this.#members.saidGoodbye(sender)
         return
       case 'lost':
-        this.#doorbellsLost(frame.ageMs)
+        this.#losses.here(frame.ageMs)
         return
     }
   }
@@ -342,9 +357,15 @@ export class RedisBus implements Bus, Doorbells {
       this.#isRestorationWanted = true
     }
     // While Redis is away, the next tick tries again; the client says that it is away.
-    if (this.#parts.client.isReady) await this.#members.refresh().catch(() => {})
-    await this.#tellLost()
+    if (this.#parts.client.isReady) await this.#refresh().catch(() => {})
+    await this.#losses.tell()
     await this.#restore()
+  }
+
+  async #refresh(): Promise<void> {
+    await this.#members.refresh()
+    // A list that is not settled misses nodes that live.
+    if (this.#members.isSettled) await this.#roles.refresh(this.#members.live)
   }
 
   #wantRestoration(): void {
@@ -361,7 +382,7 @@ export class RedisBus implements Bus, Doorbells {
       await this.#members.refreshFromNow()
       const isComplete = (await this.#claims.restore()) && (await this.#watches.restore())
       if (!isComplete) this.#isRestorationWanted = true
-      this.#doorbellsLost()
+      this.#losses.here()
     } catch {
       this.#isRestorationWanted = true
     } finally {
@@ -369,28 +390,10 @@ export class RedisBus implements Bus, Doorbells {
     }
   }
 
-  #doorbellsLost(ageMs = 0): void {
-    this.#lostSince = Math.min(this.#lostSince, performance.now() - ageMs)
-    this.#lossTimer ??= setTimeout(() => {
-      const age = Math.ceil(performance.now() - this.#lostSince)
-      this.#lossTimer = null
-      this.#lostSince = Number.POSITIVE_INFINITY
-      this.listener.doorbellsLost(age)
-    }, LOSS_GATHER_MS)
-  }
-
-  async #tellLost(): Promise<void> {
-    const since = this.#untoldSince
-    if (since === Number.POSITIVE_INFINITY) return
-    this.#untoldSince = Number.POSITIVE_INFINITY
-    const isTold = await this.#bells.tellAll({ kind: 'lost', ageMs: Math.ceil(performance.now() - since) })
-    if (!isTold) this.#untoldSince = Math.min(this.#untoldSince, since)
-  }
-
   #nodeGone(node: NodeId, died: boolean): void {
     this.#questions.nodeGone(node)
     // It may have died between a commit and its doorbell.
-    if (died) this.#doorbellsLost()
+    if (died) this.#losses.here()
     this.listener.nodeGone(node)
   }
 
