@@ -31,6 +31,8 @@ export class PushWorker implements AsyncDisposable {
   readonly #stream: WorkStream
   readonly #claimIdleMs: number
   #isStopping = false
+  /** The stream and its group were there once; if they go, the reader makes them again. */
+  #isMade = false
   #reading: Promise<void> | null = null
   #claiming: Promise<void> | null = null
   #timer: NodeJS.Timeout | undefined
@@ -44,12 +46,12 @@ export class PushWorker implements AsyncDisposable {
 
   /** Works from now on, also through times without Redis. */
   start(): void {
-    const { client, keys, node, log } = this.#options
+    const { client, node, log } = this.#options
     this.#reading = readShards({
       client,
       stream: this.#stream,
       name: `${node} push`,
-      keys: async () => (this.#isStopping ? [] : [keys.pushJobs]),
+      keys: () => this.#keys(),
       work: (items) => this.#work(items),
       drained: () => {},
       interrupted: (_, error) => {
@@ -68,6 +70,18 @@ export class PushWorker implements AsyncDisposable {
     this.#isStopping = true
     clearInterval(this.#timer)
     await Promise.all([this.#reading, this.#claiming])
+  }
+
+  async #keys(): Promise<readonly string[]> {
+    if (this.#isStopping) return []
+    const key = this.#options.keys.pushJobs
+    try {
+      if (!this.#isMade) await this.#stream.ensure(key)
+      this.#isMade = true
+    } catch {
+      // Redis is away, and the read that follows fails too.
+    }
+    return [key]
   }
 
   /** Jobs of a provider that failed stay pending. */

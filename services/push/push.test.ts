@@ -65,6 +65,19 @@ test('jobs that a provider refused are tried again, by another worker if the fir
   expect(pushed).toContainEqual(jobOf(1))
 })
 
+test('the first worker of a new Redis starts without a complaint', async () => {
+  await using redis = await startRedis()
+  await using part = await openPart(redis.url)
+  const lines: string[] = []
+  const collected = pino({ level: 'error' }, { write: (line: string) => lines.push(line) })
+  const provider = new NoProvider()
+  await using worker = new PushWorker({ ...part, keys, node: 'a', provider, log: collected })
+  worker.start()
+  await new PushQueue({ ...part, keys }).append(jobOf(1))
+  await until(() => provider.skipped === 1, 'the job to be taken')
+  expect(lines).toEqual([])
+})
+
 test('a job that Redis does not take is counted and is no error', async () => {
   await using redis = await startRedis()
   await using part = await openPart(redis.url)
