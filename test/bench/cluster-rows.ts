@@ -16,8 +16,6 @@ import {
 const PAIRS = 100
 const GROUP_MEMBERS = 1000
 const FAILOVER = { devices: 5000, staying: 500, pubs: 100, rate: 1000 }
-/** All of them try at once; the server lets in as many as it can. */
-const CONNECTING = 1000
 
 /** What a message (a delivery, in a group) costs in each part of the cluster. */
 const costs: Metric[] = ['node 1', 'node 2', 'PostgreSQL', 'Redis'].map((name) => ({
@@ -102,7 +100,6 @@ async function measureFailover({ broker, generate }: RowContext) {
     port: others[0]!.port,
     subPorts: String(broker.nodes[0].port),
     failoverPorts: others.map(({ port }) => port).join(),
-    connecting: CONNECTING,
     kill: broker.nodes[0].pid,
     pids: others.map(({ pid }) => pid).join(),
     parts: partsOf(broker),
