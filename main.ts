@@ -1,11 +1,12 @@
 /** The program: `wochat serve` and the operator's commands here, the client's commands in `clients/cli`. */
 import { Command } from 'commander'
 import { register } from './clients/cli/register.ts'
-import { ConfigError, describeConfig, loadConfig } from './config.ts'
+import { type Config, ConfigError, describeConfig, loadConfig } from './config.ts'
 import { registerMigrate } from './migrate.ts'
 import type { RunningServer } from './serve/server.ts'
 import { KeyringError } from './services/auth/keyring.ts'
 import { diagnose, FINDING_MARKS } from './services/doctor/doctor.ts'
+import { databasePlace, redisPlace } from './services/store-places.ts'
 import { printTokens } from './token.ts'
 import { VERSION } from './version.ts'
 
@@ -79,7 +80,7 @@ async function serve({ roles, workers }: { roles?: string; workers?: string }): 
     console.error(`wochat: the store failed and the process stops: ${error.message}`)
     process.exit(1)
   })
-  console.log(banner(server.endpoints, settings.dataDir, settings.sms))
+  console.log(banner(server.endpoints, placesOf(settings), settings.sms))
   if (settings.gcOnSigusr2) process.on('SIGUSR2', () => globalThis.gc?.())
   const stop = (): void => {
     setTimeout(() => {
@@ -95,13 +96,20 @@ async function serve({ roles, workers }: { roles?: string; workers?: string }): 
   process.once('SIGINT', stop)
 }
 
-function banner(at: RunningServer['endpoints'], dataDir: string, sms: string): string {
+/** Where the data is: a line for a folder, or two for the stores of a cluster. */
+function placesOf({ dataDir, databaseUrl, redisUrl }: Config): string {
+  if (databaseUrl === null || redisUrl === null) return `data       ${dataDir}`
+  return `PostgreSQL ${databasePlace(databaseUrl.reveal())}
+  Redis      ${redisPlace(redisUrl.reveal())}`
+}
+
+function banner(at: RunningServer['endpoints'], places: string, sms: string): string {
   return `wochat ${VERSION}
   MQTT       ${at.mqtt}${at.mqtts === null ? '' : `   ${at.mqtts}`}
   WebSocket  ${at.ws}
   HTTP       ${at.http}
   admin      ${at.admin}   (/metrics, /readyz)
-  data       ${dataDir}
+  ${places}
 Log in:  npx wochat login +8613800000001   (${sms === 'console' ? 'the code is printed here' : 'the code comes by SMS'})
 Or print a token for a tester:  npx wochat token alice --device cli`
 }

@@ -1,9 +1,11 @@
 /** `wochat doctor`: looks at everything that a server needs, beside a running one or before the first start. */
 
+import { databasePlace } from '../store-places.ts'
 import { type DoctorSettings, type Finding, fail, ok } from './finding.ts'
 import { checkDataFolder, checkDisk, isServerRunning } from './folder-checks.ts'
 import { checkIssuers, checkKeyring, checkTls } from './key-checks.ts'
 import { checkPorts } from './port-checks.ts'
+import { checkRedis } from './redis-checks.ts'
 import { checkStore } from './store-checks.ts'
 
 export { type DoctorSettings, FINDING_MARKS, type Finding } from './finding.ts'
@@ -12,9 +14,23 @@ const NODE_MAJOR_MIN = 24
 
 /** Changes nothing; a check that fails is a finding, never a rejection. */
 export async function diagnose(settings: DoctorSettings, now: () => number = Date.now): Promise<Finding[]> {
-  let running = false
-  const checks: [subject: string, check: () => Finding[] | Promise<Finding[]>][] = [
+  const checks: Check[] = [
     ['Node', () => [checkNode(process.versions.node)]],
+    ...(settings.databaseUrl ? clusterChecks(settings) : folderChecks(settings, now)),
+    ['certificate', () => checkTls(settings, now())],
+    ['issuers', () => checkIssuers(settings.issuers)],
+  ]
+  const findings: Finding[] = []
+  for (const [subject, check] of checks) findings.push(...(await runCheck(subject, check)))
+  return findings
+}
+
+type Check = [subject: string, check: () => Finding[] | Promise<Finding[]>]
+
+/** Of one process with its data folder. */
+function folderChecks(settings: DoctorSettings, now: () => number): Check[] {
+  let running = false
+  return [
     [
       `data folder ${settings.dataDir}`,
       () => {
@@ -24,14 +40,29 @@ export async function diagnose(settings: DoctorSettings, now: () => number = Dat
     ],
     ['disk', () => checkDisk(settings)],
     ['ports', () => checkPorts(settings, running)],
-    ['certificate', () => checkTls(settings, now())],
     ['signing key', () => checkKeyring(settings.dataDir, now())],
-    ['issuers', () => checkIssuers(settings.issuers)],
     ['store', () => checkStore(settings.dataDir, now())],
   ]
-  const findings: Finding[] = []
-  for (const [subject, check] of checks) findings.push(...(await runCheck(subject, check)))
-  return findings
+}
+
+/** Of a node: nothing of it is in its folder. Whether a node runs here is not known, so that its ports are not looked at. */
+function clusterChecks({ databaseUrl, redisUrl, databaseConnectionsMax = 10 }: DoctorSettings): Check[] {
+  return [
+    ['PostgreSQL', () => askDatabase(databaseUrl!.reveal(), databaseConnectionsMax)],
+    ['Redis', () => checkRedis(redisUrl?.reveal() ?? '')],
+  ]
+}
+
+async function askDatabase(url: string, connectionsMax: number): Promise<Finding[]> {
+  // Only here: a doctor of one process need not load the database's driver.
+  const { openPool } = await import('../store/postgres/connections.ts')
+  const { checkDatabase } = await import('./database-checks.ts')
+  const pool = openPool({ url, connectionsMax: 1, applicationName: 'wochat doctor' })
+  try {
+    return await checkDatabase(pool, databasePlace(url), connectionsMax)
+  } finally {
+    await pool.end()
+  }
 }
 
 async function runCheck(subject: string, check: () => Finding[] | Promise<Finding[]>): Promise<Finding[]> {

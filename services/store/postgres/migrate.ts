@@ -23,6 +23,11 @@ async function readMigrations(): Promise<Migration[]> {
   )
 }
 
+/** The number of the newest schema that this program knows. */
+export async function newestSchema(): Promise<number> {
+  return (await readMigrations()).at(-1)?.version ?? 0
+}
+
 /**
  * Runs what is missing, each file in one transaction with the note of its version. Any number of processes may start
  * at once. Rejects when the database was migrated by a newer program, or a file fails.
