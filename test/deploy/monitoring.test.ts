@@ -53,7 +53,8 @@ function labelsOf(expr: string): string[] {
   )
 }
 
-const server = sharedServer()
+/** A node of a cluster shows all that a single one does, and more. */
+const server = sharedServer({ nodes: [{}] })
 /** What Prometheus itself adds. */
 const OF_PROMETHEUS = new Set(['up'])
 const LABELS_OF_PROMETHEUS = new Set(['job', 'instance'])
