@@ -90,7 +90,7 @@ export class Bench {
   }
 
   private startBroker(name: BrokerName, row: Row, folder: string, office: TokenOffice): Promise<Broker> {
-    const { generate, issuer } = this
+    const { generate } = this
     const start = { core: this.options.brokerCore, folder }
     switch (name) {
       case 'wochat':
@@ -100,7 +100,7 @@ export class Bench {
       case 'mosquitto':
         return startMosquitto(start)
       case 'wochat-cluster':
-        return startWochatCluster({ ...start, issuer, generate, nodes: row.nodes })
+        return startWochatCluster({ ...start, issuer: this.issuer, generate, nodes: row.nodes })
       case 'aedes-redis':
         return startAedesRedis(name, { ...start, nodes: 1 })
       case 'aedes-redis-nodes':

@@ -13,7 +13,7 @@ async function startPeer(script: string, ...args: string[]) {
   const command = [process.execPath, path.join(PEERS, script), String(port), ...args]
   const child = new Child({ name: script, command })
   await child.waitUntilReady(() => acceptsConnections(port!))
-  return { port: port!, pid: child.pid, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() }
+  return { port: port!, pid: child.pid, child, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() }
 }
 
 async function runAgainst(fault: string, every = 100): Promise<GeneratorResult> {
@@ -58,7 +58,7 @@ describe('a broker that', () => {
   test('ends in the middle is reported as a lost connection', async () => {
     await using broker = await startPeer('faulty.ts', 'none', '1')
     const running = generate('flow', { port: broker.port, ...SHORT, seconds: 20 })
-    await new Promise((resolve) => setTimeout(resolve, 1500))
+    await broker.child.waitUntilReady(() => broker.child.standardOutput.includes('flowing'))
     await broker[Symbol.asyncDispose]()
     const result = await running
     expect(result.ok).toBe(false)

@@ -1,6 +1,6 @@
 /**
  * A broker that breaks its promise on every Nth delivery, to prove that the load generator notices.
- * `node faulty.ts PORT none|drop|duplicate|swap|misdeliver N`; prints `ready`. Just enough MQTT 3.1.1 for that.
+ * `node faulty.ts PORT none|drop|duplicate|swap|misdeliver N`; prints `ready`, and `flowing` at the first message. Just enough MQTT 3.1.1 for that.
  */
 import net from 'node:net'
 import mqtt from 'mqtt-packet'
@@ -45,6 +45,7 @@ let deliveries = 0
 
 function deliver(to: Subscriber, payload: Buffer): void {
   deliveries += 1
+  if (deliveries === 1) console.log('flowing')
   const faultOfThis = deliveries % every === 0 ? fault : 'none'
   if (faultOfThis === 'drop') return
   if (faultOfThis === 'swap') {
