@@ -1,4 +1,5 @@
 /** The program: `wochat serve` and the operator's commands here, the client's commands in `clients/cli`. */
+import { enableCompileCache } from 'node:module'
 import { Command } from 'commander'
 import { register } from './clients/cli/register.ts'
 import { type Config, ConfigError, describeConfig, loadConfig } from './config.ts'
@@ -73,6 +74,8 @@ async function serve({ roles, workers }: { roles?: string; workers?: string }): 
     ...(roles !== undefined && { WOCHAT_ROLES: roles }),
     ...(workers !== undefined && { WOCHAT_WORKERS: workers }),
   })
+  // Compiled code of the last start is used again where the system's folder for temporary files takes it: half the time.
+  enableCompileCache()
   // The other commands are quick because they do not load the server.
   const { startServer } = await import('./serve/server.ts')
   const server = await startServer(settings, (error) => {

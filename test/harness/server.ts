@@ -15,7 +15,9 @@ import { WAIT_MS } from './wait.ts'
 
 export { cleanEnv, type Exit, REPO, ServerProcess } from './server-process.ts'
 
-const CLUSTER_NODES = 3
+/** Nodes of a server that all tests of a file share, and of one that a test starts and stops itself. */
+const SHARED_NODES = 3
+const OWN_NODES = 2
 
 export type ServerOptions = {
   /** Settings by their environment names, over the harness's own. */
@@ -170,10 +172,10 @@ export class TestServer implements AsyncDisposable {
   }
 }
 
-async function createServer(options: ServerOptions): Promise<TestServer> {
+async function createServer(options: ServerOptions, nodesInCluster: number): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), 'wochat-test-'))
   const env = { WOCHAT_ISSUERS: issuer.publish(join(folder, 'issuer.json')), ...options.env }
-  const count = IN_CLUSTER ? (options.alone === true ? 1 : CLUSTER_NODES) : 0
+  const count = IN_CLUSTER ? (options.alone === true ? 1 : nodesInCluster) : 0
   const nodes = options.nodes ?? Array.from({ length: count }, () => ({}))
   if (nodes.length === 0)
     return new TestServer(folder, [await ServerProcess.create(folder, 'data', env)], null)
@@ -189,7 +191,7 @@ async function createServer(options: ServerOptions): Promise<TestServer> {
 
 /** A server of one test: `await using server = await startServer()`. Its log is printed if the test fails. */
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
-  const server = await createServer(options)
+  const server = await createServer(options, OWN_NODES)
   onTestFailed(() => console.error(`log of the server:\n${server.shownLog()}`))
   try {
     await server.start()
@@ -204,7 +206,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
 export function sharedServer(options: ServerOptions = {}): TestServer {
   let current: TestServer | null = null
   beforeAll(async () => {
-    current = await createServer(options)
+    current = await createServer(options, SHARED_NODES)
     await current.start()
   }, START_MS + WAIT_MS)
   afterEach((context) => {
