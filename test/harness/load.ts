@@ -36,9 +36,21 @@ export class LoadSender {
   readonly #receivers: readonly string[]
   readonly #record: LoadRecord
   readonly #answered = new Set<number>()
-  readonly #total: number
+  readonly #paceMs: number
+  #total: number
+  /** Messages below this were sent at least once. */
+  #begun = 0
+  #end: () => void = () => {}
 
-  constructor(record: LoadRecord, uid: string, receivers: readonly string[], total: number) {
+  /** `paceMs`: how long after its answer a message keeps its place among those under way. */
+  constructor(
+    record: LoadRecord,
+    uid: string,
+    receivers: readonly string[],
+    total: number,
+    { paceMs = 0 }: { paceMs?: number } = {},
+  ) {
+    this.#paceMs = paceMs
     this.uid = uid
     this.#record = record
     this.#receivers = receivers
@@ -47,6 +59,16 @@ export class LoadSender {
 
   get answered(): number {
     return this.#answered.size
+  }
+
+  get total(): number {
+    return this.#total
+  }
+
+  /** Begins no more messages: the total is what was begun. */
+  enough(): void {
+    this.#total = this.#begun
+    if (this.done) this.#end()
   }
 
   get done(): boolean {
@@ -64,20 +86,25 @@ export class LoadSender {
     let next = 0
     let underWay = 0
     const fill = () => {
-      while (underWay < WINDOW && next < open.length) {
+      while (underWay < WINDOW && next < open.length && open[next]! < this.#total) {
         this.#send(device, open[next++]!)
         underWay += 1
       }
     }
+    const freePlace = () => {
+      underWay -= 1
+      fill()
+    }
     const taken = new Promise<void>((resolve) => {
+      this.#end = resolve
       client.onPacket((packet) => {
         if (packet.cmd !== 'publish' || packet.topic !== device.replyTopic) return
         const again = this.#take(String(packet.payload), () => {
-          underWay -= 1
+          if (this.#paceMs === 0) freePlace()
+          else setTimeout(freePlace, this.#paceMs)
         })
         if (again !== null) setTimeout(() => this.#send(device, again), BUSY_MS)
         if (this.done) resolve()
-        else fill()
         client.packets.length = 0
       })
       client.socket.once('close', () => resolve())
@@ -93,6 +120,7 @@ export class LoadSender {
   #send(device: Device, index: number): void {
     const id = this.#idOf(index)
     this.#record.attempted.add(id)
+    this.#begun = Math.max(this.#begun, index + 1)
     device.publishSend({ id, to: this.#receivers[index % this.#receivers.length]!, text: `text of ${id}` })
   }
 

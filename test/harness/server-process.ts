@@ -40,6 +40,8 @@ export class ServerProcess {
   readonly adminPort: number
   readonly log = new LogBuffer()
   readonly settings: Readonly<Record<string, string>>
+  /** Folder of the program; another one is another version of it, from the next start on. */
+  program = REPO
   #child: ChildProcess | null = null
   #exited: Promise<Exit> = Promise.resolve({ code: null, signal: null })
 
@@ -75,7 +77,7 @@ export class ServerProcess {
   /** Starts the process and resolves when it says that it is ready. */
   async start(): Promise<void> {
     const child = spawn(process.execPath, ['main.ts', 'serve'], {
-      cwd: REPO,
+      cwd: this.program,
       env: cleanEnv(this.settings),
       stdio: ['ignore', 'pipe', 'pipe'],
     })

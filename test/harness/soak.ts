@@ -21,13 +21,14 @@ export type SoakOptions = {
   receivers?: number
   /** Sends of each sender; to the receivers and the group in turn. */
   each?: number
+  /** Slows the senders down: how long each message keeps its place in the window after its answer. */
+  paceMs?: number
 }
 
 export class Soak implements AsyncDisposable {
   readonly server: TestServer
   readonly record = new LoadRecord()
   readonly group: string
-  readonly total: number
   readonly #senders: LoadSender[]
   readonly #receivers: string[]
   readonly #loops: Promise<void>[] = []
@@ -36,21 +37,27 @@ export class Soak implements AsyncDisposable {
 
   /** Makes the people and their group, connects the receivers, and begins to send. */
   static async start(server: TestServer, options: SoakOptions = {}): Promise<Soak> {
-    const { senders = 4, receivers = 3, each = 500 } = options
+    const { senders = 4, receivers = 3, each = 500, paceMs = 0 } = options
     const writers = newUids(...Array.from({ length: senders }, (_, i) => `s${i}`))
     const readers = newUids(...Array.from({ length: receivers }, (_, i) => `r${i}`))
     await makeAccounts(server, ...writers, ...readers)
     const group = await makeGroup(server, writers[0]!, [...writers.slice(1), ...readers])
-    const soak = new Soak(server, group, writers, readers, each)
+    const soak = new Soak(server, group, writers, readers, { each, paceMs })
     await soak.#begin()
     return soak
   }
 
-  private constructor(server: TestServer, group: string, writers: string[], readers: string[], each: number) {
+  private constructor(
+    server: TestServer,
+    group: string,
+    writers: string[],
+    readers: string[],
+    { each, paceMs }: { each: number; paceMs: number },
+  ) {
     this.server = server
     this.group = group
-    this.total = writers.length * each
-    this.#senders = writers.map((uid) => new LoadSender(this.record, uid, [...readers, group], each))
+    const targets = [...readers, group]
+    this.#senders = writers.map((uid) => new LoadSender(this.record, uid, targets, each, { paceMs }))
     this.#receivers = readers
   }
 
@@ -58,6 +65,15 @@ export class Soak implements AsyncDisposable {
     for (const uid of this.#receivers) this.#loops.push(this.#receive(uid))
     await until(() => this.#connected.size === this.#receivers.length, 'the receivers to be connected')
     for (const sender of this.#senders) this.#loops.push(this.#send(sender))
+  }
+
+  get total(): number {
+    return this.#senders.reduce((sum, sender) => sum + sender.total, 0)
+  }
+
+  /** The senders begin nothing new; what they began is {@link total}. */
+  enough(): void {
+    for (const sender of this.#senders) sender.enough()
   }
 
   get answered(): number {
