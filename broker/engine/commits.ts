@@ -1,8 +1,8 @@
 /**
  * Messages on their way to the store.
  *
- * A store of one process takes each by itself: it gathers commits on its own. To a store that nodes share they go one
- * batch after the other, because two transactions may be committed in another order than they were begun; and the
+ * A store of one process is handed them as they come, those of a moment together: it keeps their order. To a store
+ * that nodes share they go one batch after the other, because two transactions may be committed in another order than they were begun; and the
  * targets of a batch are chosen when it goes, again if another node has changed the subscriptions meanwhile.
  */
 import { WochatError } from '../../protocol/errors.ts'
@@ -44,29 +44,39 @@ export class Commits {
     this.#choose = choose
   }
 
-  /** Takes a message whose targets are not chosen yet, unless the store is ours alone. */
+  /** Takes a message; its targets are chosen already if the store is ours alone. */
   add(commit: Commit): void {
-    if (!this.#persistence.isShared) {
-      void this.#store([commit])
-      return
-    }
     this.#waiting.push(commit)
     if (this.#isRunning) return
     this.#isRunning = true
-    // With those of the same turn.
-    setImmediate(() => void this.#run())
+    if (this.#persistence.isShared) setImmediate(() => void this.#runInTurn())
+    // With those that are decided on in this moment.
+    else queueMicrotask(() => this.#runAtOnce())
   }
 
-  async #run(): Promise<void> {
+  #runAtOnce(): void {
+    this.#isRunning = false
+    while (this.#waiting.length > 0) void this.#store(this.#takeBatch())
+  }
+
+  async #runInTurn(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, this.#batchLength())
-      const unrefused = batch.filter((commit) => !this.#refuse(commit))
-      for (let tries = 0; unrefused.length > 0; tries++) {
-        for (const commit of unrefused) commit.targets = this.#choose(commit.packet, commit.from)
-        if (await this.#store(unrefused, tries)) break
+      const batch = this.#takeBatch()
+      for (let tries = 0; batch.length > 0; tries++) {
+        for (const commit of batch) commit.targets = this.#choose(commit.packet, commit.from)
+        if (await this.#store(batch, tries)) break
       }
     }
     this.#isRunning = false
+  }
+
+  #takeBatch(): Commit[] {
+    return this.#waiting.splice(0, this.#batchLength()).filter((commit) => !this.#refuse(commit))
+  }
+
+  #toInput({ packet, receipt, will, targets }: Commit): PublishInput {
+    const { isShared } = this.#persistence
+    return { packet, retain: packet.retain, targets: toPlainTargets(targets, isShared), receipt, will }
   }
 
   #batchLength(): number {
@@ -86,37 +96,33 @@ export class Commits {
 
   /** False: they must be tried again. */
   async #store(commits: readonly Commit[], tries = 0): Promise<boolean> {
-    try {
-      const outcomes = await this.#persistence.publish(commits.map(toInput))
-      if (outcomes !== null) {
-        commits.forEach(({ decided }, i) => {
-          decided(outcomes[i]!)
-        })
-        return true
-      }
-      for (const { targets } of commits) {
-        for (const { receiver, packetId } of targets.values()) receiver?.notQueued(packetId)
-      }
-      for (const commit of commits) commit.targets = new Map()
-      if (tries >= TRIES_MAX) throw new WochatError('busy', 'Subscriptions change too fast.')
-      await this.#persistence.follower.catchUp()
-      return false
-    } catch (error) {
-      for (const { decided } of commits) decided(error as Error)
-      return true
+    if (commits.length === 0) return true
+    const results = await this.#publish(commits, tries).catch((error: Error) => error)
+    if (results === null) return false
+    commits.forEach(({ decided }, i) => {
+      decided(results instanceof Error ? results : results[i]!)
+    })
+    return true
+  }
+
+  async #publish(commits: readonly Commit[], tries: number): Promise<PlainOutcome[] | null> {
+    const outcomes = await this.#persistence.publish(commits.map((commit) => this.#toInput(commit)))
+    if (outcomes !== null) return outcomes
+    for (const commit of commits) {
+      for (const { receiver, packetId } of commit.targets.values()) receiver?.notQueued(packetId)
+      commit.targets = new Map()
     }
+    if (tries >= TRIES_MAX) throw new WochatError('busy', 'Subscriptions change too fast.')
+    await this.#persistence.follower.catchUp()
+    return null
   }
 }
 
-function toInput({ packet, receipt, will, targets }: Commit): PublishInput {
-  return { packet, retain: packet.retain, targets: toPlainTargets(targets), receipt, will }
-}
-
-export function toPlainTargets(targets: ReadonlyMap<string, Target>): PlainTarget[] {
+export function toPlainTargets(targets: ReadonlyMap<string, Target>, isShared: boolean): PlainTarget[] {
   return [...targets].map(([clientId, { receiver, packetId, match }]) => ({
     clientId,
     packetId,
-    generation: receiver?.generation ?? null,
+    generation: isShared ? (receiver?.generation ?? null) : null,
     ...match,
   }))
 }

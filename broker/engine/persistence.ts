@@ -7,25 +7,12 @@
  */
 import { Readable } from 'node:stream'
 import { WochatError } from '../../protocol/errors.ts'
-import type {
-  PlainDelivery,
-  PlainOutcome,
-  PlainPublication,
-  PlainStore,
-  PlainTarget,
-} from '../../services/store/plain.ts'
+import type { PlainOutcome, PlainPublication, PlainStore, PlainTarget } from '../../services/store/plain.ts'
 import type { Qos } from '../gate/codec/constants.ts'
+import { type AedesSubscription, type AedesWill, fromAedes, toAedes, toQueuedPacket } from './aedes-forms.ts'
 import { IndexFollower } from './index-follower.ts'
-import {
-  type AnyPacket,
-  decodeFields,
-  encodeFields,
-  fromMessage,
-  originOf,
-  toMessage,
-  toPayload,
-} from './packet.ts'
-import { SessionIndex, type StoredSubscription } from './session-index.ts'
+import { type AnyPacket, decodeFields, encodeFields, fromMessage, originOf, toMessage } from './packet.ts'
+import { SessionIndex } from './session-index.ts'
 import { costOf, TopicTree } from './topic-tree.ts'
 
 /** Retained messages read by one call. */
@@ -45,15 +32,6 @@ export type PersistenceSettings = {
 }
 
 type ClientRef = { id: string }
-type AedesSubscription = {
-  topic: string
-  qos: Qos
-  rh?: number
-  rap?: boolean
-  nl?: boolean
-  subscriptionIdentifier?: number
-}
-type AedesWill = AnyPacket & { clientId?: string }
 type Broker = { id: string }
 
 export type PublishInput = {
@@ -102,8 +80,8 @@ export class PlainPersistence {
   // -------------------------------------------------------------- publishing
 
   /**
-   * Takes messages in one commit; null: others have changed what their targets were chosen by, and nothing was kept.
-   * Rejects with a WochatError, and then nothing was kept either.
+   * Takes messages in one commit, none of which {@link refusalOf} refuses; null: others have changed what their
+   * targets were chosen by, and nothing was kept. Rejects with a WochatError, and then nothing was kept either.
    */
   async publish(inputs: readonly PublishInput[]): Promise<PlainOutcome[] | null> {
     return this.#publish(inputs, this.isShared ? this.follower.known : null)
@@ -111,16 +89,14 @@ export class PlainPersistence {
 
   /** Takes a message whose targets do not depend on subscriptions. */
   async publishTo(input: Omit<PublishInput, 'receipt' | 'will'>): Promise<PlainOutcome> {
+    const refusal = input.retain ? this.refusalOf(input.packet) : null
+    if (refusal !== null) throw refusal
     const outcomes = await this.#publish([{ ...input, receipt: null, will: null }], null)
     return outcomes![0]!
   }
 
   async #publish(inputs: readonly PublishInput[], known: number | null): Promise<PlainOutcome[] | null> {
     const publications = inputs.map(toPublication)
-    for (const { packet, retain } of inputs) {
-      const refusal = retain ? this.refusalOf(packet) : null
-      if (refusal !== null) throw refusal
-    }
     const { queuedMax } = this.#settings
     const result = await this.store.publishPlain({ publications, known, queuedMax })
     if (result.stale) return null
@@ -128,8 +104,8 @@ export class PlainPersistence {
       if (retained === 'keep') this.#topics.add(message.topic)
       else if (retained === 'clear') this.#topics.delete(message.topic)
     }
-    this.follower.stepped(result.step)
-    for (const { refused } of result.outcomes) {
+    if (result.step !== null) this.follower.stepped(result.step)
+    for (const { refused = [] } of result.outcomes) {
       for (const { clientId, reason } of refused) {
         if (reason === 'full') this.dropped++
         // The session was ended in the store by another way than ours.
@@ -406,28 +382,4 @@ export class RoutingPersistence extends PlainPersistence {
 function toPublication({ packet, retain, targets, receipt, will }: PublishInput): PlainPublication {
   const retained = retain ? (packet.payload.length === 0 ? 'clear' : 'keep') : null
   return { message: toMessage(packet), retained, targets, receipt, will }
-}
-
-function fromAedes({ topic, qos, rh, rap, nl, subscriptionIdentifier }: AedesSubscription) {
-  return { filter: topic, qos, rh, rap, nl, identifier: subscriptionIdentifier }
-}
-
-function toAedes({ filter, qos, rh, rap, nl, identifier }: StoredSubscription): AedesSubscription {
-  return {
-    topic: filter,
-    qos,
-    ...(rh !== undefined && { rh }),
-    ...(rap !== undefined && { rap }),
-    ...(nl !== undefined && { nl }),
-    ...(identifier !== undefined && { subscriptionIdentifier: identifier }),
-  }
-}
-
-/** As Aedes enqueued it; of one that the client has released only the PUBREL is left. */
-function toQueuedPacket(delivery: PlainDelivery): object {
-  const { state, packetId, topic, payload, head } = delivery
-  const messageId = packetId ?? undefined
-  if (state === 'released') return { cmd: 'pubrel', messageId }
-  const { length: _, ...fields } = decodeFields<{ length?: number }>(head)
-  return { qos: 0, retain: false, dup: false, ...fields, topic, payload: toPayload(payload), messageId }
 }

@@ -139,7 +139,7 @@ export class Router extends Aedes {
     const { isShared } = this.#persistence
     const targets = isShared ? NO_TARGETS : this.#targets(packet, from)
     const commit = { packet, from, receipt, will, targets, decided: (_: PlainOutcome | Error) => {} }
-    let outcome: PlainOutcome | Error = { taken: true, message: 0, refused: [], unsent: [] }
+    let outcome: PlainOutcome | Error = { taken: true, message: 0 }
     const ready = this.#order.enter(() => {
       this.#publishingBytes -= bytes
       decided(this.#finish(packet, commit.targets, outcome, will !== null))
@@ -187,7 +187,7 @@ export class Router extends Aedes {
       outcome = await this.#persistence.publishTo({
         packet,
         retain: false,
-        targets: toPlainTargets(targets),
+        targets: toPlainTargets(targets, this.#persistence.isShared),
       })
     } finally {
       ready()
@@ -256,11 +256,11 @@ export class Router extends Aedes {
     targets: ReadonlyMap<string, Target>,
     { message, refused, unsent }: PlainOutcome,
   ): void {
-    const isRefused = new Set(refused.map(({ clientId }) => clientId))
+    const isRefused = refused && new Set(refused.map(({ clientId }) => clientId))
     for (const [clientId, { receiver, packetId, match }] of targets) {
       if (receiver === undefined) continue
-      if (isRefused.has(clientId)) receiver.notQueued(packetId)
-      else if (unsent.includes(clientId)) receiver.unsent(packetId)
+      if (isRefused?.has(clientId) === true) receiver.notQueued(packetId)
+      else if (unsent?.includes(clientId) === true) receiver.unsent(packetId)
       else receiver.queued(message, packetId, packet, match)
     }
   }

@@ -47,7 +47,7 @@ export type PlainTarget = {
   identifiers: readonly number[]
   /** Set when it is sent as soon as it is stored. */
   packetId: number | null
-  /** Of the connection that would send it. */
+  /** Of the connection that would send it; null: it is known that nothing waits before it, as the caller is alone. */
   generation: number | null
 }
 
@@ -81,9 +81,10 @@ export type PlainOutcome = {
   taken: boolean
   /** 0 when it waits for nobody. */
   message: number
-  refused: PlainRefusal[]
+  /** Left out when there are none, and so is the next: this crosses to the store's thread with each message. */
+  refused?: PlainRefusal[]
   /** Sessions in which it waits although a packet id was given: something waits before it, or the connection is not the newest. */
-  unsent: string[]
+  unsent?: string[]
 }
 
 /** What an index must know of changes since a version, as it is now. */
@@ -100,13 +101,14 @@ export interface PlainStore {
   /**
    * Takes messages, in one commit and in their order: makes each the retained one of its topic (or clears that), lets
    * it wait for its targets, and notes the receipt of a QoS 2 PUBLISH. `stale`: nothing was written, because the
-   * targets were chosen at a version (`known`, null to skip this) that is not the newest.
+   * targets were chosen at a version (`known`, null to skip this) that is not the newest. `step` is null when nothing
+   * changed that an index follows.
    */
   publishPlain(input: {
     publications: readonly PlainPublication[]
     known: number | null
     queuedMax: number
-  }): Promise<{ stale: true } | { stale: false; outcomes: PlainOutcome[]; step: PlainStep }>
+  }): Promise<{ stale: true } | { stale: false; outcomes: PlainOutcome[]; step: PlainStep | null }>
 
   // -------------------------------------------------------------- changes
   /** The newest version. */

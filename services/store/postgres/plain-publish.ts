@@ -30,7 +30,7 @@ export const plainPublishOperations: Operations<Pick<PlainStore, 'publishPlain'>
     const queued: Queued[] = []
     const taken: PlainPublication[] = []
     const outcomes = publications.map((publication) => {
-      const outcome: PlainOutcome = { taken: true, message: 0, refused: [], unsent: [] }
+      const outcome: PlainOutcome = { taken: true, message: 0 }
       outcome.taken = isWillThere(publication, wills) && isReceiptOurs(publication, sessions)
       if (!outcome.taken) return outcome
       taken.push(publication)
@@ -40,7 +40,8 @@ export const plainPublishOperations: Operations<Pick<PlainStore, 'publishPlain'>
     })
     await keepReceipts(work, taken, sessions)
     await enqueue(work, queued, sessions)
-    const step = await noteChanges(work, await retain(work, taken))
+    const changes = await retain(work, taken)
+    const step = changes.length > 0 ? await noteChanges(work, changes) : null
     return { stale: false, outcomes, step }
   },
 }
@@ -122,6 +123,7 @@ function admit(
   for (const { clientId, qos, retain, identifiers, packetId, generation } of targets) {
     const session = sessions.get(clientId)
     if (session === undefined || session.queued >= queuedMax) {
+      outcome.refused ??= []
       outcome.refused.push({ clientId, reason: session === undefined ? 'unknown' : 'full' })
       continue
     }
@@ -129,7 +131,10 @@ function admit(
     const isSent = packetId !== null && isHolder && session.waiting === 0
     session.queued++
     if (!isSent) session.waiting++
-    if (packetId !== null && !isSent) outcome.unsent.push(clientId)
+    if (packetId !== null && !isSent) {
+      outcome.unsent ??= []
+      outcome.unsent.push(clientId)
+    }
     rows.push({ session: session.n, qos, retain, identifiers, packetId: isSent ? packetId : null })
   }
   return rows

@@ -51,7 +51,8 @@ export const plainOperations: Operations<PlainStore> = {
     if (known !== null && known !== nodes.version) return { stale: true }
     const from = nodes.version
     const outcomes = publications.map((publication) => publish(work, publication, queuedMax))
-    return { stale: false, outcomes, step: { from, to: nodes.version } }
+    const { version: to } = nodes
+    return { stale: false, outcomes, step: to > from ? { from, to } : null }
   },
 
   plainVersion(work) {
@@ -271,7 +272,7 @@ function publish(
   return { taken: true, ...enqueue(work, message, targets, queuedMax) }
 }
 
-const NOT_TAKEN: PlainOutcome = { taken: false, message: 0, refused: [], unsent: [] }
+const NOT_TAKEN: PlainOutcome = { taken: false, message: 0 }
 
 function takeWill(work: Work, { clientId, will }: { clientId: string; will: string }): boolean {
   return (
@@ -298,7 +299,11 @@ function enqueue(work: Work, message: PlainMessage, targets: readonly PlainTarge
       refused.push({ clientId: target.clientId, reason })
     }
   }
-  if (sessions.length === 0) return { message: 0, refused, unsent }
+  const exceptions = {
+    ...(refused.length > 0 && { refused }),
+    ...(unsent.length > 0 && { unsent }),
+  }
+  if (sessions.length === 0) return { message: 0, ...exceptions }
   const n = keepMessage(work, message, sessions.length)
   const refer = work.db.prepare(
     `insert into plain_queue (session, message, qos, retain, identifiers, packet_id, state)
@@ -316,11 +321,12 @@ function enqueue(work: Work, message: PlainMessage, targets: readonly PlainTarge
       packetId === null ? 0 : 1,
     )
   }
-  return { message: n, refused, unsent }
+  return { message: n, ...exceptions }
 }
 
 /** Only by the newest connection, and only if nothing waits before: what was sent lies before what was not. */
 function maySend(work: Work, session: number, generation: number | null): boolean {
+  if (generation === null) return true
   if (!plainNodesOf(work.db).holds(session, generation)) return false
   const last = work.db
     .prepare('select packet_id from plain_queue where session = ? order by message desc limit 1')
