@@ -17,7 +17,7 @@ import { TransactionWork, type WorkSettings } from './transaction.ts'
 import type { Work } from './work.ts'
 
 /** Calls that may wait for a connection before further ones are refused as busy. */
-const WAITING_CALLS_MAX = 20_000
+export const WAITING_CALLS_MAX = 20_000
 /** A call that keeps meeting deadlocks. */
 const CONFLICTS_MAX = 20
 const CONFLICT_PAUSE_MAX_MS = 20
@@ -212,7 +212,7 @@ type Attempt<Result> = {
   xid: string | null
 }
 
-function busy(cause?: unknown): WochatError {
+export function busy(cause?: unknown): WochatError {
   return new WochatError('busy', undefined, {
     retryAfterMs: BUSY_RETRY_AFTER_MS,
     ...(cause !== undefined && { cause }),

@@ -169,7 +169,14 @@ async function placeAll(work: Work, logs: readonly VisibleLog[], backlogMax: num
 }
 
 async function placeLog(work: Work, row: VisibleLog, backlogMax: number): Promise<BehindLog> {
-  if (isOfAnotherLife(row)) return await placeRestored(work, row)
+  return isOfAnotherLife(row) ? await placeRestored(work, row) : placeKnown(row, backlogMax)
+}
+
+/** The place of a log whose cursor is of its present life. */
+export function placeKnown(
+  row: Pick<VisibleLog, 'name' | 'epoch' | 'from' | 'visible' | 'cursor'>,
+  backlogMax: number,
+): BehindLog {
   const cursor = row.cursor ?? row.from - 1
   // A window that was closed before the cursor has nothing more.
   const head = Math.max(row.visible, cursor)

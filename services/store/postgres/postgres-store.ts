@@ -17,10 +17,13 @@ import { AccountsIndex } from './accounts-index.ts'
 import { Availability } from './availability.ts'
 import { type CallMode, CallRunner } from './call-runner.ts'
 import { openPool, probe, withConnection } from './connections.ts'
+import { type Answer, GatheredCalls, type Together } from './gathered-calls.ts'
+import { startInboxes } from './inboxes-together.ts'
 import { LogTargets } from './log-targets.ts'
 import { migrate } from './migrate.ts'
 import { OPERATIONS, type SharedStoreCalls } from './operations.ts'
 import { BUSY_RETRY_AFTER_MS, SendQueue } from './send-queue.ts'
+import { closeSessions, openSessions, saveAllSubscriptions } from './sessions-together.ts'
 import type { StorePolicy, Work } from './work.ts'
 
 export type PostgresSettings = {
@@ -94,6 +97,16 @@ const UNORDERED: ReadonlySet<CallName> = new Set<CallName>([
   'expireSessions',
 ])
 
+/** Calls that are answered together with others of their moment, as far as each is a plain case. */
+const TOGETHER: ReadonlyMap<CallName, Together<never, unknown>> = new Map<CallName, Together<never, unknown>>(
+  [
+    ['openSession', openSessions],
+    ['startInbox', startInboxes],
+    ['saveSubscriptions', saveAllSubscriptions],
+    ['closeSession', closeSessions],
+  ],
+)
+
 function modeOf(name: CallName): CallMode {
   if (SINGLE.has(name)) return 'single'
   return READS.has(name) ? 'read' : 'write'
@@ -121,6 +134,7 @@ class PostgresClient {
   readonly #availability: Availability
   readonly #sends: SendQueue
   readonly #calls: CallRunner
+  readonly #gathered: ReadonlyMap<CallName, GatheredCalls<unknown, unknown>>
   readonly #order: AccountOrder
   #isStopping = false
 
@@ -135,6 +149,12 @@ class PostgresClient {
     this.#sends = new SendQueue({ ...shared, context, metrics: this.metrics })
     const callsMax = connectionsMax - SEND_CONNECTIONS
     this.#calls = new CallRunner({ ...shared, policy, node, accounts, callsMax })
+    this.#gathered = new Map(
+      [...TOGETHER].map(([name, together]) => [
+        name,
+        new GatheredCalls(this.#calls, together as Together<unknown, unknown>),
+      ]),
+    )
     this.#order = new AccountOrder(this.#sends)
   }
 
@@ -151,10 +171,18 @@ class PostgresClient {
 
   async call(name: CallName, input: unknown): Promise<unknown> {
     if (this.#isStopping) throw new WochatError('shutting_down')
-    const effect = (work: Work) => OPERATIONS[name](work, input as never) as Promise<unknown>
-    const run = () => this.#calls.run(modeOf(name), effect)
+    const run = () => this.#run(name, input)
     const account = accountOf(name, input)
     return await (account === null ? run() : this.#order.call(account, run))
+  }
+
+  async #run(name: CallName, input: unknown): Promise<unknown> {
+    const answer: Answer<unknown> = (await this.#gathered.get(name)?.answer(input)) ?? null
+    if (answer !== null) return answer.result
+    return this.#calls.run(
+      modeOf(name),
+      (work: Work) => OPERATIONS[name](work, input as never) as Promise<unknown>,
+    )
   }
 
   /** PostgreSQL does not tell how much disk it has left: `diskFreeBytes` is infinite. */
@@ -171,13 +199,18 @@ class PostgresClient {
   database(): DatabaseMetrics {
     const { totalCount: open, idleCount: idle } = this.#pool
     const { isAway, retries } = this.#availability
-    return { isAway, open, idle, waiting: this.#calls.waiting, retries }
+    const waiting = [...this.#gathered.values()].reduce(
+      (sum, calls) => sum + calls.waiting,
+      this.#calls.waiting,
+    )
+    return { isAway, open, idle, waiting, retries }
   }
 
   async close(): Promise<void> {
     this.#isStopping = true
     await this.#order.drained()
     await this.#sends.close()
+    await Promise.all([...this.#gathered.values()].map((calls) => calls.drained()))
     await this.#calls.drained()
     this.#availability.close()
     await this.#pool.end()

@@ -10,7 +10,7 @@ import { cancelDelayedWill, endPlainSession, hasPlainSession } from './plain-ses
 import type { Operations, Work } from './work.ts'
 
 /** `seen_at` of a device is written at most this often. */
-const SEEN_EVERY_MS = 60 * 60 * 1000
+export const SEEN_EVERY_MS = 60 * 60 * 1000
 /** Sessions ended by one call. */
 const EXPIRE_BATCH = 500
 /** Sessions of dead nodes given an end by one statement. */

@@ -78,6 +78,10 @@ export class TransactionWork implements Work {
     return made.n
   }
 
+  learnAccount(uid: UserId, account: number): void {
+    if (this.#committed.find(uid) === undefined) this.#own.set(uid, account)
+  }
+
   async uidOf(account: number): Promise<UserId> {
     const known = this.#committed.uidOf(account)
     if (known !== undefined) return known

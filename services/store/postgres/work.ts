@@ -49,6 +49,8 @@ export interface Work {
   /** The number of an account, which is made if it is new. Take several in the order of their uids. */
   ensureAccount(uid: UserId): Promise<number>
   findAccount(uid: UserId): Promise<number | undefined>
+  /** The number of an account that a statement has told on its way. */
+  learnAccount(uid: UserId, account: number): void
   uidOf(account: number): Promise<UserId>
 }
 
