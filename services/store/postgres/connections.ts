@@ -48,6 +48,8 @@ export function openPool({ url, connectionsMax, applicationName }: ConnectionSet
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     query_timeout: ANSWER_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
+    // No statement of ours runs long enough to be worth compiling.
+    options: '-c jit=off',
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
     types: types as pg.CustomTypesConfig,

@@ -1,7 +1,9 @@
-/** Reads what waits for a device: two statements for all the logs that are asked for. */
+/** Reads what waits for devices: two statements for all the devices and logs that are asked for at a moment. */
 import { encodeEntry } from '../../../protocol/entry.ts'
 import type { LogId, UserId } from '../../../protocol/ids.ts'
-import type { DrainPage, DrainRequest, SessionStore } from '../contract.ts'
+import type { DrainPage, SessionStore } from '../contract.ts'
+import { int8Array, textArray } from './array-values.ts'
+import type { Together } from './gathered-calls.ts'
 import type { Operations, Work } from './work.ts'
 
 /** Entries `after` < seq <= `to` of one log; several may belong to one page. */
@@ -31,52 +33,78 @@ type EntryRow = {
   bytes: number
 }
 
+/** $1 users, $2 logs. "offset 0" keeps each look-up on its index: many at once must not become a read of the table. */
 const PLACES = `
   select asked.i, log.n, log.epoch, log.head, log.first, m.from_seq, m.to_seq
-  from unnest($2::text[]) with ordinality as asked (name, i)
-  join log on log.name = asked.name
-  left join membership m on m.account = $1 and m.log = log.n
+  from unnest($1::text[], $2::text[]) with ordinality as asked (uid, name, i)
+  cross join lateral (select n, epoch, head, first from log where log.name = asked.name offset 0) log
+  left join lateral (select n from account where account.uid = asked.uid offset 0) account on true
+  left join lateral (
+    select from_seq, to_seq from membership where membership.account = account.n and membership.log = log.n offset 0
+  ) m on true
   order by asked.i, m.from_seq`
 
-/** Stops behind the entry with which the bytes reach $5; $1 to $4 have one item a range. */
+/** Stops, for each reader, behind the entry with which the bytes reach the bound; $1 to $6 have one item a range. */
 const ENTRIES = `
   select part.i, part.seq, part.at, part.kind, account.uid, part.device, part.id, part.type, part.body,
     part.bytes
   from (
-    select range.i, entry.*,
-      (sum(octet_length(entry.body)) over (order by range.i, entry.seq))::bigint as bytes
-    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as range (i, log, after, "to")
-    join entry on entry.log = range.log and entry.seq > range.after and entry.seq <= range."to"
+    select range.i, range.bytes_max, entry.*,
+      (sum(octet_length(entry.body)) over (partition by range.reader order by range.i, entry.seq))::bigint as bytes
+    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+      as range (i, log, after, "to", reader, bytes_max)
+    cross join lateral (
+      select * from entry
+      where entry.log = range.log and entry.seq > range.after and entry.seq <= range."to" offset 0
+    ) entry
   ) as part
-  join account on account.n = part.account
-  where part.bytes - octet_length(part.body) < $5
+  cross join lateral (select uid from account where account.n = part.account offset 0) account
+  where part.bytes - octet_length(part.body) < part.bytes_max
   order by part.i, part.seq`
 
-export const drain: Operations<SessionStore>['drain'] = async (
-  work,
-  { uid, device, requests, entriesMax, bytesMax },
-) => {
-  const account = (await work.findAccount(uid)) ?? null
-  const rows = await work.query<PlaceRow>(PLACES, [account, requests.map(({ log }) => log)])
-  const { pages, ranges } = planReads(requests, rows, entriesMax)
-  const { bytes, last } = await readRanges(work, { ranges, uid, device, bytesMax })
-  // The pages behind one that was cut were not read.
-  return { pages: last === null ? pages : pages.slice(0, pages.indexOf(last) + 1), bytes }
+type Input = Parameters<SessionStore['drain']>[0]
+type Result = Awaited<ReturnType<SessionStore['drain']>>
+type Plan = { input: Input; pages: DrainPage[]; ranges: Range[] }
+
+export const drain: Operations<SessionStore>['drain'] = async (work, input) =>
+  (await drainAll(work, [input]))[0]!
+
+export const drains: Together<Input, Result> = async (work, inputs) =>
+  (await drainAll(work, inputs)).map((result) => ({ result }))
+
+async function drainAll(work: Work, inputs: readonly Input[]): Promise<Result[]> {
+  const asked = inputs.flatMap(({ uid, requests }) => requests.map(({ log }) => ({ uid, log })))
+  const rows = await work.query<PlaceRow>(PLACES, [
+    textArray(asked.map(({ uid }) => uid)),
+    textArray(asked.map(({ log }) => log)),
+  ])
+  const places = Map.groupBy(rows, (row) => row.i)
+  let askedBefore = 0
+  const plans = inputs.map((input) => {
+    const first = askedBefore + 1
+    askedBefore += input.requests.length
+    return { input, ...planReads(input, (i) => places.get(first + i) ?? []) }
+  })
+  const entries = await readRanges(work, plans)
+  let rangesBefore = 0
+  return plans.map((plan) => {
+    const first = rangesBefore
+    rangesBefore += plan.ranges.length
+    return fillPages(plan, (i) => entries.get(first + i) ?? [])
+  })
 }
 
 /** Pages for the first logs, and the stretches of entries that fill them; they are without gaps, so they can be counted. */
 function planReads(
-  requests: readonly DrainRequest[],
-  rows: readonly PlaceRow[],
-  entriesMax: number,
-): { pages: DrainPage[]; ranges: Range[] } {
-  const places = Map.groupBy(rows, (row) => row.i)
+  { requests, entriesMax }: Input,
+  windowsOf: (i: number) => readonly PlaceRow[],
+): Omit<Plan, 'input'> {
   const pages: DrainPage[] = []
   const ranges: Range[] = []
   let left = entriesMax
   for (const [i, { log, after }] of requests.entries()) {
     if (left <= 0) break
-    const windows = places.get(i + 1) ?? []
+    const windows = windowsOf(i)
     const page = newPage(log, after, windows[0]?.epoch ?? 1)
     pages.push(page)
     left = planPage(page, windows, ranges, left)
@@ -124,35 +152,43 @@ function planPage(
   return left
 }
 
-/** `last`: the page with which the answer was full, or null. */
-async function readRanges(
-  work: Work,
-  input: { ranges: readonly Range[]; uid: UserId; device: string | null; bytesMax: number },
-): Promise<{ bytes: Buffer; last: DrainPage | null }> {
-  const { ranges, uid, device, bytesMax } = input
-  if (ranges.length === 0) return { bytes: Buffer.alloc(0), last: null }
+/** The entries of all ranges, by the position of their range. */
+async function readRanges(work: Work, plans: readonly Plan[]): Promise<Map<number, EntryRow[]>> {
+  const asked = plans.flatMap(({ input, ranges }, reader) =>
+    ranges.map((range) => ({ ...range, reader, bytesMax: input.bytesMax })),
+  )
+  if (asked.length === 0) return new Map()
   const rows = await work.query<EntryRow>(ENTRIES, [
-    ranges.map((_, i) => i),
-    ranges.map((range) => range.log),
-    ranges.map((range) => range.after),
-    ranges.map((range) => range.to),
-    bytesMax,
+    int8Array(asked.map((_, i) => i)),
+    int8Array(asked.map(({ log }) => log)),
+    int8Array(asked.map(({ after }) => after)),
+    int8Array(asked.map(({ to }) => to)),
+    int8Array(asked.map(({ reader }) => reader)),
+    int8Array(asked.map(({ bytesMax }) => bytesMax)),
   ])
+  return Map.groupBy(rows, (row) => row.i)
+}
+
+/** The pages behind the one with which the answer was full were not read. */
+function fillPages({ input, pages, ranges }: Plan, rowsOf: (i: number) => readonly EntryRow[]): Result {
+  const { uid, device, bytesMax } = input
   const lines: string[] = []
   let end = 0
-  for (const row of rows) {
-    const { page } = ranges[row.i]!
-    page.through = row.seq
-    if (row.uid === uid && row.device !== null && row.device === device) continue
-    const { seq, at, kind, id, type, body: bodyJson } = row
-    const place = { log: page.log, epoch: page.epoch, seq, at, kind }
-    const line = encodeEntry({ ...place, from: row.uid, device: row.device, id, type, bodyJson })
-    lines.push(line)
-    end += Buffer.byteLength(line)
-    page.seqs.push(seq)
-    page.ends.push(end)
+  let last: DrainPage | null = null
+  for (const [i, { page }] of ranges.entries()) {
+    for (const row of rowsOf(i)) {
+      page.through = row.seq
+      last = row.bytes >= bytesMax ? page : null
+      if (row.uid === uid && row.device !== null && row.device === device) continue
+      const { seq, at, kind, id, type, body: bodyJson } = row
+      const place = { log: page.log, epoch: page.epoch, seq, at, kind }
+      const line = encodeEntry({ ...place, from: row.uid, device: row.device, id, type, bodyJson })
+      lines.push(line)
+      end += Buffer.byteLength(line)
+      page.seqs.push(seq)
+      page.ends.push(end)
+    }
   }
-  const lastRow = rows.at(-1)
-  const isFull = lastRow !== undefined && lastRow.bytes >= bytesMax
-  return { bytes: Buffer.from(lines.join('')), last: isFull ? ranges[lastRow.i]!.page : null }
+  const read = last === null ? pages : pages.slice(0, pages.indexOf(last) + 1)
+  return { pages: read, bytes: Buffer.from(lines.join('')) }
 }

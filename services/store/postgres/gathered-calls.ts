@@ -10,7 +10,7 @@ import { busy, type CallRunner, WAITING_CALLS_MAX } from './call-runner.ts'
 import type { Work } from './work.ts'
 
 /** Calls in one statement: few enough that it is over within some 100 ms. */
-const TOGETHER_MAX = 500
+export const TOGETHER_MAX = 500
 
 /** Null: this call has to be run alone. */
 export type Answer<Result> = { result: Result } | null
@@ -27,12 +27,14 @@ type Waiting<Input, Result> = {
 export class GatheredCalls<Input, Result> {
   readonly #calls: CallRunner
   readonly #together: Together<Input, Result>
+  readonly #togetherMax: number
   readonly #waiting: Waiting<Input, Result>[] = []
   #running: Promise<void> | null = null
 
-  constructor(calls: CallRunner, together: Together<Input, Result>) {
+  constructor(calls: CallRunner, together: Together<Input, Result>, togetherMax: number) {
     this.#calls = calls
     this.#together = together
+    this.#togetherMax = togetherMax
   }
 
   /** Rejects as {@link CallRunner.run} does. */
@@ -57,7 +59,7 @@ export class GatheredCalls<Input, Result> {
   async #run(): Promise<void> {
     // The calls of one turn of the event loop belong together.
     await new Promise((resolve) => setImmediate(resolve))
-    while (this.#waiting.length > 0) await this.#answerSome(this.#waiting.splice(0, TOGETHER_MAX))
+    while (this.#waiting.length > 0) await this.#answerSome(this.#waiting.splice(0, this.#togetherMax))
     this.#running = null
   }
 

@@ -10,12 +10,15 @@ type Input = Parameters<SessionStore['startInbox']>[0]
 /**
  * $1 sessions, $2 generations. A row for each inbox that has started before, and with it one for each log that is a
  * group or has something more than the cursor says; `other` is the first entry after the cursor that the device has
- * not written itself.
+ * not written itself. "offset 0" keeps each look-up on its index: many at once must not become a read of the table.
  */
 const PLACES = `
   select asked.i, (extract(epoch from statement_timestamp()) * 1000)::bigint as now, place.*
   from unnest($1::bigint[], $2::bigint[]) with ordinality as asked (n, generation, i)
-  join session s on s.n = asked.n and s.generation = asked.generation and s.inbox_started = 1
+  cross join lateral (
+    select n, account, device from session
+    where session.n = asked.n and session.generation = asked.generation and inbox_started = 1 offset 0
+  ) s
   left join lateral (
     select log.name, log.epoch, log.head, w.first as "from", greatest(w.last, case when w.open > 0 then log.head end) as visible,
       w.open, cursor.seq as cursor, cursor.epoch as "cursorEpoch", own.other
@@ -23,8 +26,10 @@ const PLACES = `
       select m.log, min(m.from_seq) as first, max(m.to_seq) as last, count(*) filter (where m.to_seq is null) as open
       from membership m where m.account = s.account group by m.log
     ) w
-    join log on log.n = w.log
-    left join cursor on cursor.session = s.n and cursor.log = w.log
+    cross join lateral (select name, epoch, head from log where log.n = w.log offset 0) log
+    left join lateral (
+      select seq, epoch from cursor where cursor.session = s.n and cursor.log = w.log offset 0
+    ) cursor on true
     cross join lateral (
       select coalesce(cursor.seq, w.first - 1) as after,
         greatest(w.last, case when w.open > 0 then log.head end) as visible

@@ -17,13 +17,14 @@ import { AccountsIndex } from './accounts-index.ts'
 import { Availability } from './availability.ts'
 import { type CallMode, CallRunner } from './call-runner.ts'
 import { openPool, probe, withConnection } from './connections.ts'
-import { type Answer, GatheredCalls, type Together } from './gathered-calls.ts'
+import { drains } from './drain.ts'
+import { type Answer, GatheredCalls, TOGETHER_MAX, type Together } from './gathered-calls.ts'
 import { startInboxes } from './inboxes-together.ts'
 import { LogTargets } from './log-targets.ts'
 import { migrate } from './migrate.ts'
 import { OPERATIONS, type SharedStoreCalls } from './operations.ts'
 import { BUSY_RETRY_AFTER_MS, SendQueue } from './send-queue.ts'
-import { closeSessions, openSessions, saveAllSubscriptions } from './sessions-together.ts'
+import { checkLogins, closeSessions, openSessions, saveAllSubscriptions } from './sessions-together.ts'
 import type { StorePolicy, Work } from './work.ts'
 
 export type PostgresSettings = {
@@ -100,12 +101,17 @@ const UNORDERED: ReadonlySet<CallName> = new Set<CallName>([
 /** Calls that are answered together with others of their moment, as far as each is a plain case. */
 const TOGETHER: ReadonlyMap<CallName, Together<never, unknown>> = new Map<CallName, Together<never, unknown>>(
   [
+    ['checkLogin', checkLogins],
     ['openSession', openSessions],
     ['startInbox', startInboxes],
+    ['drain', drains],
     ['saveSubscriptions', saveAllSubscriptions],
     ['closeSession', closeSessions],
   ],
 )
+
+/** Of the calls that bring bodies, fewer: their answers are held in memory together. */
+const DRAINS_TOGETHER_MAX = 50
 
 function modeOf(name: CallName): CallMode {
   if (SINGLE.has(name)) return 'single'
@@ -152,7 +158,11 @@ class PostgresClient {
     this.#gathered = new Map(
       [...TOGETHER].map(([name, together]) => [
         name,
-        new GatheredCalls(this.#calls, together as Together<unknown, unknown>),
+        new GatheredCalls(
+          this.#calls,
+          together as Together<unknown, unknown>,
+          name === 'drain' ? DRAINS_TOGETHER_MAX : TOGETHER_MAX,
+        ),
       ]),
     )
     this.#order = new AccountOrder(this.#sends)

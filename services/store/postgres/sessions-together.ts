@@ -2,13 +2,14 @@
  * Sessions of many devices in one statement: the usual cases of what sessions.ts does one by one. Rows that somebody
  * else holds are left out, so that no statement waits, and none is part of a deadlock.
  */
-import type { OpenedSession, SessionStore } from '../contract.ts'
+import type { AccountStore, OpenedSession, SessionStore } from '../contract.ts'
 import { int2Array, int8Array, textArray } from './array-values.ts'
 import type { Answer, Together } from './gathered-calls.ts'
 import { SEEN_EVERY_MS } from './sessions.ts'
 import type { Work } from './work.ts'
 
-type Input<Name extends keyof SessionStore> = Parameters<SessionStore[Name]>[0]
+type Calls = SessionStore & Pick<AccountStore, 'checkLogin'>
+type Input<Name extends keyof Calls> = Parameters<Calls[Name]>[0]
 
 const DONE = { result: undefined }
 
@@ -78,7 +79,7 @@ export const openSessions: Together<Input<'openSession'>, OpenedSession> = async
   const rows = await work.query<OpenedRow>(OPEN, [
     textArray(asked.map(({ clientId }) => clientId)),
     textArray(asked.map(({ sid }) => sid)),
-    int8Array(asked.map(({ issuedAt }) => Math.max(0, Math.floor(issuedAt)))),
+    int8Array(asked.map(issuedAtOf)),
     work.node,
     SEEN_EVERY_MS,
   ])
@@ -90,6 +91,43 @@ export const openSessions: Together<Input<'openSession'>, OpenedSession> = async
     answers[i] = { result: { session, generation, present: true, subscriptions, plain } }
   }
   return answers
+}
+
+/** $1 uids, $2 devices, $3 sids, $4 when the tokens were issued (ms); the rows of those that stand. */
+const STANDING = `
+  select asked.i, account.n
+  from unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) with ordinality
+    as asked (uid, device, sid, issued_at, i)
+  cross join lateral (select n from account where account.uid = asked.uid offset 0) account
+  left join lateral (
+    select revoked_at from device where device.account = account.n and device.id = asked.device offset 0
+  ) device on true
+  where case
+    when asked.sid is null then coalesce(device.revoked_at / 1000 * 1000 < asked.issued_at, true)
+    else exists (
+      select from login where login.sid = asked.sid and login.ended_at is null and login.account = account.n
+        and (asked.device is null or login.device = asked.device))
+    end`
+
+/** A login that does not stand, or whose account is new, is looked at alone. */
+export const checkLogins: Together<Input<'checkLogin'>, void> = async (work, inputs) => {
+  const answers = new Array<Answer<void>>(inputs.length).fill(null)
+  const rows = await work.query<{ i: number; n: number }>(STANDING, [
+    textArray(inputs.map(({ uid }) => uid)),
+    textArray(inputs.map(({ device }) => device)),
+    textArray(inputs.map(({ sid }) => sid)),
+    int8Array(inputs.map(issuedAtOf)),
+  ])
+  for (const { i, n } of rows) {
+    work.learnAccount(inputs[i - 1]!.uid, n)
+    answers[i - 1] = DONE
+  }
+  return answers
+}
+
+/** As a whole number of ms, as the column it is compared with. */
+function issuedAtOf({ issuedAt }: { issuedAt: number }): number {
+  return Math.max(0, Math.floor(issuedAt))
 }
 
 // ---------------------------------------------------------------- what else a connection writes
