@@ -65,9 +65,9 @@ export class NodeListener implements BusListener {
   }
 
   async closeDevice(clientId: ClientId): Promise<void> {
-    const connection = this.#parts.registry.find(clientId)
-    connection?.disconnect(ReasonCode.sessionTakenOver)
-    await connection?.left
+    const { registry } = this.#parts
+    registry.find(clientId)?.disconnect(ReasonCode.sessionTakenOver)
+    await registry.untilLeft(clientId)
   }
 
   nodeGone(node: NodeId): void {

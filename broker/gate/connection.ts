@@ -382,6 +382,7 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
         'a session was not closed in the store; it is adopted at the next start',
       )
     })
+    registry.leaves(identity.clientId, this.left)
   }
 
   /** Flushes the cursors and lets the session wait for its device, or end. */

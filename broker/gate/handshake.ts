@@ -282,6 +282,8 @@ async function closeEarlier(
 ): Promise<void> {
   const { registry, bus, store, metrics } = services
   const devices = await bus.devicesOf(uid)
+  // Its cursors may still be on their way; the session goes on where it stopped.
+  await registry.untilLeft(clientId)
   const isElsewhere = devices.some((holder) => holder.device === device && holder.node !== bus.node)
   if (!isElsewhere && registry.find(clientId) === undefined) return
   await store.checkLogin({ uid, device, sid, issuedAt })

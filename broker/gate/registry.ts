@@ -14,6 +14,8 @@ type EndedLogin = { uid: UserId; device: DeviceId; sid: string | null }
 export class Registry {
   readonly #connections = new Map<string, Connection>()
   readonly #byUser = new Few<UserId, Connection>()
+  /** Ends of connections that are still being written to the store. */
+  readonly #leaving = new Map<string, Promise<void>>()
   readonly #detached = new Map<ClientId, InboxSession>()
   readonly all = new Set<Connection>()
   /** The last ended logins, and how many there were ever. */
@@ -32,6 +34,19 @@ export class Registry {
   remove(connection: Connection, clientId: string, uid: UserId | null): void {
     if (this.#connections.get(clientId) === connection) this.#connections.delete(clientId)
     if (uid !== null) this.#byUser.delete(uid, connection)
+  }
+
+  /** A connection is gone, and `left` settles when its session is in the store. */
+  leaves(clientId: string, left: Promise<void>): void {
+    this.#leaving.set(clientId, left)
+    void left.finally(() => {
+      if (this.#leaving.get(clientId) === left) this.#leaving.delete(clientId)
+    })
+  }
+
+  /** Resolves when nothing of an earlier connection of this client is on its way to the store. */
+  async untilLeft(clientId: string): Promise<void> {
+    await this.#leaving.get(clientId)
   }
 
   eachOfUser(uid: UserId, visit: (connection: Connection) => void): void {
