@@ -68,6 +68,23 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]()
 })
 
+/** CONNECT of a known device, its login looked at, its inbox, an acknowledgement, and the end of the connection. */
+async function reconnect(n: number): Promise<void> {
+  await store.checkLogin({ uid: uidOf(n), device: phone, sid: null, issuedAt: Date.now() })
+  const session = await store.openSession({
+    ...{ uid: uidOf(n), device: phone, clientId: buildClientId(uidOf(n), phone) },
+    ...{ sid: null, issuedAt: Date.now(), cleanStart: false, persistent: true, devicesMax: 10 },
+  })
+  await store.startInbox({ uid: uidOf(n), ...session, backlogMax: 100 })
+  const { session: number, generation } = session
+  const cursor = { generation, log: logOf(n), seq: 3, epoch: 'k1' }
+  await store.saveCursors([{ ...cursor, session: number! }])
+  await store.closeSession({
+    ...{ clientId: buildClientId(uidOf(n), phone), session: number!, generation },
+    expiresAt: Date.now() + 3_600_000,
+  })
+}
+
 let marks = 0
 
 /** Tables that were read from end to end while `work` ran. */
@@ -100,20 +117,9 @@ const CALLS: Record<string, (n: number) => Promise<unknown>> = {
     Promise.all(
       Array.from({ length: 90 }, (_, i) => send(store, callerOf(n + i), logOf(n + i), 'x', `m ${n}`)),
     ),
-  'opening a session and its inbox': async (n) => {
-    const session = await store.openSession({
-      ...{ uid: uidOf(n), device: phone, clientId: buildClientId(uidOf(n), phone) },
-      ...{ sid: null, issuedAt: Date.now(), cleanStart: false, persistent: true, devicesMax: 10 },
-    })
-    await store.startInbox({ uid: uidOf(n), ...session, backlogMax: 100 })
-    const { session: number, generation } = session
-    const cursor = { generation, log: logOf(n), seq: 3, epoch: 'k1' }
-    await store.saveCursors([{ ...cursor, session: number! }])
-    await store.closeSession({
-      ...{ clientId: buildClientId(uidOf(n), phone), session: number!, generation },
-      expiresAt: Date.now() + 3_600_000,
-    })
-  },
+  'opening a session and its inbox': (n) => reconnect(n),
+  'many devices that come back at once': (n) =>
+    Promise.all(Array.from({ length: 90 }, (_, i) => reconnect(n + i))),
   'a drain': (n) =>
     store.drain({
       uid: uidOf(n),
