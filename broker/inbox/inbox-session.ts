@@ -148,9 +148,11 @@ export class InboxSession {
       link.gap = gap !== null && gap.to > link.sent ? gap : null
       this.#markBehind(link, head)
     }
-    for (const { log, epoch, head } of state.groups) {
+    for (const { log, epoch, head } of state.heads) {
       if (this.#leftWhileStarting!.has(log)) continue
-      this.#hear(this.links.get(log) ?? this.#addLink(log, epoch, head), head)
+      const link = this.links.get(log) ?? this.#addLink(log, epoch, head)
+      if (link.sent === UNKNOWN) this.#placed([], [{ log, epoch, cursor: head, head, gap: null }])
+      if (log.startsWith('g:')) this.#hear(link, head)
     }
     this.#leftWhileStarting = null
   }

@@ -161,8 +161,11 @@ export type BehindLog = {
 
 /** Where a session of a user stands when its inbox starts. */
 export type InboxState = {
-  /** Groups that the user is in now, and their heads at this commit: the audience that this node must know. */
-  groups: { log: LogId; epoch: string; head: number }[]
+  /**
+   * Heads of logs at this commit: of the groups that the user is in now, which are the audience that this node must
+   * know, and in a store that nodes share also of other logs where these are few.
+   */
+  heads: { log: LogId; epoch: string; head: number }[]
   /** Of this commit, by the store's clock, ms: what a session without stored cursors has not seen is later. */
   startedAt: number
   behind: BehindLog[]

@@ -197,8 +197,13 @@ export class PostgresServer implements AsyncDisposable {
 
   #signalAll(signal: NodeJS.Signals): void {
     const { stdout } = spawnSync('pgrep', ['-P', String(this.pid)])
-    for (const pid of [this.pid, ...stdout.toString().trim().split('\n').map(Number)])
-      process.kill(pid, signal)
+    for (const pid of [this.pid, ...stdout.toString().trim().split('\n').map(Number)]) {
+      try {
+        process.kill(pid, signal)
+      } catch {
+        // A backend that has ended since it was listed.
+      }
+    }
   }
 
   #report(): string {

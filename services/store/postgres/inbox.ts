@@ -16,10 +16,10 @@ export const startInbox: Operations<SessionStore>['startInbox'] = async (
   // Before the heads are read, so that no entry is later than them and yet not after this time.
   const startedAt = stored === null ? await readQuietTime(work) : work.now
   const logs = await readVisibleLogs(work, account, stored, null)
-  const groups = logs
-    .filter((row) => row.open > 0 && row.name.startsWith('g:'))
+  const heads = logs
+    .filter((row) => isHeadTold(row, logs.length))
     .map((row) => ({ log: row.name, epoch: `k${row.epoch}`, head: row.visible }))
-  if (stored === null) return { groups, startedAt, behind: [], pending: 0 }
+  if (stored === null) return { heads, startedAt, behind: [], pending: 0 }
   const [row] = await work.query<{ inbox_started: number }>(
     'select inbox_started from session where n = $1',
     [stored],
@@ -30,13 +30,21 @@ export const startInbox: Operations<SessionStore>['startInbox'] = async (
       logs.map((log) => ({ session: stored, log: log.n, seq: log.visible, epoch: log.epoch })),
     )
     await work.query('update session set inbox_started = 1 where n = $1', [stored])
-    return { groups, startedAt, behind: [], pending: 0 }
+    return { heads, startedAt, behind: [], pending: 0 }
   }
   await passOwn(work, logs, stored)
   const placed = await placeAll(work, logs, backlogMax)
   const behind = placed.filter((log) => log.head > log.cursor || log.gap !== null)
   const pending = behind.reduce((sum, log) => sum + log.head - (log.gap?.to ?? log.cursor), 0)
-  return { groups, startedAt, behind, pending }
+  return { heads, startedAt, behind, pending }
+}
+
+/** A log whose head is told at the start need not be placed when it rings first: for most people that is all of them. */
+const HEADS_TOLD_MAX = 64
+
+/** `count`: logs of the user. */
+export function isHeadTold({ name, open }: { name: LogId; open: number }, count: number): boolean {
+  return open > 0 && (name.startsWith('g:') || count <= HEADS_TOLD_MAX)
 }
 
 export const placeLogs: Operations<SharedStore>['placeLogs'] = async (

@@ -3,7 +3,7 @@ import type { LogId } from '../../../protocol/ids.ts'
 import type { BehindLog, InboxState, SessionStore } from '../contract.ts'
 import { int8Array } from './array-values.ts'
 import type { Answer, Together } from './gathered-calls.ts'
-import { placeKnown, saveCursors } from './inbox.ts'
+import { isHeadTold, placeKnown, saveCursors } from './inbox.ts'
 
 type Input = Parameters<SessionStore['startInbox']>[0]
 
@@ -90,14 +90,15 @@ function readInbox(
   { session, generation, backlogMax }: Input,
   rows: readonly PlaceRow[],
 ): { state: InboxState; passed: Cursor[] } | null {
-  const state: InboxState = { groups: [], startedAt: rows[0]!.now, behind: [], pending: 0 }
+  const count = rows.filter((row) => row.name !== null).length
+  const state: InboxState = { heads: [], startedAt: rows[0]!.now, behind: [], pending: 0 }
   const passed: Cursor[] = []
   for (const row of rows) {
     const log = row.name
     if (log === null) continue
     if (row.cursor !== null && (row.cursor > row.head || row.cursorEpoch !== row.epoch)) return null
     const epoch = `k${row.epoch}`
-    if (row.open > 0 && log.startsWith('g:')) state.groups.push({ log, epoch, head: row.visible })
+    if (isHeadTold({ name: log, open: row.open }, count)) state.heads.push({ log, epoch, head: row.visible })
     const before = row.cursor ?? row.from - 1
     if (row.visible <= before) continue
     const cursor = row.other === null ? row.visible : row.other - 1

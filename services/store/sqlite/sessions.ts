@@ -78,19 +78,19 @@ export const sessionOperations: Operations<SessionStore> = {
     const account = work.accounts.ensure(uid, work.now)
     const stored = session !== null && holds(work, session, generation) ? session : null
     const logs = visibleLogs(work, account, stored)
-    const groups = logs
+    const heads = logs
       .filter((row) => row.open > 0 && row.name.startsWith('g:'))
       .map((row) => ({ log: row.name, epoch: `k${row.epoch}`, head: row.visible }))
     const startedAt = work.now
-    if (stored === null) return { groups, startedAt, behind: [], pending: 0 }
+    if (stored === null) return { heads, startedAt, behind: [], pending: 0 }
     if (!hasStarted(work, stored)) {
       for (const row of logs) writeCursor(work, stored, row.n, row.visible, row.epoch)
       work.db.prepare('update session set inbox_started = 1 where n = ?').run(stored)
-      return { groups, startedAt, behind: [], pending: 0 }
+      return { heads, startedAt, behind: [], pending: 0 }
     }
     const behind = logs.flatMap((row) => behindLog(work, row, backlogMax))
     const pending = behind.reduce((sum, log) => sum + log.head - (log.gap?.to ?? log.cursor), 0)
-    return { groups, startedAt, behind, pending }
+    return { heads, startedAt, behind, pending }
   },
 
   drain(work, { uid, device, requests, entriesMax, bytesMax }) {

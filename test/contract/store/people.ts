@@ -19,9 +19,10 @@ export async function createPeople<const Names extends readonly string[]>(
   ...names: Names
 ): Promise<{ [Index in keyof Names]: Caller }> {
   const people = names.map((name) => ({ uid: createUid(name), device: 'phone' as DeviceId }))
-  await Promise.all(
-    people.map(({ uid, device }) => store.checkLogin({ uid, device, sid: null, issuedAt: Date.now() })),
-  )
+  // One after the other: who is first in a list of people that joined together is who was made first.
+  for (const { uid, device } of people) {
+    await store.checkLogin({ uid, device, sid: null, issuedAt: Date.now() })
+  }
   return people as { [Index in keyof Names]: Caller }
 }
 
