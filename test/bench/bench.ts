@@ -138,9 +138,10 @@ function nameOf({ broker, generator }: Contender): string {
 }
 
 function describeRun(row: Row, run: Run): string {
-  const values = row.metrics.map(
-    ({ name, unit, digits }) => `${name} ${run.values[name]?.toFixed(digits)} ${unit}`,
-  )
+  const values = row.metrics.flatMap(({ name, unit, digits }) => {
+    const value = run.values[name]
+    return value === undefined ? [] : [`${name} ${value.toFixed(digits)} ${unit}`]
+  })
   const busy =
     run.busyPercentBefore > 10 ? ` (machine ${run.busyPercentBefore} % busy with other things)` : ''
   return (run.ok ? values.join(', ') : `FAILED: ${run.problems.join('; ')}`) + busy

@@ -79,16 +79,16 @@ export const COSTS = {
   },
   workerUs: { value: 27.2, unit: 'µs', what: 'fan-out worker, one group message', source: MEASURE },
   databaseSendUs: {
-    value: 100,
+    value: 29.7,
     unit: 'µs',
     what: 'PostgreSQL, one send within a batch',
-    source: `${ASSUMED}, until row C1 is measured`,
+    source: 'measured, docs/benchmarks.md: C1, batches of some hundreds',
   },
   databaseConnectUs: {
     value: 400,
     unit: 'µs',
     what: 'PostgreSQL, one CONNECT: session, subscriptions, inbox, and the end of the session',
-    source: `${ASSUMED}, until row C3 is measured`,
+    source: `${ASSUMED}; measured alone, with the client of PostgreSQL in it, some 200 to 300 at 200 at a time`,
   },
   databaseCursorUs: {
     value: 20,
