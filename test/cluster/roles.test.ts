@@ -4,6 +4,7 @@ import { Device } from '../harness/device.ts'
 import { makeAccounts, makeGroup, newUid } from '../harness/people.ts'
 import { startServer } from '../harness/server.ts'
 import type { ServerProcess } from '../harness/server-process.ts'
+import { until } from '../harness/wait.ts'
 
 const ROLES = ['broker', 'broker', 'api', 'api', 'fanout', 'fanout', 'push', 'push']
 
@@ -32,10 +33,13 @@ test('brokers, API nodes, fan-out workers and push workers, two of each: people 
   expect(await statusOf(`http://127.0.0.1:${api.httpPort}/v1/contacts.list`)).toBe(401)
   await expect(Device.connect(onlyAt(server, 2), owner, 'tablet')).rejects.toThrow('ECONNREFUSED')
 
-  const answer = await fetch(`http://127.0.0.1:${otherBroker.adminPort}/admin/v1/nodes`)
-  const { nodes } = (await answer.json()) as { nodes: { roles: string[]; state: string }[] }
+  // Each announces itself once a second.
+  const nodes = await until(async () => {
+    const answer = await fetch(`http://127.0.0.1:${otherBroker.adminPort}/admin/v1/nodes`)
+    const { nodes } = (await answer.json()) as { nodes: { roles: string[]; state: string }[] }
+    return nodes.every(({ state }) => state === 'ready') && nodes
+  }, 'all nodes to be ready')
   expect(nodes.map(({ roles }) => roles.join()).sort()).toEqual([...ROLES].sort())
-  expect(nodes.every(({ state }) => state === 'ready')).toBe(true)
 }, 120_000)
 
 async function statusOf(url: string): Promise<number> {
