@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto'
 import type { LogId, UserId } from '../../../protocol/ids.ts'
 import type { SendJob } from '../contract.ts'
-import { idHash } from '../sqlite/id-hash.ts'
+import { idHash } from '../id-hash.ts'
 import type { AccountsIndex } from './accounts-index.ts'
 import { int2Array, int8Array, textArray } from './array-values.ts'
 import { type Executor, execute } from './connections.ts'

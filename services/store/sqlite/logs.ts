@@ -10,9 +10,9 @@
 import { encodeEntry } from '../../../protocol/entry.ts'
 import type { ErrorCode } from '../../../protocol/errors.ts'
 import { type DeviceId, type LogId, parseLog, type UserId } from '../../../protocol/ids.ts'
+import { idHash } from '../id-hash.ts'
 import type { AccountsIndex } from './accounts-index.ts'
 import type { Database } from './database.ts'
-import { idHash } from './id-hash.ts'
 import type { StorePolicy } from './work.ts'
 
 /** Entries that wait in the journal before they are filed: some 30 ms of filing at 3.5 us an entry, on a busy server only. */
