@@ -75,8 +75,6 @@ async function openShared({ config, node, log, parts }: StoreParts): Promise<Ope
       }),
     )
     const pool = openPool({ url, connectionsMax: KEY_CONNECTIONS, applicationName })
-    // A connection that fails while nobody uses it: whoever needs the next one finds out.
-    pool.on('error', () => {})
     parts.defer(() => pool.end())
     const keys = await openKeys(config, createKeyDatabase(pool), log, parts)
     return { store, shared: store, keys }
