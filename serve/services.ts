@@ -8,11 +8,11 @@ import type { SmsProvider } from '../services/auth/sms/provider.ts'
 import { createWebhookSms } from '../services/auth/sms/webhook.ts'
 import type { TokenVerifier } from '../services/auth/token.ts'
 import { createTokenVerifier } from '../services/auth/verifier.ts'
-import { createContactHandlers } from '../services/contacts/contact-handlers.ts'
 import { createConversationHandlers } from '../services/conversations/conversation-handlers.ts'
 import { createDispatcher, type Dispatcher, type DispatcherParts } from '../services/dispatcher.ts'
 import { createGroupHandlers } from '../services/groups/group-handlers.ts'
 import type { Store } from '../services/store/contract.ts'
+import { createStoredHandlers } from '../services/stored-handlers.ts'
 import type { Endpoints } from './listeners.ts'
 
 type ServiceParts = {
@@ -67,7 +67,7 @@ export function buildServices({
           devicesMax: config.devicesPerAccountMax,
         },
       }),
-      ...createContactHandlers(store, { contactsMax: config.contactsPerAccountMax }),
+      ...createStoredHandlers(store),
       ...createGroupHandlers(store, { membersMax: config.groupMembersMax }),
       ...createConversationHandlers(store),
     },

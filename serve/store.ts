@@ -9,6 +9,7 @@ import { startKeyRotation } from '../services/auth/key-rotation.ts'
 import type { KeyStorage } from '../services/auth/key-storage.ts'
 import { Keyring } from '../services/auth/keyring.ts'
 import type { Store } from '../services/store/contract.ts'
+import type { StorePolicy } from '../services/store/policy.ts'
 import { openPool } from '../services/store/postgres/connections.ts'
 import { openPostgresStore } from '../services/store/postgres/postgres-store.ts'
 import type { SharedStore } from '../services/store/shared-store.ts'
@@ -42,13 +43,25 @@ export function openStore(parts: StoreParts): Promise<OpenedStore> {
   return parts.config.databaseUrl === null ? openEmbedded(parts) : openShared(parts)
 }
 
+function policyOf(config: Config): StorePolicy {
+  return {
+    contactsRequired: config.contactsRequired,
+    contactsMax: config.contactsPerAccountMax,
+    requestCooldownMs: config.requestCooldownMs,
+    groupMembersMax: config.groupMembersMax,
+    editWindowMs: config.editWindowMs,
+    recallWindowMs: config.recallWindowMs,
+    receiptMembersMax: config.receiptMembersMax,
+  }
+}
+
 async function openEmbedded({ config, log, parts, onFatal }: StoreParts): Promise<OpenedStore> {
   prepareDataDir(config, parts)
   const keys = await openKeys(config, createKeyFile(join(config.dataDir, 'keys')), log, parts)
   const store = parts.use(
     await openSqliteStore({
       file: join(config.dataDir, STORE_FILE),
-      policy: { contactsRequired: config.contactsRequired },
+      policy: policyOf(config),
       unfiledAgeMaxMs: UNFILED_AGE_MAX_MS,
       waitingSendsMax: config.storeWaitingSendsMax,
       diskReserveBytes: config.diskReserveBytes,
@@ -66,7 +79,7 @@ async function openShared({ config, node, log, parts }: StoreParts): Promise<Ope
       await openPostgresStore({
         url,
         node,
-        policy: { contactsRequired: config.contactsRequired },
+        policy: policyOf(config),
         connectionsMax: config.databaseConnectionsMax - KEY_CONNECTIONS,
         waitingSendsMax: config.storeWaitingSendsMax,
         retryMs: config.databaseRetryMs,

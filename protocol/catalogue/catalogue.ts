@@ -1,15 +1,29 @@
 /** The catalogue: every operation of the contract, by name. */
 import { authOperations } from './auth.ts'
+import { botsOperations } from './bots.ts'
 import { contactOperations } from './contacts.ts'
 import { conversationOperations } from './conversations.ts'
 import { groupOperations } from './groups.ts'
+import { mediaOperations } from './media.ts'
+import { messageOperations } from './messages.ts'
+import { moderationOperations } from './moderation.ts'
 import type { Operation, ParamsOf, ResultOf } from './operation.ts'
+import { presenceOperations } from './presence.ts'
+import { profileOperations } from './profile.ts'
+import { roomsOperations } from './rooms.ts'
 
 export const CATALOGUE = {
   ...authOperations,
   ...contactOperations,
   ...groupOperations,
   ...conversationOperations,
+  ...messageOperations,
+  ...profileOperations,
+  ...presenceOperations,
+  ...roomsOperations,
+  ...mediaOperations,
+  ...moderationOperations,
+  ...botsOperations,
 } as const
 
 export type OperationName = keyof typeof CATALOGUE
@@ -19,6 +33,8 @@ export type Result<Name extends OperationName> = ResultOf<(typeof CATALOGUE)[Nam
 export const OPERATION_NAMES = Object.keys(CATALOGUE) as OperationName[]
 
 const BY_NAME: ReadonlyMap<string, Operation> = new Map(Object.entries(CATALOGUE))
+
+export const isMutating = (name: OperationName): boolean => CATALOGUE[name].mutating
 
 /** The definition of an operation by a name from outside; `undefined` when there is none. */
 export function findOperation(name: string): Operation | undefined {

@@ -1,10 +1,8 @@
+/** Conversations as one person sees them. */
 import { Type } from 'typebox'
 import { EntrySchema } from '../entry.ts'
-import { LIST_ITEMS_MAX, PAGE_ENTRIES_MAX } from '../limits.ts'
-import { SendSchema } from '../send.ts'
-import { Log, operation, RequestId, request } from './operation.ts'
-
-const Seq = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+import { LIST_ITEMS_MAX } from '../limits.ts'
+import { Log, operation, RequestId, request, Seq } from './operation.ts'
 
 export const conversationOperations = {
   'conversations.list': operation({
@@ -46,37 +44,6 @@ export const conversationOperations = {
     mutating: true,
     params: request({ log: Log, seq: Seq, requestId: RequestId }),
     result: Type.Object({ readSeq: Type.Integer(), unread: Type.Integer(), badge: Type.Integer() }),
-    errors: ['unknown_log'],
-  }),
-  'messages.send': operation({
-    summary: 'Send a message; the answer means that it is on disk.',
-    access: 'user',
-    mutating: true,
-    params: SendSchema,
-    result: Type.Object({ log: Type.String(), seq: Type.Integer(), at: Type.Integer() }),
-    errors: ['id_conflict', 'unknown_user', 'not_friends', 'blocked', 'unknown_group', 'not_member'],
-  }),
-  'messages.page': operation({
-    summary: 'A page of a conversation, oldest first: the entries before or after a seq, or the last ones.',
-    access: 'user',
-    mutating: false,
-    params: request({
-      log: Log,
-      before: Type.Optional(Seq),
-      after: Type.Optional(Seq),
-      limit: Type.Optional(
-        Type.Integer({
-          minimum: 1,
-          maximum: PAGE_ENTRIES_MAX,
-          description: 'At most; fewer come when they are large.',
-        }),
-      ),
-    }),
-    result: Type.Object({
-      entries: Type.Array(EntrySchema),
-      head: Type.Integer({ description: 'Last seq that I may see.' }),
-      first: Type.Integer({ description: 'First seq that is still kept and that I may see.' }),
-    }),
     errors: ['unknown_log'],
   }),
 } as const

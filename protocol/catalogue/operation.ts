@@ -69,6 +69,7 @@ export const RequestId = Type.Optional(
       'Idempotency: a call repeated under the same id takes effect once and has the same result, for a week.',
   }),
 )
+export const Seq = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 export const Empty = Type.Object({})
 
 export type ParamsOf<O> = O extends Operation<infer P, TSchema> ? Static<P> : never

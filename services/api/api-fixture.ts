@@ -12,12 +12,13 @@ import { createConsoleSms } from '../auth/sms/console.ts'
 import type { SmsProvider } from '../auth/sms/provider.ts'
 import type { TokenVerifier } from '../auth/token.ts'
 import { createTokenVerifier, type TrustedIssuer } from '../auth/verifier.ts'
-import { createContactHandlers } from '../contacts/contact-handlers.ts'
 import { createConversationHandlers } from '../conversations/conversation-handlers.ts'
 import { createDispatcher, type Dispatcher, type DispatcherLimits } from '../dispatcher.ts'
 import { createGroupHandlers } from '../groups/group-handlers.ts'
 import type { Store } from '../store/contract.ts'
+import { DEFAULT_POLICY } from '../store/policy.ts'
 import { openSqliteStore } from '../store/sqlite/client.ts'
+import { createStoredHandlers } from '../stored-handlers.ts'
 import { createHttpServer, type HttpServer, type HttpSettings } from './http-server.ts'
 
 export const IDENTITY = { issuer: 'wochat', audience: 'wochat' }
@@ -99,7 +100,7 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
       endpoints,
       now,
     }),
-    ...createContactHandlers(store, { contactsMax: 100 }),
+    ...createStoredHandlers(store),
     ...createGroupHandlers(store, { membersMax: 100 }),
     ...createConversationHandlers(store),
   }
@@ -166,7 +167,7 @@ const AUTH_SETTINGS: AuthSettings = {
 export function openStore(dir: string): Promise<Store> {
   return openSqliteStore({
     file: join(dir, 'wochat.db'),
-    policy: { contactsRequired: true },
+    policy: { ...DEFAULT_POLICY, contactsRequired: true },
     unfiledAgeMaxMs: 1000,
     waitingSendsMax: 1000,
     diskReserveBytes: 0,

@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { DeviceId, UserId } from '../../protocol/ids.ts'
-import { createContactHandlers } from '../contacts/contact-handlers.ts'
 import type { CallContext } from '../dispatcher.ts'
 import { createGroupHandlers } from '../groups/group-handlers.ts'
 import type { Store } from '../store/contract.ts'
+import { DEFAULT_POLICY } from '../store/policy.ts'
 import { openSqliteStore } from '../store/sqlite/client.ts'
+import { createStoredHandlers } from '../stored-handlers.ts'
 import { createConversationHandlers } from './conversation-handlers.ts'
 
 let folder: string
@@ -16,7 +17,7 @@ let handlers: ReturnType<typeof createHandlers>
 
 function createHandlers() {
   return {
-    ...createContactHandlers(store, { contactsMax: 100 }),
+    ...createStoredHandlers(store),
     ...createGroupHandlers(store, { membersMax: 100 }),
     ...createConversationHandlers(store),
   }
@@ -26,7 +27,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'wochat-handlers-'))
   store = await openSqliteStore({
     file: join(folder, 'wochat.sqlite'),
-    policy: { contactsRequired: true },
+    policy: { ...DEFAULT_POLICY, contactsRequired: true },
     unfiledAgeMaxMs: 100,
     waitingSendsMax: 1000,
     diskReserveBytes: 0,
@@ -90,11 +91,6 @@ test('new groups have ids that cannot be guessed, and the bounds of the settings
   const small = createGroupHandlers(store, { membersMax: 1 })
   const tooMany = small['groups.create']({ name: 'g', members: ['erin'] }, dave)
   await expect(tooMany).rejects.toMatchObject({ code: 'too_many_members' })
-  const few = createContactHandlers(store, { contactsMax: 1 })
-  await createContext('fay')
-  await expect(few['contacts.request']({ uid: 'fay' }, dave)).rejects.toMatchObject({
-    code: 'too_many_contacts',
-  })
 })
 
 test('a call without a token is unauthenticated', () => {

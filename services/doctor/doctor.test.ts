@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createKeyFile } from '../auth/key-file.ts'
 import { Keyring } from '../auth/keyring.ts'
+import { DEFAULT_POLICY } from '../store/policy.ts'
 import { openSqliteStore } from '../store/sqlite/client.ts'
 import { STORE_FILE } from '../store/sqlite/files.ts'
 import { lockFolder } from '../store/sqlite/folder-lock.ts'
@@ -44,7 +45,7 @@ async function makeDataFolder(): Promise<void> {
   await Keyring.open({ storage: createKeyFile(join(settings.dataDir, 'keys')), alg: 'ES256', keepMs: 0 })
   const store = await openSqliteStore({
     file: join(settings.dataDir, STORE_FILE),
-    policy: { contactsRequired: false },
+    policy: { ...DEFAULT_POLICY, contactsRequired: false },
     unfiledAgeMaxMs: 100,
     waitingSendsMax: 100,
     diskReserveBytes: 0,

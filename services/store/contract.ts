@@ -21,6 +21,7 @@ import type { GapReason } from '../../protocol/entry.ts'
 import type { WochatError } from '../../protocol/errors.ts'
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import type { InspectionStore } from './inspection.ts'
+import type { StoredName } from './operations/operations.ts'
 import type { PlainStore } from './plain.ts'
 
 /** Who makes a call. `device` is null for a token without one; then nothing counts as "own" of a device. */
@@ -259,16 +260,16 @@ export interface SessionStore {
 /** The parameters of an operation of the catalogue, with its caller. */
 export type Call<Name extends OperationName> = Params<Name> & { caller: Caller }
 
-export interface ContactStore {
-  requestContact(
-    input: Call<'contacts.request'> & { contactsMax: number },
-  ): Promise<Result<'contacts.request'>>
-  acceptContact(input: Call<'contacts.accept'> & { contactsMax: number }): Promise<Result<'contacts.accept'>>
-  refuseContact(input: Call<'contacts.refuse'>): Promise<Result<'contacts.refuse'>>
-  removeContact(input: Call<'contacts.remove'>): Promise<Result<'contacts.remove'>>
-  blockContact(input: Call<'contacts.block'> & { contactsMax: number }): Promise<Result<'contacts.block'>>
-  unblockContact(input: Call<'contacts.unblock'>): Promise<Result<'contacts.unblock'>>
-  contacts(uid: UserId): Promise<Result<'contacts.list'>>
+/** A call of an operation that the store answers alone; `params` are checked against the catalogue. */
+export type StoredCall<Name extends OperationName = OperationName> = {
+  name: Name
+  caller: Caller
+  params: Params<Name>
+}
+
+export interface OperationStore {
+  /** Runs an operation in one transaction; a mutating one with a `requestId` takes effect once. */
+  run<Name extends StoredName>(call: StoredCall<Name>): Promise<Result<Name>>
 }
 
 export interface GroupStore {
@@ -305,7 +306,7 @@ export type StoreMetrics = {
 export interface Store
   extends AccountStore,
     SessionStore,
-    ContactStore,
+    OperationStore,
     GroupStore,
     ConversationStore,
     PlainStore,

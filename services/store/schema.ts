@@ -4,6 +4,7 @@
  * small; nothing outside the store sees those.
  */
 import type { Generated, Kysely } from 'kysely'
+import { CHAT_CLUSTERED_TABLES, CHAT_TABLES } from './chat-schema.ts'
 import { addWillHolder, createPlainTables, PLAIN_CLUSTERED_TABLES, type PlainSchema } from './plain-schema.ts'
 
 export type Schema = PlainSchema & {
@@ -247,6 +248,7 @@ export const MIGRATIONS: readonly ((db: Kysely<Schema>) => readonly { compile():
     ]
   },
   (db) => addWillHolder(db),
+  () => CHAT_TABLES.map((sql) => ({ compile: () => ({ sql }) })),
 ]
 
 /** Tables whose rows are the primary key's B-tree in SQLite: no second tree to keep. */
@@ -258,4 +260,5 @@ export const CLUSTERED_TABLES: ReadonlySet<string> = new Set([
   'device',
   'request',
   ...PLAIN_CLUSTERED_TABLES,
+  ...CHAT_CLUSTERED_TABLES,
 ])

@@ -4,6 +4,7 @@ import { createEngine, type Engine } from '../../broker/engine/engine.ts'
 import { type DeviceOptions, PlainDevice } from '../../broker/engine/testing/plain-device.ts'
 import { TempStore } from '../../broker/engine/testing/temp-store.ts'
 import type { Store } from '../../services/store/contract.ts'
+import { DEFAULT_POLICY } from '../../services/store/policy.ts'
 import { openPostgresStore } from '../../services/store/postgres/postgres-store.ts'
 import { createDatabase } from '../harness/postgres.ts'
 
@@ -22,7 +23,7 @@ export async function inPostgres(): Promise<StoreOfNodes> {
       const store = await openPostgresStore({
         url: database.url,
         node,
-        policy: { contactsRequired: false },
+        policy: { ...DEFAULT_POLICY, contactsRequired: false },
         connectionsMax: 6,
         waitingSendsMax: 1000,
         retryMs: 10_000,

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Store } from '../../../services/store/contract.ts'
+import { DEFAULT_POLICY } from '../../../services/store/policy.ts'
 import { openSqliteStore } from '../../../services/store/sqlite/client.ts'
 
 export class TempStore {
@@ -29,7 +30,7 @@ export class TempStore {
 export function openStoreIn(folder: string): Promise<Store> {
   return openSqliteStore({
     file: join(folder, 'wochat.db'),
-    policy: { contactsRequired: false },
+    policy: { ...DEFAULT_POLICY, contactsRequired: false },
     unfiledAgeMaxMs: 1000,
     waitingSendsMax: 10_000,
     diskReserveBytes: 0,

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SQLInputValue } from 'node:sqlite'
+import { DEFAULT_POLICY } from '../policy.ts'
 import { AccountsIndex } from '../sqlite/accounts-index.ts'
 import { Database } from '../sqlite/database.ts'
 import { STORE_FILE } from '../sqlite/files.ts'
@@ -26,7 +27,10 @@ export class MoveSource implements Disposable {
 
   /** As the start of a server does: then every entry is in the tables. */
   #fileJournal(): void {
-    const logs = new Logs(this.#db, new AccountsIndex(this.#db), { contactsRequired: true })
+    const logs = new Logs(this.#db, new AccountsIndex(this.#db), {
+      ...DEFAULT_POLICY,
+      contactsRequired: true,
+    })
     this.#db.prepare('begin immediate').run()
     logs.recover()
     logs.file()

@@ -1,12 +1,14 @@
 /** The calls that PostgreSQL answers, by name. The types hold them to the contract. */
+
+import { runStored } from '../operations/operations.ts'
 import type { SharedStore } from '../shared-store.ts'
 import { accountOperations } from './accounts.ts'
 import { changeOperations } from './changes.ts'
-import { contactOperations } from './contacts.ts'
 import { conversationOperations } from './conversations.ts'
 import { groupOperations } from './groups.ts'
 import { placeLogs } from './inbox.ts'
 import { inspectionOperations } from './inspection.ts'
+import { PostgresTransaction } from './operation-transaction.ts'
 import { plainOperations } from './plain.ts'
 import { sessionOperations } from './sessions.ts'
 import type { Operations } from './work.ts'
@@ -18,9 +20,9 @@ export type SharedStoreCalls = Omit<
 >
 
 export const OPERATIONS: Operations<SharedStoreCalls> = {
+  run: (work, call) => runStored(new PostgresTransaction(work), call) as never,
   ...accountOperations,
   ...sessionOperations,
-  ...contactOperations,
   ...groupOperations,
   ...conversationOperations,
   ...plainOperations,

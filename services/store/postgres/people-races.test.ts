@@ -4,12 +4,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
 import {
   befriend,
-  CONTACTS_MAX,
   createFriends,
   createGroup,
   createPeople,
   createUid,
   directLog,
+  MEMBERS_MAX,
   noticesOf,
   readAll,
   send,
@@ -18,6 +18,7 @@ import {
 import { createDatabase, type TestDatabase } from '../../../test/harness/postgres.ts'
 import { createGroupId } from '../../groups/group-id.ts'
 import type { Caller, Store } from '../contract.ts'
+import { DEFAULT_POLICY } from '../policy.ts'
 import { openPostgresStore } from './postgres-store.ts'
 
 const HOUR_MS = 3_600_000
@@ -27,6 +28,8 @@ let database: TestDatabase
 let nodes: [Store, Store]
 /** The feed of both nodes. */
 let ended: string[]
+
+const CONTACTS_MAX = 16
 
 beforeAll(async () => {
   database = await createDatabase()
@@ -44,7 +47,7 @@ async function openNode(node: string): Promise<Store> {
   const store = await openPostgresStore({
     url: database.url,
     node,
-    policy: { contactsRequired: true },
+    policy: { ...DEFAULT_POLICY, contactsMax: CONTACTS_MAX },
     connectionsMax: 8,
     waitingSendsMax: 1000,
     retryMs: 5000,
@@ -232,9 +235,9 @@ describe('contacts', () => {
   it('two accepts at once make one friendship, told once', () =>
     rounds(async () => {
       const [alice, bob] = await createPeople(nodes[0], 'alice', 'bob')
-      await nodes[0].requestContact({ caller: alice, uid: bob.uid, contactsMax: 10 })
+      await nodes[0].run({ name: 'contacts.request', caller: alice, params: { uid: bob.uid } })
       const answers = await onBoth((store) =>
-        store.acceptContact({ caller: bob, uid: alice.uid, contactsMax: 10 }),
+        store.run({ name: 'contacts.accept', caller: bob, params: { uid: alice.uid } }),
       )
       expect(answers).toContainEqual({})
       expect(answers).toContain('no_request')
@@ -245,23 +248,23 @@ describe('contacts', () => {
     rounds(async () => {
       const pair = await createPeople(nodes[0], 'alice', 'bob')
       const answers = await onBoth((store, node) =>
-        store.requestContact({ caller: pair[node]!, uid: pair[1 - node]!.uid, contactsMax: 10 }),
+        store.run({ name: 'contacts.request', caller: pair[node]!, params: { uid: pair[1 - node]!.uid } }),
       )
       expect(answers).toContainEqual({ state: 'friend' })
       await send(nodes[0], pair[0], directLog(...pair), 'hello')
     }))
 
   it('a list is never fuller than its bound, though many ask at once', async () => {
-    const [hub, ...others] = await createPeople(nodes[0], 'hub', ...'abcdefghij')
+    const [hub, ...others] = await createPeople(nodes[0], 'hub', ...'abcdefghijklmnopqrstuv')
     const answers = await Promise.all(
       others.map((other, i) =>
-        nodes[i % 2]!.requestContact({ caller: other, uid: hub!.uid, contactsMax: 4 }).catch(
+        nodes[i % 2]!.run({ name: 'contacts.request', caller: other, params: { uid: hub!.uid } }).catch(
           (error: { code: string }) => error.code,
         ),
       ),
     )
-    expect(answers.filter((answer) => answer === 'too_many_contacts')).toHaveLength(6)
-    expect((await nodes[1].contacts(hub!.uid)).items).toHaveLength(4)
+    expect(answers.filter((answer) => answer === 'too_many_contacts')).toHaveLength(others.length - CONTACTS_MAX)
+    expect((await nodes[1].run({ name: 'contacts.list', caller: hub!, params: {} })).items).toHaveLength(CONTACTS_MAX)
   })
 
   it('crossing changes of many pairs end, with every notice in its log', async () => {
@@ -270,11 +273,11 @@ describe('contacts', () => {
     await Promise.all(
       pairs.map(async ([a, b], i) => {
         await befriend(nodes[i % 2]!, a, b)
-        await nodes[(i + 1) % 2]!.removeContact({ caller: b, uid: a.uid })
+        await nodes[(i + 1) % 2]!.run({ name: 'contacts.remove', caller: b, params: { uid: a.uid } })
       }),
     )
     for (const person of people) {
-      expect((await nodes[0].contacts(person.uid)).items).toEqual([])
+      expect((await nodes[0].run({ name: 'contacts.list', caller: person, params: {} })).items).toEqual([])
       const entries = await readAll(nodes[0], person, `n:${person.uid}` as LogId)
       expect(seqsOf(entries)).toEqual(entries.map((_, i) => i + 1))
       expect(entries).toHaveLength((people.length - 1) * 3)
@@ -304,7 +307,7 @@ describe('groups', () => {
       const [alice, bob] = await createFriends(nodes[0], 'alice', 'bob')
       const id = await createGroup(nodes[0], alice)
       const add = (store: Store) =>
-        store.addMembers({ caller: alice, id, members: [bob.uid], membersMax: CONTACTS_MAX })
+        store.addMembers({ caller: alice, id, members: [bob.uid], membersMax: MEMBERS_MAX })
       const answers = await onBoth(add)
       expect(answers).toContainEqual({ added: [bob.uid] })
       expect(answers).toContainEqual({ added: [] })

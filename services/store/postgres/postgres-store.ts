@@ -8,9 +8,11 @@
  */
 import type { Client, Pool } from 'pg'
 import type { Logger } from 'pino'
+import { isMutating } from '../../../protocol/catalogue/catalogue.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { parseClientId, type UserId } from '../../../protocol/ids.ts'
-import type { CommitFeed, SendJob, StoreHealth, StoreMetrics } from '../contract.ts'
+import type { CommitFeed, SendJob, StoredCall, StoreHealth, StoreMetrics } from '../contract.ts'
+import type { StorePolicy } from '../policy.ts'
 import type { DatabaseMetrics, SharedStore } from '../shared-store.ts'
 import { AccountOrder } from './account-order.ts'
 import { AccountsIndex } from './accounts-index.ts'
@@ -25,7 +27,7 @@ import { migrate } from './migrate.ts'
 import { OPERATIONS, type SharedStoreCalls } from './operations.ts'
 import { BUSY_RETRY_AFTER_MS, SendQueue } from './send-queue.ts'
 import { checkLogins, closeSessions, openSessions, saveAllSubscriptions } from './sessions-together.ts'
-import type { StorePolicy, Work } from './work.ts'
+import type { Work } from './work.ts'
 
 export type PostgresSettings = {
   /** postgres://user:password@host:port/database */
@@ -59,7 +61,6 @@ type CallName = keyof SharedStoreCalls
 /** Calls that write nothing; they are run again without a question when their end was not heard. */
 const READS: ReadonlySet<CallName> = new Set<CallName>([
   'devices',
-  'contacts',
   'groups',
   'members',
   'conversations',
@@ -113,8 +114,9 @@ const TOGETHER: ReadonlyMap<CallName, Together<never, unknown>> = new Map<CallNa
 /** Of the calls that bring bodies, fewer: their answers are held in memory together. */
 const DRAINS_TOGETHER_MAX = 50
 
-function modeOf(name: CallName): CallMode {
+function modeOf(name: CallName, input: unknown): CallMode {
   if (SINGLE.has(name)) return 'single'
+  if (name === 'run') return isMutating((input as StoredCall).name) ? 'write' : 'read'
   return READS.has(name) ? 'read' : 'write'
 }
 
@@ -190,7 +192,7 @@ class PostgresClient {
     const answer: Answer<unknown> = (await this.#gathered.get(name)?.answer(input)) ?? null
     if (answer !== null) return answer.result
     return this.#calls.run(
-      modeOf(name),
+      modeOf(name, input),
       (work: Work) => OPERATIONS[name](work, input as never) as Promise<unknown>,
     )
   }

@@ -1,10 +1,11 @@
 /** The {@link Work} of one call: its transaction on one connection, and what it has learned about accounts. */
 import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely'
 import type { UserId } from '../../../protocol/ids.ts'
+import type { StorePolicy } from '../policy.ts'
 import type { Schema } from '../schema.ts'
 import type { AccountsIndex } from './accounts-index.ts'
 import { type Executor, execute } from './connections.ts'
-import type { BuiltQuery, FeedItem, StorePolicy, Work } from './work.ts'
+import type { BuiltQuery, FeedItem, Work } from './work.ts'
 
 /** Builds queries; never executes them itself. */
 const BUILDER = new Kysely<Schema>({

@@ -1,6 +1,7 @@
 /** What a call of the store works with inside its PostgreSQL transaction (READ COMMITTED, one connection). */
 import type { Kysely } from 'kysely'
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import type { StorePolicy } from '../policy.ts'
 import type { Schema } from '../schema.ts'
 
 /** A change that the {@link CommitFeed} hears of after the commit; an entry brings its JSON for the wire. */
@@ -18,11 +19,6 @@ export type FeedItem =
   | { kind: 'left'; log: LogId; uid: UserId; toSeq: number }
   | { kind: 'read'; uid: UserId; log: LogId; seq: number }
   | { kind: 'loginEnded'; uid: UserId; device: DeviceId; sid: string | null }
-
-export type StorePolicy = {
-  /** Strangers cannot write to each other. */
-  contactsRequired: boolean
-}
 
 /** A query that Kysely has built; its result rows have type `Row`. */
 export type BuiltQuery<Row> = {

@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { buildClientId, type DeviceId, type UserId } from '../../../protocol/ids.ts'
 import type { Store } from '../contract.ts'
+import { DEFAULT_POLICY } from '../policy.ts'
 import { openSqliteStore } from './client.ts'
 
 const HOUR_MS = 3_600_000
@@ -39,7 +40,7 @@ afterAll(async () => {
 async function open(): Promise<void> {
   store = await openSqliteStore({
     file: join(dir, 'wochat.db'),
-    policy: { contactsRequired: true },
+    policy: { ...DEFAULT_POLICY, contactsRequired: true },
     unfiledAgeMaxMs: 1000,
     waitingSendsMax: 1000,
     diskReserveBytes: 0,

@@ -83,9 +83,9 @@ export const accountOperations: Operations<AccountStore> = {
   devices(work, uid) {
     return work.db
       .prepare(
-        `select device.id, kind, name, device.created_at as createdAt, seen_at as seenAt
+        `select device.id, device.kind, device.name, device.created_at as createdAt, device.seen_at as seenAt
          from device join account on account.n = device.account
-         where account.uid = ? and ${ACTIVE_DEVICE} order by seen_at desc, id`,
+         where account.uid = ? and ${ACTIVE_DEVICE} order by device.seen_at desc, device.id`,
       )
       .all(uid) as ReturnType<Operations<AccountStore>['devices']>
   },

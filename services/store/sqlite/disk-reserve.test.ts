@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import type { WochatError } from '../../../protocol/errors.ts'
 import { buildDirectLog, type DeviceId, type UserId } from '../../../protocol/ids.ts'
 import type { Store } from '../contract.ts'
+import { DEFAULT_POLICY } from '../policy.ts'
 import { openSqliteStore } from './client.ts'
 
 const ALICE = 'alice' as UserId
@@ -14,7 +15,7 @@ const PHONE = 'phone' as DeviceId
 function open(file: string, diskReserveBytes: number): Promise<Store> {
   return openSqliteStore({
     file,
-    policy: { contactsRequired: false },
+    policy: { ...DEFAULT_POLICY, contactsRequired: false },
     unfiledAgeMaxMs: 50,
     waitingSendsMax: 100,
     diskReserveBytes,

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { LogId, UserId } from '../../../protocol/ids.ts'
+import { DEFAULT_POLICY } from '../policy.ts'
 import { AccountsIndex } from './accounts-index.ts'
 import { Database } from './database.ts'
 import { Logs, type NewEntry } from './logs.ts'
@@ -23,7 +24,7 @@ let logs: Logs
 
 /** A store thread's state over the file, as a new process finds it. */
 function start(): Logs {
-  const started = new Logs(db, new AccountsIndex(db), { contactsRequired: true })
+  const started = new Logs(db, new AccountsIndex(db), { ...DEFAULT_POLICY, contactsRequired: true })
   started.recover()
   return started
 }

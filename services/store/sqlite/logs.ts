@@ -11,9 +11,9 @@ import { encodeEntry } from '../../../protocol/entry.ts'
 import type { ErrorCode } from '../../../protocol/errors.ts'
 import { type DeviceId, type LogId, parseLog, type UserId } from '../../../protocol/ids.ts'
 import { idHash } from '../id-hash.ts'
+import type { StorePolicy } from '../policy.ts'
 import type { AccountsIndex } from './accounts-index.ts'
 import type { Database } from './database.ts'
-import type { StorePolicy } from './work.ts'
 
 /** Entries that wait in the journal before they are filed: some 30 ms of filing at 3.5 us an entry, on a busy server only. */
 export const UNFILED_ENTRIES_MAX = 8192
@@ -171,6 +171,14 @@ export class Logs {
     const writer = state?.writers.get(uid)
     if (state !== undefined && writer !== undefined)
       writer.refusal = this.#refusal(state, uid, writer.account)
+  }
+
+  /** Looks up again what anybody may do in a log, when they write next. */
+  recheckWriters(name: LogId): void {
+    const state = this.#states.get(name)
+    for (const [uid, writer] of state?.writers ?? []) {
+      writer.refusal = this.#refusal(state!, uid as UserId, writer.account)
+    }
   }
 
   /** Opens a batch: what `lines` held belongs to the one before. States are only forgotten here, so that an operation may hold one. */

@@ -1,6 +1,7 @@
 /** What passes between the store's client and its thread. */
 import type { ErrorBody } from '../../../protocol/errors.ts'
-import type { FeedItem, StorePolicy } from './work.ts'
+import type { StorePolicy } from '../policy.ts'
+import type { FeedItem } from './work.ts'
 
 export type WorkerSettings = { file: string; policy: StorePolicy; unfiledAgeMaxMs: number }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { UserId } from '../../../protocol/ids.ts'
+import { DEFAULT_POLICY } from '../policy.ts'
 import { AccountsIndex } from './accounts-index.ts'
 import { Database } from './database.ts'
 import { Logs } from './logs.ts'
@@ -16,7 +17,7 @@ test('the result of a call is kept for a week under its requestId, and the table
   try {
     db.migrate()
     const accounts = new AccountsIndex(db)
-    const policy = { contactsRequired: true }
+    const policy = { ...DEFAULT_POLICY, contactsRequired: true }
     const work: Work = { db, accounts, logs: new Logs(db, accounts, policy), policy, now: 0, feed: [] }
     let effects = 0
     const call = (requestId: string) =>

@@ -2,6 +2,7 @@
 import { ERROR_CODES, type ErrorCode, WochatError } from '../../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
+import type { StorePolicy } from '../policy.ts'
 import type { AccountsIndex } from './accounts-index.ts'
 import type { Database } from './database.ts'
 import type { Logs, NewEntry, UnfiledEntry } from './logs.ts'
@@ -13,11 +14,6 @@ export type FeedItem =
   | { kind: 'left'; log: LogId; uid: UserId; toSeq: number }
   | { kind: 'read'; uid: UserId; log: LogId; seq: number }
   | { kind: 'loginEnded'; uid: UserId; device: DeviceId; sid: string | null }
-
-export type StorePolicy = {
-  /** Strangers cannot write to each other. */
-  contactsRequired: boolean
-}
 
 export type Work = {
   readonly db: Database

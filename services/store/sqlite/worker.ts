@@ -39,15 +39,19 @@ logs.recover()
 let filing: NodeJS.Timeout | null = null
 
 port.on('message', (message: BatchMessage | { kind: 'close' }) => {
-  if ('kind' in message) close()
-  else runBatch(message)
+  if ('kind' in message) void close()
+  else void runBatch(message)
 })
 port.postMessage({ kind: 'ready' } satisfies WorkerMessage)
 
-function runBatch(batch: BatchMessage): void {
+/**
+ * What a call awaits is there at once, so that a batch ends within the microtasks of its message: no other message
+ * and no timer comes in between.
+ */
+async function runBatch(batch: BatchMessage): Promise<void> {
   let answer: BatchAnswer
   try {
-    answer = transact(() => decide(batch))
+    answer = await transact(() => decide(batch))
   } catch (error) {
     rollBack(batch, error)
     return
@@ -55,26 +59,27 @@ function runBatch(batch: BatchMessage): void {
   const transfer: ArrayBuffer[] = [answer.decisions.buffer, answer.bytes.buffer, answer.ends.buffer]
   for (const result of answer.results) collectBuffers(result, transfer)
   port.postMessage(answer, transfer)
-  if (logs.unfiled > 0 && filing === null) filing = setTimeout(fileIdle, settings.unfiledAgeMaxMs)
+  if (logs.unfiled > 0 && filing === null)
+    filing = setTimeout(() => void fileIdle(), settings.unfiledAgeMaxMs)
 }
 
-function transact<Result>(body: () => Result): Result {
+async function transact<Result>(body: () => Result | Promise<Result>): Promise<Result> {
   work.now = Date.now()
   work.feed = []
   logs.begin()
   db.prepare('begin immediate').run()
-  const result = body()
+  const result = await body()
   db.prepare('commit').run()
   return result
 }
 
-function decide(batch: BatchMessage): BatchAnswer {
+async function decide(batch: BatchMessage): Promise<BatchAnswer> {
   const sends = new SendDecider(work, batch.text, batch.lengths)
   const results: CallResult[] = []
   const feed: BatchAnswer['feed'] = []
   for (const call of batch.calls) {
     sends.decideUntil(call.before)
-    results.push(runCall(call))
+    results.push(await runCall(call))
     for (const item of work.feed) feed.push({ before: call.before, item })
     work.feed = []
   }
@@ -85,12 +90,12 @@ function decide(batch: BatchMessage): BatchAnswer {
   return { kind: 'batch', decisions: sends.decisions, bytes: exact(journal), ends, feed, results }
 }
 
-function runCall({ id, op, input }: CallMessage): CallResult {
+async function runCall({ id, op, input }: CallMessage): Promise<CallResult> {
   const { changes } = logs
   const { created } = accounts
   db.openSavepoint()
   try {
-    return { id, value: OPERATIONS[op as keyof typeof OPERATIONS](work, input as never) }
+    return { id, value: await OPERATIONS[op as keyof typeof OPERATIONS](work, input as never) }
   } catch (error) {
     // What was appended is numbered already; only the whole batch can be undone.
     if (logs.changes !== changes || isDiskFailure(error)) throw error
@@ -140,10 +145,10 @@ function describe(error: unknown): string {
 }
 
 /** Files what waited long enough, so that a quiet server keeps a short journal. */
-function fileIdle(): void {
+async function fileIdle(): Promise<void> {
   filing = null
   try {
-    transact(() => logs.file())
+    await transact(() => logs.file())
   } catch (error) {
     // Nobody waits for an answer: the journal keeps what was not filed, and the next batch tries again.
     recover(error)
@@ -174,10 +179,10 @@ function collectBuffers(result: CallResult, transfer: ArrayBuffer[]): void {
   }
 }
 
-function close(): void {
+async function close(): Promise<void> {
   if (filing !== null) clearTimeout(filing)
   try {
-    transact(() => logs.file())
+    await transact(() => logs.file())
     db.connection.exec('pragma wal_checkpoint(truncate)')
   } catch (error) {
     // The journal is on disk, and the next start reads it; only a disk that lies must be told of.

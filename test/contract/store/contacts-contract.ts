@@ -1,32 +1,24 @@
 import { describe, expect, test } from 'vitest'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
-import {
-  CONTACTS_MAX,
-  createFriends,
-  createPeople,
-  createUid,
-  directLog,
-  noticesOf,
-  refusalOf,
-  send,
-} from './people.ts'
+import { createFriends, createPeople, createUid, directLog, noticesOf, refusalOf, send } from './people.ts'
 
 const request = (store: Store, caller: Caller, to: Caller, text?: string) =>
-  store.requestContact({
+  store.run({
+    name: 'contacts.request',
     caller,
-    uid: to.uid,
-    contactsMax: CONTACTS_MAX,
-    ...(text !== undefined && { text }),
+    params: { uid: to.uid, ...(text !== undefined && { text }) },
   })
 const accept = (store: Store, caller: Caller, of: Caller) =>
-  store.acceptContact({ caller, uid: of.uid, contactsMax: CONTACTS_MAX })
+  store.run({ name: 'contacts.accept', caller, params: { uid: of.uid } })
 const block = (store: Store, caller: Caller, whom: Caller) =>
-  store.blockContact({ caller, uid: whom.uid, contactsMax: CONTACTS_MAX })
+  store.run({ name: 'contacts.block', caller, params: { uid: whom.uid } })
 
 /** `state` and a mark for a block, of one person's list. */
 async function stateOf(store: Store, person: Caller, other: Caller): Promise<string | undefined> {
-  const item = (await store.contacts(person.uid)).items.find(({ uid }) => uid === other.uid)
+  const item = (await store.run({ name: 'contacts.list', caller: person, params: {} })).items.find(
+    ({ uid }) => uid === other.uid,
+  )
   return item === undefined ? undefined : `${item.state}${item.blocked ? ', blocked' : ''}`
 }
 
@@ -42,12 +34,14 @@ export function contactsContract(engine: () => StoreEngine): void {
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       expect(await request(store, alice, bob, 'it is me')).toEqual({ state: 'requested' })
       expect(await stateOf(store, alice, bob)).toBe('requested')
-      expect((await store.contacts(bob.uid)).items).toMatchObject([
+      expect((await store.run({ name: 'contacts.list', caller: bob, params: {} })).items).toMatchObject([
         { uid: alice.uid, state: 'asked', blocked: false, text: 'it is me' },
       ])
       await accept(store, bob, alice)
       expect(await stateOf(store, alice, bob)).toBe('friend')
-      expect((await store.contacts(bob.uid)).items[0]).not.toHaveProperty('text')
+      expect(
+        (await store.run({ name: 'contacts.list', caller: bob, params: {} })).items[0],
+      ).not.toHaveProperty('text')
       expect(await noticesOf(store, alice)).toEqual([
         { type: 'requested', body: { uid: bob.uid, text: 'it is me' } },
         { type: 'friend', body: { uid: bob.uid } },
@@ -75,7 +69,7 @@ export function contactsContract(engine: () => StoreEngine): void {
       await accept(store, bob, alice)
       expect(await request(store, alice, bob)).toEqual({ state: 'friend' })
       expect(await typesOf(store, bob)).toEqual(['asked', 'friend'])
-      expect(await store.contacts(carol.uid)).toEqual({ items: [] })
+      expect(await store.run({ name: 'contacts.list', caller: carol, params: {} })).toEqual({ items: [] })
     })
 
     test('oneself and nobody cannot be asked or blocked', async () => {
@@ -91,7 +85,7 @@ export function contactsContract(engine: () => StoreEngine): void {
     test('accepting and refusing need an open request', async () => {
       const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
-      const refuse = () => store.refuseContact({ caller: bob, uid: alice.uid })
+      const refuse = () => store.run({ name: 'contacts.refuse', caller: bob, params: { uid: alice.uid } })
       expect(await refusalOf(accept(store, bob, alice))).toBe('no_request')
       expect(await refusalOf(refuse())).toBe('no_request')
       await request(store, alice, bob)
@@ -105,7 +99,7 @@ export function contactsContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       await request(store, alice, bob)
-      await store.refuseContact({ caller: bob, uid: alice.uid })
+      await store.run({ name: 'contacts.refuse', caller: bob, params: { uid: alice.uid } })
       expect(await typesOf(store, alice)).toEqual(['requested'])
       expect(await typesOf(store, bob)).toEqual(['asked', 'refused'])
       expect(await request(store, alice, bob)).toEqual({ state: 'requested' })
@@ -116,7 +110,8 @@ export function contactsContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       await send(store, alice, directLog(alice, bob), 'hello')
-      for (let i = 0; i < 2; i++) await store.removeContact({ caller: alice, uid: bob.uid })
+      for (let i = 0; i < 2; i++)
+        await store.run({ name: 'contacts.remove', caller: alice, params: { uid: bob.uid } })
       expect([await stateOf(store, alice, bob), await stateOf(store, bob, alice)]).toEqual([
         undefined,
         undefined,
@@ -132,9 +127,9 @@ export function contactsContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       await request(store, alice, bob)
-      await store.removeContact({ caller: bob, uid: alice.uid })
+      await store.run({ name: 'contacts.remove', caller: bob, params: { uid: alice.uid } })
       expect(await stateOf(store, bob, alice)).toBe('asked')
-      await store.removeContact({ caller: alice, uid: bob.uid })
+      await store.run({ name: 'contacts.remove', caller: alice, params: { uid: bob.uid } })
       expect(await stateOf(store, bob, alice)).toBeUndefined()
       expect(await refusalOf(accept(store, bob, alice))).toBe('no_request')
     })
@@ -151,8 +146,9 @@ export function contactsContract(engine: () => StoreEngine): void {
       expect(await stateOf(store, alice, bob)).toBe('friend')
       expect(await refusalOf(request(store, eve, bob))).toBe('blocked')
       expect(await noticesOf(store, eve)).toEqual([])
-      for (let i = 0; i < 2; i++) await store.unblockContact({ caller: bob, uid: alice.uid })
-      await store.unblockContact({ caller: bob, uid: eve.uid })
+      for (let i = 0; i < 2; i++)
+        await store.run({ name: 'contacts.unblock', caller: bob, params: { uid: alice.uid } })
+      await store.run({ name: 'contacts.unblock', caller: bob, params: { uid: eve.uid } })
       expect(await stateOf(store, bob, eve)).toBeUndefined()
       await send(store, alice, directLog(alice, bob), 'friends again')
       expect(await typesOf(store, bob)).toEqual([
@@ -170,42 +166,50 @@ export function contactsContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       await block(store, bob, alice)
-      await store.removeContact({ caller: alice, uid: bob.uid })
+      await store.run({ name: 'contacts.remove', caller: alice, params: { uid: bob.uid } })
       expect(await stateOf(store, bob, alice)).toBe('none, blocked')
       expect(await refusalOf(request(store, alice, bob))).toBe('blocked')
-    })
-
-    test('contacts and open requests are bounded on both sides, known ones are not', async () => {
-      const store = shared()
-      const [alice, bob, carol, dave] = await createPeople(store, 'alice', 'bob', 'carol', 'dave')
-      const ask = (caller: Caller, to: Caller) =>
-        store.requestContact({ caller, uid: to.uid, contactsMax: 2 })
-      await ask(alice, bob)
-      await ask(alice, carol)
-      expect(await refusalOf(ask(alice, dave))).toBe('too_many_contacts')
-      expect(await refusalOf(ask(dave, alice))).toBe('too_many_contacts')
-      expect(await refusalOf(store.blockContact({ caller: alice, uid: dave.uid, contactsMax: 2 }))).toBe(
-        'too_many_contacts',
-      )
-      await store.blockContact({ caller: alice, uid: bob.uid, contactsMax: 2 })
-      await store.acceptContact({ caller: carol, uid: alice.uid, contactsMax: 2 })
-      await store.removeContact({ caller: alice, uid: carol.uid })
-      expect(await ask(dave, alice)).toEqual({ state: 'requested' })
     })
 
     test('a call repeated under its requestId takes effect once and has its first result', async () => {
       const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
-      const call = { caller: alice, uid: bob.uid, requestId: 'r1' }
-      expect(await store.requestContact({ ...call, contactsMax: 10 })).toEqual({ state: 'requested' })
+      const params = { uid: bob.uid, requestId: 'r1' }
+      const ask = (text?: string) =>
+        store.run({
+          name: 'contacts.request',
+          caller: alice,
+          params: { ...params, ...(text !== undefined && { text }) },
+        })
+      expect(await ask()).toEqual({ state: 'requested' })
       await accept(store, bob, alice)
-      // Another bound is not another request.
-      expect(await store.requestContact({ ...call, contactsMax: 20 })).toEqual({ state: 'requested' })
-      expect(await refusalOf(store.requestContact({ ...call, text: 'other', contactsMax: 10 }))).toBe(
+      expect(await ask()).toEqual({ state: 'requested' })
+      expect(await refusalOf(ask('other'))).toBe('id_conflict')
+      expect(await refusalOf(store.run({ name: 'contacts.remove', caller: alice, params }))).toBe(
         'id_conflict',
       )
-      expect(await refusalOf(store.removeContact(call))).toBe('id_conflict')
       expect(await stateOf(store, alice, bob)).toBe('friend')
+    })
+  })
+  describe('a list of at most two contacts', () => {
+    const shared = shareStore(engine, { policy: { contactsMax: 2 } })
+
+    test('contacts and open requests are bounded on both sides, known ones are not', async () => {
+      const store = shared()
+      const [alice, bob, carol, dave] = await createPeople(store, 'alice', 'bob', 'carol', 'dave')
+      const ask = (caller: Caller, to: Caller) =>
+        store.run({ name: 'contacts.request', caller, params: { uid: to.uid } })
+      await ask(alice, bob)
+      await ask(alice, carol)
+      expect(await refusalOf(ask(alice, dave))).toBe('too_many_contacts')
+      expect(await refusalOf(ask(dave, alice))).toBe('too_many_contacts')
+      expect(
+        await refusalOf(store.run({ name: 'contacts.block', caller: alice, params: { uid: dave.uid } })),
+      ).toBe('too_many_contacts')
+      await store.run({ name: 'contacts.block', caller: alice, params: { uid: bob.uid } })
+      await store.run({ name: 'contacts.accept', caller: carol, params: { uid: alice.uid } })
+      await store.run({ name: 'contacts.remove', caller: alice, params: { uid: carol.uid } })
+      expect(await ask(dave, alice)).toEqual({ state: 'requested' })
     })
   })
 }

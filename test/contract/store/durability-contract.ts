@@ -4,7 +4,6 @@ import type { Caller } from '../../../services/store/contract.ts'
 import type { StoreEngine } from './engine.ts'
 import {
   badgeOf,
-  CONTACTS_MAX,
   conversationOf,
   createFriends,
   createGroup,
@@ -49,10 +48,11 @@ export function durabilityContract(engine: () => StoreEngine): void {
         const { alice, bob, group, added } = before
         expect(gistOf(await readAll(store, bob, group))).toEqual(['created', 'hello', 'added'])
         expect(await conversationOf(store, bob, group)).toMatchObject({ head: 3, readSeq: 1, unread: 1 })
-        expect((await store.contacts(alice.uid)).items.map((item) => item.state)).toEqual([
-          'friend',
-          'friend',
-        ])
+        expect(
+          (await store.run({ name: 'contacts.list', caller: alice, params: {} })).items.map(
+            (item) => item.state,
+          ),
+        ).toEqual(['friend', 'friend'])
         expect(await store.addMembers(added)).toEqual({ added: added.members })
         expect(gistOf(await readAll(store, bob, group))).toEqual(['created', 'hello', 'added'])
       })
@@ -155,7 +155,7 @@ export function durabilityContract(engine: () => StoreEngine): void {
       await using remote = await RemoteStore.spawn(engine())
       for (const n of upTo(5)) await remote.send(textTo(alice, log, `${n}`))
       for (const n of upTo(4)) await remote.send(textTo(carol, group, `${n}`))
-      await remote.call('blockContact', { caller: bob, uid: alice.uid, contactsMax: CONTACTS_MAX })
+      await remote.call('run', { name: 'contacts.block', caller: bob, params: { uid: alice.uid } })
       await remote.call('removeMembers', { caller: alice, id: group, members: [carol.uid] })
       await remote.kill()
       await within(engine(), async (store) => {
@@ -171,13 +171,13 @@ export function durabilityContract(engine: () => StoreEngine): void {
       await using remote = await RemoteStore.spawn(engine())
       const log = `g:${alice.uid.replace('.', '-')}` as LogId
       await remote.call('createGroup', { caller: alice, name: 'g', members: [bob.uid], log, membersMax: 10 })
-      await remote.call('removeContact', { caller: alice, uid: bob.uid })
+      await remote.call('run', { name: 'contacts.remove', caller: alice, params: { uid: bob.uid } })
       await remote.kill()
       await within(engine(), async (store) => {
         expect(gistOf(await readAll(store, bob, log))).toEqual(['created'])
         expect((await store.groups(bob.uid)).items).toMatchObject([{ id: log, members: 2 }])
         expect((await noticesOf(store, bob)).at(-1)).toEqual({ type: 'removed', body: { uid: alice.uid } })
-        expect((await store.contacts(bob.uid)).items).toEqual([])
+        expect((await store.run({ name: 'contacts.list', caller: bob, params: {} })).items).toEqual([])
       })
     })
   })

@@ -1,10 +1,13 @@
 /** What the contract suite needs of an engine: opening one store again and again, here or in a process of its own. */
 import { afterAll, beforeAll } from 'vitest'
 import type { Store } from '../../../services/store/contract.ts'
+import type { StorePolicy } from '../../../services/store/policy.ts'
 
 export type EngineOptions = {
   /** Default true. */
   contactsRequired?: boolean
+  /** Other rules than the default ones. */
+  policy?: Partial<StorePolicy>
   /** Sends that may wait for a commit. */
   waitingSendsMax?: number
 }

@@ -65,7 +65,7 @@ export function feedContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       const feed = recordFeed(store)
-      await store.requestContact({ caller: alice, uid: bob.uid, contactsMax: 10 })
+      await store.run({ name: 'contacts.request', caller: alice, params: { uid: bob.uid } })
       expect(feed.said).toEqual(['entry alice 1 requested', 'entry alice 1 asked'])
       expect(feed.entries.map((entry) => entry.log)).toEqual([`n:${alice.uid}`, `n:${bob.uid}`])
       await store.leaveGroup({ caller: alice, id: 'g:unknown' }).catch(() => null)
@@ -79,7 +79,7 @@ export function feedContract(engine: () => StoreEngine): void {
       const log = directLog(alice, bob)
       await Promise.all([send(store, alice, log, 'one', 'id'), send(store, alice, log, 'one', 'id')])
       for (let i = 0; i < 2; i++) {
-        await store.removeContact({ caller: alice, uid: bob.uid, requestId: 'r' })
+        await store.run({ name: 'contacts.remove', caller: alice, params: { uid: bob.uid, requestId: 'r' } })
       }
       expect(feed.said).toEqual(['entry alice 1 one', 'entry alice 3 removed', 'entry alice 3 removed'])
     })

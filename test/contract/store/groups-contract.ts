@@ -4,7 +4,6 @@ import { createGroupId } from '../../../services/groups/group-id.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
-  CONTACTS_MAX,
   createFriends,
   createGroup,
   createPeople,
@@ -75,10 +74,10 @@ export function groupsContract(engine: () => StoreEngine): void {
       const [alice, bob, eve, fay] = await createPeople(store, 'alice', 'bob', 'eve', 'fay')
       const nobody = createUid('nobody')
       for (const other of [bob, fay]) {
-        await store.requestContact({ caller: alice, uid: other.uid, contactsMax: 10 })
-        await store.acceptContact({ caller: other, uid: alice.uid, contactsMax: 10 })
+        await store.run({ name: 'contacts.request', caller: alice, params: { uid: other.uid } })
+        await store.run({ name: 'contacts.accept', caller: other, params: { uid: alice.uid } })
       }
-      await store.blockContact({ caller: fay, uid: alice.uid, contactsMax: CONTACTS_MAX })
+      await store.run({ name: 'contacts.block', caller: fay, params: { uid: alice.uid } })
       const members = [bob.uid, eve.uid, nobody, fay.uid]
       const users = [
         { uid: eve.uid, code: 'not_friends' },
@@ -196,7 +195,7 @@ export function groupsContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const id = await createGroup(store, alice, bob)
-      await store.blockContact({ caller: bob, uid: alice.uid, contactsMax: CONTACTS_MAX })
+      await store.run({ name: 'contacts.block', caller: bob, params: { uid: alice.uid } })
       await send(store, alice, id, 'hello all')
       expect(gistOf(await readAll(store, bob, id))).toEqual(['created', 'hello all'])
     })

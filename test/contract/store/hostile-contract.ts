@@ -3,7 +3,6 @@ import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
 import { createGroupId } from '../../../services/groups/group-id.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
-  CONTACTS_MAX,
   createFriends,
   createGroup,
   createPeople,
@@ -65,12 +64,13 @@ export function hostileContract(engine: () => StoreEngine): void {
       const id = await createGroup(store, alice, bob)
       for (const text of HOSTILE) {
         const uid = text as UserId
-        const peer = { caller: alice, uid, requestId: text }
-        expect(await refusalOf(store.requestContact({ ...peer, contactsMax: 10 }))).toBe('unknown_user')
-        expect(await refusalOf(store.blockContact({ ...peer, contactsMax: 10 }))).toBe('unknown_user')
-        expect(await refusalOf(store.acceptContact({ ...peer, contactsMax: 10 }))).toBe('no_request')
-        expect(await store.removeContact(peer)).toEqual({})
-        expect(await store.contacts(uid)).toEqual({ items: [] })
+        const peer = { caller: alice, params: { uid, requestId: text } }
+        expect(await refusalOf(store.run({ name: 'contacts.request', ...peer }))).toBe('unknown_user')
+        expect(await refusalOf(store.run({ name: 'contacts.block', ...peer }))).toBe('unknown_user')
+        expect(await refusalOf(store.run({ name: 'contacts.accept', ...peer }))).toBe('no_request')
+        expect(await store.run({ name: 'contacts.remove', ...peer })).toEqual({})
+        const nobody = { uid, device: null }
+        expect(await store.run({ name: 'contacts.list', caller: nobody, params: {} })).toEqual({ items: [] })
         expect(await store.groups(uid)).toEqual({ items: [] })
         const group = { caller: alice, id: text }
         expect(await refusalOf(store.leaveGroup(group))).toBe('unknown_group')
@@ -92,10 +92,12 @@ export function hostileContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       for (const text of HOSTILE) {
-        const peer = { caller: alice, uid: bob.uid }
-        await store.requestContact({ ...peer, text, contactsMax: CONTACTS_MAX })
-        expect((await store.contacts(bob.uid)).items[0]?.text).toBe(text)
-        await store.removeContact(peer)
+        const peer = { uid: bob.uid }
+        await store.run({ name: 'contacts.request', caller: alice, params: { ...peer, text } })
+        expect((await store.run({ name: 'contacts.list', caller: bob, params: {} })).items[0]?.text).toBe(
+          text,
+        )
+        await store.run({ name: 'contacts.remove', caller: alice, params: peer })
         await store.createGroup({ caller: alice, name: text, log: createGroupId(), membersMax: 10 })
       }
       expect((await store.groups(alice.uid)).items.map(({ name }) => name)).toEqual(HOSTILE)

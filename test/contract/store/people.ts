@@ -8,7 +8,6 @@ import { createGroupId } from '../../../services/groups/group-id.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import type { PlainSend } from './remote-store.ts'
 
-export const CONTACTS_MAX = 1000
 export const MEMBERS_MAX = 5000
 
 export const createUid = (name: string): UserId => `${name}.${randomBytes(6).toString('hex')}` as UserId
@@ -27,8 +26,8 @@ export async function createPeople<const Names extends readonly string[]>(
 }
 
 export async function befriend(store: Store, a: Caller, b: Caller): Promise<void> {
-  await store.requestContact({ caller: a, uid: b.uid, contactsMax: CONTACTS_MAX })
-  await store.acceptContact({ caller: b, uid: a.uid, contactsMax: CONTACTS_MAX })
+  await store.run({ name: 'contacts.request', caller: a, params: { uid: b.uid } })
+  await store.run({ name: 'contacts.accept', caller: b, params: { uid: a.uid } })
 }
 
 /** Friends of each other. */

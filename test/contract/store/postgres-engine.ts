@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url'
+import { DEFAULT_POLICY } from '../../../services/store/policy.ts'
 import { openPostgresStore, type PostgresSettings } from '../../../services/store/postgres/postgres-store.ts'
 import type { SharedStore } from '../../../services/store/shared-store.ts'
 import { createDatabase } from '../../harness/postgres.ts'
@@ -12,6 +13,7 @@ export function openStore(
   url: string,
   {
     contactsRequired = true,
+    policy = {},
     waitingSendsMax = 20_000,
     node = 'node',
     retryMs = 10_000,
@@ -21,7 +23,7 @@ export function openStore(
   return openPostgresStore({
     url,
     node,
-    policy: { contactsRequired },
+    policy: { ...DEFAULT_POLICY, ...policy, contactsRequired },
     connectionsMax: 6,
     waitingSendsMax,
     retryMs,

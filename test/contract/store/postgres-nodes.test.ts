@@ -154,7 +154,7 @@ describe('sends of several nodes', () => {
     await send(nodes[1]!, bob, group, 'in')
     await send(nodes[1]!, bob, directLog(alice, bob), 'in')
     await store.removeMembers({ caller: alice, id: group, members: [bob.uid] })
-    await store.blockContact({ caller: alice, uid: bob.uid, contactsMax: 10 })
+    await store.run({ name: 'contacts.block', caller: alice, params: { uid: bob.uid } })
     await expect(send(nodes[1]!, bob, group, 'out')).rejects.toMatchObject({ code: 'not_member' })
     await expect(send(nodes[1]!, bob, directLog(alice, bob), 'out')).rejects.toMatchObject({
       code: 'blocked',

@@ -3,7 +3,6 @@ import type { LogId } from '../../../protocol/ids.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
   befriend,
-  CONTACTS_MAX,
   createFriends,
   createGroup,
   createPeople,
@@ -145,7 +144,7 @@ export function sendsContract(engine: () => StoreEngine): void {
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
       const first = await send(store, alice, log, 'once', 'same')
-      await store.removeContact({ caller: bob, uid: alice.uid })
+      await store.run({ name: 'contacts.remove', caller: bob, params: { uid: alice.uid } })
       expect(await send(store, alice, log, 'once', 'same')).toEqual(first)
       expect(await refusalOf(send(store, alice, log, 'new', 'other'))).toBe('not_friends')
     })
@@ -159,7 +158,7 @@ export function sendsContract(engine: () => StoreEngine): void {
       const [alice, bob, eve] = await createPeople(store, 'alice', 'bob', 'eve')
       await befriend(store, alice, bob)
       await befriend(store, bob, eve)
-      await store.blockContact({ caller: bob, uid: eve.uid, contactsMax: CONTACTS_MAX })
+      await store.run({ name: 'contacts.block', caller: bob, params: { uid: eve.uid } })
       const group = await createGroup(store, alice, bob)
       const log = directLog(alice, bob)
       const nobody = { uid: createUid('nobody'), device: null }
@@ -195,7 +194,7 @@ export function sendsContract(engine: () => StoreEngine): void {
     test('the one who blocks may still write to the blocked', async () => {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
-      await store.blockContact({ caller: alice, uid: bob.uid, contactsMax: CONTACTS_MAX })
+      await store.run({ name: 'contacts.block', caller: alice, params: { uid: bob.uid } })
       await send(store, alice, directLog(alice, bob), 'still me')
       expect(await refusalOf(send(store, bob, directLog(alice, bob), 'and me'))).toBe('blocked')
     })
@@ -206,9 +205,9 @@ export function sendsContract(engine: () => StoreEngine): void {
       const log = directLog(alice, bob)
       const answers = await takeTurns(engine(), [
         [alice, () => send(store, alice, log, 'one')],
-        [bob, () => store.blockContact({ caller: bob, uid: alice.uid, contactsMax: CONTACTS_MAX })],
+        [bob, () => store.run({ name: 'contacts.block', caller: bob, params: { uid: alice.uid } })],
         [alice, () => send(store, alice, log, 'blocked')],
-        [bob, () => store.unblockContact({ caller: bob, uid: alice.uid })],
+        [bob, () => store.run({ name: 'contacts.unblock', caller: bob, params: { uid: alice.uid } })],
         [alice, () => send(store, alice, log, 'two')],
       ])
       expect(answers.map((answer) => answer.status)).toEqual([
@@ -254,7 +253,7 @@ export function sendsContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       await send(store, alice, directLog(alice, bob), 'hello')
-      await store.blockContact({ caller: bob, uid: alice.uid, contactsMax: CONTACTS_MAX })
+      await store.run({ name: 'contacts.block', caller: bob, params: { uid: alice.uid } })
       expect(await refusalOf(send(store, alice, directLog(alice, bob), 'again'))).toBe('blocked')
     })
   })

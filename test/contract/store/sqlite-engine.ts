@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Store } from '../../../services/store/contract.ts'
+import { DEFAULT_POLICY } from '../../../services/store/policy.ts'
 import { openSqliteStore } from '../../../services/store/sqlite/client.ts'
 import type { EngineOptions, StoreEngine } from './engine.ts'
 
@@ -11,11 +12,11 @@ const NEVER_BY_AGE_MS = 3_600_000
 
 export function openStore(
   folder: string,
-  { contactsRequired = true, waitingSendsMax = 20_000 }: EngineOptions = {},
+  { contactsRequired = true, policy = {}, waitingSendsMax = 20_000 }: EngineOptions = {},
 ): Promise<Store> {
   return openSqliteStore({
     file: join(folder, 'wochat.sqlite'),
-    policy: { contactsRequired },
+    policy: { ...DEFAULT_POLICY, ...policy, contactsRequired },
     unfiledAgeMaxMs: NEVER_BY_AGE_MS,
     waitingSendsMax,
     diskReserveBytes: 0,

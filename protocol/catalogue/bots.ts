@@ -1,0 +1,3 @@
+/** Accounts of programs. */
+
+export const botsOperations = {} as const

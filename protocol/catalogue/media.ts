@@ -1,0 +1,3 @@
+/** Files that messages carry. */
+
+export const mediaOperations = {} as const

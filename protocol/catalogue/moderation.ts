@@ -1,0 +1,3 @@
+/** Reports of messages and people. */
+
+export const moderationOperations = {} as const

@@ -1,0 +1,3 @@
+/** Who is there, and who is watched. */
+
+export const presenceOperations = {} as const

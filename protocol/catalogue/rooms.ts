@@ -1,0 +1,3 @@
+/** Open rooms. */
+
+export const roomsOperations = {} as const

@@ -1,0 +1,267 @@
+/**
+ * The tables of the chat business in SQLite; services/store/postgres/migrations/0005_chat.sql has the same ones, with
+ * what each is for. One statement an item, because each is run alone.
+ */
+export const CHAT_TABLES: readonly string[] = [
+  "alter table account add column kind text not null default 'person'",
+  "alter table account add column state text not null default 'active'",
+  'alter table account add column state_at bigint',
+  'alter table account add column version bigint not null default 0',
+  `create table "profile" (
+     account bigint primary key,
+     name text not null,
+     avatar text,
+     attributes text not null,
+     changed_at bigint not null
+   )`,
+  `create table "setting" (
+     account bigint not null,
+     name text not null,
+     value text not null,
+     changed_at bigint not null,
+     primary key (account, name)
+   )`,
+  `create table "change" (
+     account bigint not null,
+     scope text not null,
+     key text not null,
+     version bigint not null,
+     primary key (account, scope, key)
+   )`,
+  'create index change_by_version on change (account, scope, version)',
+  'alter table contact add column remark text',
+  'alter table contact add column tags text',
+  'alter table contact add column refused_until bigint',
+  'alter table contact add column block_mode text',
+  `create table "conversation_state" (
+     account bigint not null,
+     log bigint not null,
+     pinned_at bigint,
+     muted_until bigint,
+     archived_at bigint,
+     draft text,
+     hidden_seq bigint,
+     cleared_seq bigint not null default 0,
+     marked_unread integer not null default 0,
+     changed_at bigint not null,
+     primary key (account, log)
+   )`,
+  "alter table chat_group add column kind text not null default 'group'",
+  'alter table chat_group add column avatar text',
+  'alter table chat_group add column about text',
+  'alter table chat_group add column announcement text',
+  'alter table chat_group add column announced_by bigint',
+  'alter table chat_group add column announced_at bigint',
+  "alter table chat_group add column who_writes text not null default 'members'",
+  "alter table chat_group add column who_invites text not null default 'members'",
+  "alter table chat_group add column who_pins text not null default 'admins'",
+  'alter table chat_group add column approval integer not null default 0',
+  'alter table chat_group add column keeps_entries integer not null default 1',
+  'alter table chat_group add column muted_until bigint',
+  'alter table chat_group add column changed_at bigint not null default 0',
+  "create index chat_group_by_kind on chat_group (kind, log) where kind <> 'group'",
+  "alter table membership add column role text not null default 'member'",
+  'alter table membership add column nickname text',
+  'alter table membership add column muted_until bigint',
+  "create index membership_by_role on membership (log, role, account) where to_seq is null and role <> 'member'",
+  `create table "group_ban" (
+     log bigint not null,
+     account bigint not null,
+     banned_by bigint not null,
+     reason text,
+     banned_at bigint not null,
+     until bigint,
+     primary key (log, account)
+   )`,
+  `create table "group_link" (
+     token text primary key,
+     log bigint not null,
+     made_by bigint not null,
+     made_at bigint not null,
+     expires_at bigint,
+     uses_max bigint,
+     uses bigint not null,
+     ended_at bigint
+   )`,
+  'create index group_link_by_log on group_link (log, made_at)',
+  `create table "join_request" (
+     log bigint not null,
+     account bigint not null,
+     text text,
+     asked_at bigint not null,
+     primary key (log, account)
+   )`,
+  'create index join_request_by_time on join_request (log, asked_at, account)',
+  `create table "pin" (
+     log bigint not null,
+     seq bigint not null,
+     pinned_by bigint not null,
+     pinned_at bigint not null,
+     primary key (log, seq)
+   )`,
+  'alter table entry add column state text',
+  `create table "hidden" (
+     account bigint not null,
+     log bigint not null,
+     seq bigint not null,
+     primary key (account, log, seq)
+   )`,
+  `create table "reaction" (
+     log bigint not null,
+     seq bigint not null,
+     account bigint not null,
+     emoji text not null,
+     reacted_at bigint not null,
+     primary key (log, seq, account, emoji)
+   )`,
+  `create table "mention" (
+     account bigint not null,
+     log bigint not null,
+     seq bigint not null,
+     primary key (account, log, seq)
+   )`,
+  `create table "scheduled_send" (
+     n integer primary key autoincrement,
+     account bigint not null,
+     device text,
+     id text not null,
+     target text not null,
+     type text not null,
+     body text not null,
+     due_at bigint not null,
+     made_at bigint not null,
+     failed text
+   )`,
+  'create index scheduled_send_by_time on scheduled_send (due_at)',
+  'create unique index scheduled_send_by_id on scheduled_send (account, id)',
+  `create table "expiry" (
+     log bigint not null,
+     seq bigint not null,
+     due_at bigint not null,
+     primary key (log, seq)
+   )`,
+  'create index expiry_by_time on expiry (due_at)',
+  `create table "media" (
+     id text primary key,
+     account bigint not null,
+     state text not null,
+     name text,
+     type text not null,
+     bytes bigint not null,
+     sha256 text not null,
+     width integer,
+     height integer,
+     thumbnail integer not null default 0,
+     part_bytes bigint not null,
+     upload text,
+     made_at bigint not null,
+     ready_at bigint
+   )`,
+  'create index media_by_account on media (account, made_at)',
+  'create index media_by_time on media (made_at)',
+  `create table "media_part" (
+     media text not null,
+     part bigint not null,
+     bytes bigint not null,
+     tag text,
+     primary key (media, part)
+   )`,
+  `create table "media_use" (
+     media text not null,
+     log bigint not null,
+     seq bigint not null,
+     primary key (media, log, seq)
+   )`,
+  'create index media_use_by_entry on media_use (log, seq)',
+  `create table "report" (
+     n integer primary key autoincrement,
+     reporter bigint not null,
+     account bigint not null,
+     log bigint,
+     seq bigint,
+     reason text not null,
+     text text,
+     evidence text,
+     made_at bigint not null,
+     decided_at bigint,
+     decision text,
+     note text
+   )`,
+  'create index report_open on report (n) where decided_at is null',
+  `create table "banned_word" (
+     word text primary key,
+     action text not null,
+     changed_at bigint not null
+   )`,
+  `create table "webhook" (
+     id text primary key,
+     url text not null,
+     secret text not null,
+     events text not null,
+     acked bigint not null,
+     attempts bigint not null,
+     next_at bigint not null,
+     last_error text,
+     paused integer not null,
+     made_at bigint not null
+   )`,
+  `create table "event" (
+     seq integer primary key autoincrement,
+     at bigint not null,
+     type text not null,
+     body text not null
+   )`,
+  'create index event_by_time on event (at)',
+  `create table "dead_letter" (
+     webhook text not null,
+     seq bigint not null,
+     attempts bigint not null,
+     error text not null,
+     at bigint not null,
+     primary key (webhook, seq)
+   )`,
+  `create table "api_key" (
+     hash text primary key,
+     id text not null unique,
+     account bigint not null,
+     name text not null,
+     made_at bigint not null,
+     ended_at bigint
+   )`,
+  'create index api_key_by_account on api_key (account, made_at)',
+  `create table "broadcast" (
+     id text primary key,
+     account bigint not null,
+     type text not null,
+     body text not null,
+     filter text not null,
+     state text not null,
+     reached bigint not null,
+     sent bigint not null,
+     made_at bigint not null,
+     ended_at bigint
+   )`,
+]
+
+/** Those whose rows are the primary key's B-tree. */
+export const CHAT_CLUSTERED_TABLES = [
+  'setting',
+  'change',
+  'conversation_state',
+  'group_ban',
+  'group_link',
+  'join_request',
+  'pin',
+  'hidden',
+  'reaction',
+  'mention',
+  'expiry',
+  'media',
+  'media_part',
+  'media_use',
+  'banned_word',
+  'webhook',
+  'dead_letter',
+  'api_key',
+  'broadcast',
+] as const

@@ -1,0 +1,69 @@
+/**
+ * What changed for a person since a version, so that their devices ask for changes and not for everything.
+ *
+ * Every account has a counter; an item that changes gets its next value. Two changes of one account wait for each
+ * other, so that versions become visible in their order, and a device that asks with the last version it was given
+ * misses none.
+ */
+import type { Transaction } from './transaction.ts'
+
+/** The kinds of things that are followed by version. The key of an item: a uid, a log, a group, the name of a setting. */
+export type ChangeScope = 'contacts' | 'conversations' | 'groups' | 'settings'
+
+/** Notes that items of an account changed in this transaction. Of several accounts: in the order of their numbers. */
+export async function touch(
+  tx: Transaction,
+  account: number,
+  scope: ChangeScope,
+  ...keys: readonly string[]
+): Promise<void> {
+  const { version } = (await tx.first<{ version: number }>(
+    'update account set version = version + 1 where n = $1 returning version',
+    [account],
+  ))!
+  for (const key of keys) {
+    await tx.query(
+      `insert into change (account, scope, key, version) values ($1, $2, $3, $4)
+       on conflict (account, scope, key) do update set version = excluded.version`,
+      [account, scope, key, version],
+    )
+  }
+}
+
+export type ChangedKeys = {
+  /** In the order of their changes; the last ones of a page may share a version with nobody left behind. */
+  keys: string[]
+  /** What the device asks with next. */
+  version: number
+  /** There is more after `version`. */
+  more: boolean
+}
+
+/** Keys of one scope that changed after `since`, at most some `limit`: all of one version come together. */
+export async function changedSince(
+  tx: Transaction,
+  account: number,
+  scope: ChangeScope,
+  since: number,
+  limit: number,
+): Promise<ChangedKeys> {
+  const rows = await tx.query<{ key: string; version: number }>(
+    `select key, version from change where account = $1 and scope = $2 and version > $3
+     order by version, key limit $4`,
+    [account, scope, since, limit + 1],
+  )
+  if (rows.length <= limit) {
+    const last = rows.at(-1)
+    return { keys: rows.map(({ key }) => key), version: last?.version ?? since, more: false }
+  }
+  const cut = rows[limit]!.version
+  const whole = rows.filter(({ version }) => version < cut)
+  if (whole.length > 0)
+    return { keys: whole.map(({ key }) => key), version: whole.at(-1)!.version, more: true }
+  // More items than a page changed at once: all of them come.
+  const all = await tx.query<{ key: string }>(
+    'select key from change where account = $1 and scope = $2 and version = $3 order by key',
+    [account, scope, cut],
+  )
+  return { keys: all.map(({ key }) => key), version: cut, more: true }
+}

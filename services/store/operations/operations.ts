@@ -1,0 +1,22 @@
+/** Every operation that the store answers alone, in one transaction, and how one is run. */
+import { CATALOGUE, type OperationName } from '../../../protocol/catalogue/catalogue.ts'
+import type { StoredCall } from '../contract.ts'
+import { contactOperations } from './contacts.ts'
+import { once } from './once.ts'
+import type { StoredOperation } from './stored.ts'
+import type { Transaction } from './transaction.ts'
+
+export const STORED_OPERATIONS = {
+  ...contactOperations,
+} as const satisfies { readonly [Name in OperationName]?: StoredOperation<Name> }
+
+export type StoredName = keyof typeof STORED_OPERATIONS
+
+/** Runs an operation; a mutating one with a `requestId` takes effect once. */
+export async function runStored(tx: Transaction, { name, caller, params }: StoredCall): Promise<unknown> {
+  const operation = STORED_OPERATIONS[name as StoredName] as StoredOperation<OperationName>
+  const { requestId, ...rest } = params as { requestId?: string }
+  const effect = () => operation(tx, { ...rest, caller } as never)
+  if (!CATALOGUE[name].mutating || requestId === undefined) return effect()
+  return once(tx, { caller, requestId, name, params: rest }, effect)
+}

@@ -1,0 +1,77 @@
+/**
+ * What an operation of the catalogue works with: one transaction, in words that both engines understand. So an
+ * operation is written once (docs/adr/0007-operations-once.md), and the contract suite runs it on both.
+ *
+ * Rules that keep it true on both:
+ * - SQL that SQLite and PostgreSQL share: `$1` parameters, `on conflict`, `returning`, row values, no booleans (0 or 1),
+ *   no `greatest` or two-place `max`. Lists go through {@link Transaction.list}.
+ * - Refuse before the first write: an entry that was appended can only be taken back with its whole batch.
+ * - Lock before you look: accounts first, in one call, then one log. Both do nothing where one thread writes.
+ * - Every statement is bounded, by `limit` or by its keys.
+ */
+import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import type { StorePolicy } from '../policy.ts'
+
+export type Value = string | number | null | readonly string[] | readonly number[]
+
+/** An entry that a call appends (not a send). */
+export type CallEntry = {
+  kind: string
+  uid: UserId
+  device: DeviceId | null
+  type: string
+  body: object
+}
+
+/** A log as it stands in this transaction. */
+export type LogFacts = {
+  n: number
+  name: LogId
+  epoch: number
+  head: number
+  messages: number
+  /** The lowest seq that is kept. */
+  first: number
+}
+
+export type Person = { uid: UserId; account: number }
+
+export interface Transaction {
+  /** Runs SQL with `$1`..., and gives its rows; integers come as numbers. The text is prepared once. */
+  query<Row>(sql: string, values?: readonly Value[]): Promise<Row[]>
+  /** The first row, if there is one. */
+  first<Row>(sql: string, values?: readonly Value[]): Promise<Row | undefined>
+  /**
+   * SQL of a list that is one parameter: `where account in ${tx.list('$2', 'number')}`, with an array as the value.
+   * Also a source of rows: `from ${tx.list(...)} as wanted` has the column `value`.
+   */
+  list(parameter: `$${number}`, type: 'number' | 'text'): string
+  /** Time of this transaction, ms since 1970. */
+  readonly now: number
+  readonly policy: StorePolicy
+
+  findAccount(uid: string): Promise<number | undefined>
+  /** The number of an account, which is made if it is new. */
+  ensureAccount(uid: UserId): Promise<number>
+  uidOf(account: number): Promise<UserId>
+  /** Until the end of the transaction, no other call that locks one of these accounts goes on. */
+  lockAccounts(accounts: readonly number[]): Promise<void>
+
+  findLog(name: string): Promise<LogFacts | undefined>
+  /** The log, whose head, windows and rules nobody else changes until the end of the transaction. */
+  lockLog(name: string): Promise<LogFacts | undefined>
+  /** Makes the log of a group; refuses `id_conflict` when there is one. Direct and notice logs are made by their first entry. */
+  createGroupLog(name: LogId): Promise<LogFacts>
+  /** Appends an entry, which devices get and history shows. Several logs: in the order of their names. */
+  append(log: LogId, entry: CallEntry): Promise<{ seq: number; at: number }>
+  /** Opens windows from `fromSeq` on; what came before counts as read. Devices of these people hear of the log at once. */
+  letIn(log: LogFacts, people: readonly Person[], fromSeq: number): Promise<void>
+  /** Closes the open windows after `toSeq`. */
+  letOut(log: LogFacts, people: readonly Person[], toSeq: number): Promise<void>
+  /** What may be written in a log was changed: by one person, or by anybody. Call it after the change. */
+  writersChanged(log: LogId, uid?: UserId): void
+  /** Tells a person's devices that a read pointer moved. */
+  readMoved(uid: UserId, log: LogId, seq: number): void
+  /** Ends live connections of a device; `sid` null: all of them. */
+  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void
+}

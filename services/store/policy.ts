@@ -1,0 +1,32 @@
+/** What an operator decides about people and conversations: read by the operations of the store, the same in both engines. */
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+
+export type StorePolicy = {
+  /** Strangers cannot write to each other. */
+  contactsRequired: boolean
+  /** Friends, open requests and blocks of one account. */
+  contactsMax: number
+  /** After a refusal, how long the same person cannot ask again, ms. */
+  requestCooldownMs: number
+  /** Members of one group. */
+  groupMembersMax: number
+  /** Age up to which a message may be edited, ms; 0 is no limit. */
+  editWindowMs: number
+  /** Age up to which a message may be recalled by its author, ms; 0 is no limit. */
+  recallWindowMs: number
+  /** Members of the largest group that says who has read a message. */
+  receiptMembersMax: number
+}
+
+export const DEFAULT_POLICY: StorePolicy = {
+  contactsRequired: true,
+  contactsMax: 5000,
+  requestCooldownMs: DAY,
+  groupMembersMax: 2000,
+  editWindowMs: 48 * HOUR,
+  recallWindowMs: 2 * MINUTE,
+  receiptMembersMax: 500,
+}

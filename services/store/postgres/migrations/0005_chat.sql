@@ -1,0 +1,278 @@
+-- The chat business: profiles, settings, sync versions, what a person keeps about a conversation, groups with roles,
+-- the life of a message, media, moderation, webhooks, bots. The same tables are in services/store/chat-schema.ts.
+
+alter table account add column kind text collate "C" not null default 'person';
+alter table account add column state text collate "C" not null default 'active';
+alter table account add column state_at bigint;
+alter table account add column version bigint not null default 0;
+
+create table profile (
+  account bigint primary key,
+  name text not null,
+  avatar text,
+  attributes text not null,
+  changed_at bigint not null
+);
+
+create table setting (
+  account bigint not null,
+  name text collate "C" not null,
+  value text not null,
+  changed_at bigint not null,
+  primary key (account, name)
+);
+
+-- What changed for a person since a version: `scope` is contacts, conversations, groups or settings, `key` names the item.
+create table change (
+  account bigint not null,
+  scope text collate "C" not null,
+  key text collate "C" not null,
+  version bigint not null,
+  primary key (account, scope, key)
+);
+create index change_by_version on change (account, scope, version);
+
+alter table contact add column remark text;
+alter table contact add column tags text;
+alter table contact add column refused_until bigint;
+alter table contact add column block_mode text collate "C";
+
+-- What one person keeps about one conversation. A draft and the times are null where there is none.
+create table conversation_state (
+  account bigint not null,
+  log bigint not null,
+  pinned_at bigint,
+  muted_until bigint,
+  archived_at bigint,
+  draft text,
+  hidden_seq bigint,
+  cleared_seq bigint not null default 0,
+  marked_unread integer not null default 0,
+  changed_at bigint not null,
+  primary key (account, log)
+);
+
+alter table chat_group add column kind text collate "C" not null default 'group';
+alter table chat_group add column avatar text;
+alter table chat_group add column about text;
+alter table chat_group add column announcement text;
+alter table chat_group add column announced_by bigint;
+alter table chat_group add column announced_at bigint;
+alter table chat_group add column who_writes text collate "C" not null default 'members';
+alter table chat_group add column who_invites text collate "C" not null default 'members';
+alter table chat_group add column who_pins text collate "C" not null default 'admins';
+alter table chat_group add column approval integer not null default 0;
+alter table chat_group add column keeps_entries integer not null default 1;
+alter table chat_group add column muted_until bigint;
+alter table chat_group add column changed_at bigint not null default 0;
+create index chat_group_by_kind on chat_group (kind, log) where kind <> 'group';
+
+-- Of the open window: what the person is in the group.
+alter table membership add column role text collate "C" not null default 'member';
+alter table membership add column nickname text;
+alter table membership add column muted_until bigint;
+create index membership_by_role on membership (log, role, account) where to_seq is null and role <> 'member';
+
+create table group_ban (
+  log bigint not null,
+  account bigint not null,
+  banned_by bigint not null,
+  reason text,
+  banned_at bigint not null,
+  until bigint,
+  primary key (log, account)
+);
+
+create table group_link (
+  token text collate "C" primary key,
+  log bigint not null,
+  made_by bigint not null,
+  made_at bigint not null,
+  expires_at bigint,
+  uses_max bigint,
+  uses bigint not null,
+  ended_at bigint
+);
+create index group_link_by_log on group_link (log, made_at);
+
+create table join_request (
+  log bigint not null,
+  account bigint not null,
+  text text,
+  asked_at bigint not null,
+  primary key (log, account)
+);
+create index join_request_by_time on join_request (log, asked_at, account);
+
+create table pin (
+  log bigint not null,
+  seq bigint not null,
+  pinned_by bigint not null,
+  pinned_at bigint not null,
+  primary key (log, seq)
+);
+
+-- How an entry stands after edits, a recall and reactions, as JSON for the wire; null for one that nothing happened to.
+alter table entry add column state text;
+
+-- Entries that one person does not see: deleted for them alone.
+create table hidden (
+  account bigint not null,
+  log bigint not null,
+  seq bigint not null,
+  primary key (account, log, seq)
+);
+
+create table reaction (
+  log bigint not null,
+  seq bigint not null,
+  account bigint not null,
+  emoji text collate "C" not null,
+  reacted_at bigint not null,
+  primary key (log, seq, account, emoji)
+);
+
+-- Messages that name somebody; account 0 stands for all members.
+create table mention (
+  account bigint not null,
+  log bigint not null,
+  seq bigint not null,
+  primary key (account, log, seq)
+);
+
+create table scheduled_send (
+  n bigint generated always as identity primary key,
+  account bigint not null,
+  device text collate "C",
+  id text collate "C" not null,
+  target text collate "C" not null,
+  type text collate "C" not null,
+  body text not null,
+  due_at bigint not null,
+  made_at bigint not null,
+  failed text collate "C"
+);
+create index scheduled_send_by_time on scheduled_send (due_at);
+create unique index scheduled_send_by_id on scheduled_send (account, id);
+
+-- Messages that destroy themselves.
+create table expiry (
+  log bigint not null,
+  seq bigint not null,
+  due_at bigint not null,
+  primary key (log, seq)
+);
+create index expiry_by_time on expiry (due_at);
+
+create table media (
+  id text collate "C" primary key,
+  account bigint not null,
+  state text collate "C" not null,
+  name text,
+  type text collate "C" not null,
+  bytes bigint not null,
+  sha256 text collate "C" not null,
+  width integer,
+  height integer,
+  thumbnail integer not null default 0,
+  part_bytes bigint not null,
+  upload text,
+  made_at bigint not null,
+  ready_at bigint
+);
+create index media_by_account on media (account, made_at);
+create index media_by_time on media (made_at);
+
+create table media_part (
+  media text collate "C" not null,
+  part bigint not null,
+  bytes bigint not null,
+  tag text,
+  primary key (media, part)
+);
+
+-- Which messages carry a file: who may see one of them may fetch it.
+create table media_use (
+  media text collate "C" not null,
+  log bigint not null,
+  seq bigint not null,
+  primary key (media, log, seq)
+);
+create index media_use_by_entry on media_use (log, seq);
+
+create table report (
+  n bigint generated always as identity primary key,
+  reporter bigint not null,
+  account bigint not null,
+  log bigint,
+  seq bigint,
+  reason text collate "C" not null,
+  text text,
+  evidence text,
+  made_at bigint not null,
+  decided_at bigint,
+  decision text collate "C",
+  note text
+);
+create index report_open on report (n) where decided_at is null;
+
+create table banned_word (
+  word text collate "C" primary key,
+  action text collate "C" not null,
+  changed_at bigint not null
+);
+
+-- Whom webhooks call. Events up to `acked` are delivered; `next_at` is when the next attempt is due.
+create table webhook (
+  id text collate "C" primary key,
+  url text not null,
+  secret text not null,
+  events text not null,
+  acked bigint not null,
+  attempts bigint not null,
+  next_at bigint not null,
+  last_error text,
+  paused integer not null,
+  made_at bigint not null
+);
+
+create table event (
+  seq bigint generated always as identity primary key,
+  at bigint not null,
+  type text collate "C" not null,
+  body text not null
+);
+create index event_by_time on event (at);
+
+create table dead_letter (
+  webhook text collate "C" not null,
+  seq bigint not null,
+  attempts bigint not null,
+  error text not null,
+  at bigint not null,
+  primary key (webhook, seq)
+);
+
+create table api_key (
+  hash text collate "C" primary key,
+  id text collate "C" not null unique,
+  account bigint not null,
+  name text not null,
+  made_at bigint not null,
+  ended_at bigint
+);
+create index api_key_by_account on api_key (account, made_at);
+
+-- Messages of a system account to everybody, or to the accounts of a filter; `reached` is the last account that has one.
+create table broadcast (
+  id text collate "C" primary key,
+  account bigint not null,
+  type text collate "C" not null,
+  body text not null,
+  filter text not null,
+  state text collate "C" not null,
+  reached bigint not null,
+  sent bigint not null,
+  made_at bigint not null,
+  ended_at bigint
+);

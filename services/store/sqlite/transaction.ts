@@ -1,0 +1,124 @@
+/** The {@link Transaction} of an operation in the store's thread: one thread writes, so that every answer is there at once. */
+import type { SQLInputValue } from 'node:sqlite'
+import { WochatError } from '../../../protocol/errors.ts'
+import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import type { CallEntry, LogFacts, Person, Transaction, Value } from '../operations/transaction.ts'
+import type { StorePolicy } from '../policy.ts'
+import { appendEntry, type Work } from './work.ts'
+
+/** SQLite has `?1` where PostgreSQL has `$1`. */
+const TEXTS = new Map<string, string>()
+const TEXTS_MAX = 5000
+
+export class SqliteTransaction implements Transaction {
+  readonly #work: Work
+
+  /** Files what waits in the journal, so that queries see plain tables, and a refusal leaves it filed. */
+  constructor(work: Work) {
+    this.#work = work
+    work.logs.file()
+  }
+
+  get now(): number {
+    return this.#work.now
+  }
+
+  get policy(): StorePolicy {
+    return this.#work.policy
+  }
+
+  async query<Row>(sql: string, values: readonly Value[] = []): Promise<Row[]> {
+    return this.#work.db.prepare(numbered(sql)).all(...values.map(inputOf)) as Row[]
+  }
+
+  async first<Row>(sql: string, values: readonly Value[] = []): Promise<Row | undefined> {
+    return this.#work.db.prepare(numbered(sql)).get(...values.map(inputOf)) as Row | undefined
+  }
+
+  list(parameter: `$${number}`): string {
+    return `(select value from json_each(${parameter}))`
+  }
+
+  async findAccount(uid: string): Promise<number | undefined> {
+    return this.#work.accounts.find(uid)
+  }
+
+  async ensureAccount(uid: UserId): Promise<number> {
+    return this.#work.accounts.ensure(uid, this.now)
+  }
+
+  async uidOf(account: number): Promise<UserId> {
+    return this.#work.accounts.uidOf(account)
+  }
+
+  async lockAccounts(): Promise<void> {}
+
+  async findLog(name: string): Promise<LogFacts | undefined> {
+    const { n, epoch, head, messages } = this.#work.logs.state(name as LogId)
+    if (n === 0) return undefined
+    const row = this.#work.db.prepare('select first from log where n = ?').get(n) as { first: number }
+    return { n, name: name as LogId, epoch, head, messages, first: row.first }
+  }
+
+  lockLog(name: string): Promise<LogFacts | undefined> {
+    return this.findLog(name)
+  }
+
+  async createGroupLog(name: LogId): Promise<LogFacts> {
+    const state = this.#work.logs.state(name)
+    if (state.n !== 0) throw new WochatError('id_conflict', 'there is a group of this id')
+    this.#work.logs.create(state, this.now)
+    return { n: state.n, name, epoch: state.epoch, head: 0, messages: 0, first: 1 }
+  }
+
+  async append(log: LogId, { body, ...entry }: CallEntry): Promise<{ seq: number; at: number }> {
+    return appendEntry(this.#work, log, { ...entry, bodyJson: JSON.stringify(body) })
+  }
+
+  async letIn({ name }: LogFacts, people: readonly Person[], fromSeq: number): Promise<void> {
+    const { logs, feed, now } = this.#work
+    for (const { uid, account } of people) {
+      logs.admit(logs.state(name), account, fromSeq, now)
+      feed.push({ kind: 'joined', log: name, uid, fromSeq })
+    }
+  }
+
+  async letOut({ name, n }: LogFacts, people: readonly Person[], toSeq: number): Promise<void> {
+    const { db, logs, feed } = this.#work
+    const close = db.prepare(
+      'update membership set to_seq = ? where account = ? and log = ? and to_seq is null',
+    )
+    for (const { uid, account } of people) {
+      close.run(toSeq, account, n)
+      logs.recheckWriter(name, uid)
+      feed.push({ kind: 'left', log: name, uid, toSeq })
+    }
+  }
+
+  writersChanged(log: LogId, uid?: UserId): void {
+    if (uid === undefined) this.#work.logs.recheckWriters(log)
+    else this.#work.logs.recheckWriter(log, uid)
+  }
+
+  readMoved(uid: UserId, log: LogId, seq: number): void {
+    this.#work.feed.push({ kind: 'read', uid, log, seq })
+  }
+
+  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {
+    this.#work.feed.push({ kind: 'loginEnded', uid, device, sid })
+  }
+}
+
+function numbered(sql: string): string {
+  let text = TEXTS.get(sql)
+  if (text === undefined) {
+    if (TEXTS.size >= TEXTS_MAX) TEXTS.clear()
+    text = sql.replace(/\$(\d+)/g, '?$1')
+    TEXTS.set(sql, text)
+  }
+  return text
+}
+
+function inputOf(value: Value): SQLInputValue {
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : value
+}
