@@ -2,7 +2,7 @@
  * Every option, once: name, type, unit, default, range and what it is for. The environment name follows from the
  * name (`mqttPort`, `WOCHAT_MQTT_PORT`); the reference of `wochat config` is made from this table.
  */
-import { DEFAULT_POLICY } from '../services/store/policy.ts'
+import { people } from './chat-options.ts'
 import { cluster, drain, proxies } from './cluster-options.ts'
 import { issuers } from './issuers.ts'
 import {
@@ -129,39 +129,6 @@ const login = {
   tokenIssuer: text('wochat', 'Claim iss of our own tokens.'),
   tokenAudience: text('wochat', 'Claim aud of our own tokens.'),
   issuers: issuers('Issuers whose tokens are trusted beside our own; jwks is a file or a URL.'),
-}
-
-const people = {
-  contactsRequired: flag(true, 'Only friends may write to each other.'),
-  devicesPerAccountMax: count(32, { min: 1, max: 1000 }, 'devices', 'Devices of one account.'),
-  contactsPerAccountMax: count(
-    5000,
-    { min: 1, max: 100_000 },
-    'contacts',
-    'Friends, open requests and blocks of one account.',
-  ),
-  groupMembersMax: count(2000, { min: 2, max: 100_000 }, 'members', 'Members of one group.'),
-  requestCooldownMs: duration(
-    DEFAULT_POLICY.requestCooldownMs,
-    { min: 0, max: 365 * DAY },
-    'After a refused contact request, how long the same person cannot ask again.',
-  ),
-  editWindowMs: duration(
-    DEFAULT_POLICY.editWindowMs,
-    { min: 0, max: 3650 * DAY },
-    'How old a message may be when its author edits it; 0 is no limit.',
-  ),
-  recallWindowMs: duration(
-    DEFAULT_POLICY.recallWindowMs,
-    { min: 0, max: 3650 * DAY },
-    'How old a message may be when its author recalls it; 0 is no limit.',
-  ),
-  receiptMembersMax: count(
-    DEFAULT_POLICY.receiptMembersMax,
-    { min: 0, max: 100_000 },
-    'members',
-    'Members of the largest group that says who has read a message.',
-  ),
 }
 
 const connections = {

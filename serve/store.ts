@@ -9,13 +9,13 @@ import { startKeyRotation } from '../services/auth/key-rotation.ts'
 import type { KeyStorage } from '../services/auth/key-storage.ts'
 import { Keyring } from '../services/auth/keyring.ts'
 import type { Store } from '../services/store/contract.ts'
-import type { StorePolicy } from '../services/store/policy.ts'
 import { openPool } from '../services/store/postgres/connections.ts'
 import { openPostgresStore } from '../services/store/postgres/postgres-store.ts'
 import type { SharedStore } from '../services/store/shared-store.ts'
 import { openSqliteStore } from '../services/store/sqlite/client.ts'
 import { STORE_FILE } from '../services/store/sqlite/files.ts'
 import { FolderLockedError, lockFolder } from '../services/store/sqlite/folder-lock.ts'
+import { policyOf } from './store-policy.ts'
 
 /** Entries are filed into their tables after this long, if there were not enough for a batch before. */
 const UNFILED_AGE_MAX_MS = 500
@@ -41,18 +41,6 @@ export type OpenedStore = {
 /** SQLite in the data folder; PostgreSQL where `databaseUrl` is set, and then no folder is needed. */
 export function openStore(parts: StoreParts): Promise<OpenedStore> {
   return parts.config.databaseUrl === null ? openEmbedded(parts) : openShared(parts)
-}
-
-function policyOf(config: Config): StorePolicy {
-  return {
-    contactsRequired: config.contactsRequired,
-    contactsMax: config.contactsPerAccountMax,
-    requestCooldownMs: config.requestCooldownMs,
-    groupMembersMax: config.groupMembersMax,
-    editWindowMs: config.editWindowMs,
-    recallWindowMs: config.recallWindowMs,
-    receiptMembersMax: config.receiptMembersMax,
-  }
 }
 
 async function openEmbedded({ config, log, parts, onFatal }: StoreParts): Promise<OpenedStore> {

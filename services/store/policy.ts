@@ -21,6 +21,7 @@ export type StorePolicy = {
   receiptMembersMax: number
 }
 
+/** What a store is opened with where no operator says otherwise; the defaults of the configuration are the same. */
 export const DEFAULT_POLICY: StorePolicy = {
   contactsRequired: true,
   contactsMax: 5000,

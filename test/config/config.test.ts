@@ -5,6 +5,8 @@ import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { buildEnvName, OPTION_NAMES, OPTIONS } from '../../config/options.ts'
 import { ConfigError, describeConfig, type Environment, isLoopback, loadConfig } from '../../config.ts'
+import { policyOf } from '../../serve/store-policy.ts'
+import { DEFAULT_POLICY } from '../../services/store/policy.ts'
 
 let folder: string
 
@@ -279,6 +281,10 @@ test('several listeners may all ask for any free port', () => {
     WOCHAT_ADMIN_PORT: '0',
   }
   expect(load(env)).toMatchObject({ mqttPort: 0, mqttTlsPort: 0, httpPort: 0, adminPort: 0 })
+})
+
+test('a store that nobody configures has the rules that are the defaults of the configuration', () => {
+  expect(policyOf(load())).toEqual(DEFAULT_POLICY)
 })
 
 test('the description has one row for every option with value, unit, default and source', () => {
