@@ -120,6 +120,7 @@ export const CHAT_TABLES: readonly string[] = [
      seq bigint not null,
      primary key (account, log, seq)
    )`,
+  'create index mention_by_entry on mention (log, seq)',
   `create table "scheduled_send" (
      n integer primary key autoincrement,
      account bigint not null,

@@ -139,6 +139,7 @@ create table mention (
   seq bigint not null,
   primary key (account, log, seq)
 );
+create index mention_by_entry on mention (log, seq);
 
 create table scheduled_send (
   n bigint generated always as identity primary key,
