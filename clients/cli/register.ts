@@ -1,6 +1,7 @@
 /** The client commands. They use the server by the same contract as every other client. */
 import type { Command } from 'commander'
 import { registerAdmin } from './commands/admin.ts'
+import { registerCall } from './commands/call.ts'
 import { registerFriend } from './commands/friend.ts'
 import { registerGroup } from './commands/group.ts'
 import { registerLogin } from './commands/login.ts'
@@ -13,5 +14,6 @@ export function register(program: Command): void {
   registerTail(program)
   registerFriend(program)
   registerGroup(program)
+  registerCall(program)
   registerAdmin(program)
 }
