@@ -30,6 +30,18 @@ export const people = {
     { min: 0, max: 3650 * DAY },
     'How old a message may be when its author recalls it; 0 is no limit.',
   ),
+  costlyCallsPerMinuteMax: count(
+    30,
+    { min: 0, max: 1_000_000 },
+    'per minute',
+    'Calls of the class `costly`, such as a search, of one account; 0 for no limit.',
+  ),
+  rareCallsPerHourMax: count(
+    10,
+    { min: 0, max: 1_000_000 },
+    'per hour',
+    'Calls of the class `rare`, such as an export, of one account; 0 for no limit.',
+  ),
   receiptMembersMax: count(
     500,
     { min: 0, max: 100_000 },

@@ -8,7 +8,7 @@ import {
   type AdminOperation,
 } from '../protocol/admin/operations.ts'
 import { CATALOGUE, OPERATION_NAMES } from '../protocol/catalogue/catalogue.ts'
-import { COMMON_ERRORS } from '../protocol/catalogue/operation.ts'
+import { COMMON_ERRORS, type Operation } from '../protocol/catalogue/operation.ts'
 import { ERROR_CODES, ERRORS } from '../protocol/errors.ts'
 
 type JsonSchema = {
@@ -40,6 +40,8 @@ function buildReference(): string {
     '# Reference',
     '',
     'Made from the definitions in `protocol/` by `npm run docs`. How calls travel: [protocol.md](protocol.md).',
+    'An account may make calls of the rate class `costly` and `rare` less often than others: `costlyCallsPerMinuteMax` and',
+    '`rareCallsPerHourMax` in [configuration.md](configuration.md), each for all operations of the class together.',
     '',
     '## Operations',
     '',
@@ -96,13 +98,13 @@ function toKebab(name: string): string {
 }
 
 function describeOperation(name: (typeof OPERATION_NAMES)[number]): string[] {
-  const { summary, access, mutating, params, result, errors } = CATALOGUE[name]
+  const { summary, access, mutating, rate, params, result, errors }: Operation = CATALOGUE[name]
   return [
     `### ${name}`,
     '',
     summary,
     '',
-    `${access === 'public' ? 'No token needed.' : 'Needs a token.'} ${mutating ? 'Changes something.' : 'Reads only.'}`,
+    `${access === 'public' ? 'No token needed.' : 'Needs a token.'} ${mutating ? 'Changes something.' : 'Reads only.'}${rate === undefined || rate === 'normal' ? '' : ` Rate class: \`${rate}\`.`}`,
     '',
     ...describeFields('parameter', params as JsonSchema),
     ...describeFields('result', result as JsonSchema),

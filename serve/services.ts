@@ -75,6 +75,8 @@ export function buildServices({
     limits: {
       account: { perSecond: config.callsPerSecondMax, burst: config.callsPerSecondMax * 2 },
       address: { perSecond: config.callsPerSecondMax * 20, burst: config.callsPerSecondMax * 40 },
+      costly: { perSecond: config.costlyCallsPerMinuteMax / 60, burst: config.costlyCallsPerMinuteMax },
+      rare: { perSecond: config.rareCallsPerHourMax / 3600, burst: config.rareCallsPerHourMax },
     },
     ...(createLimiter !== undefined && { createLimiter }),
     log,

@@ -120,7 +120,7 @@ it('a failure of a handler is answered as internal and logged once, without its 
   const dispatcher = createDispatcher({
     handlers: failing,
     store: api.store,
-    limits: { account: none, address: none },
+    limits: { account: none, address: none, costly: none, rare: none },
     log: { error: (...args: unknown[]) => void lines.push(args) } as never,
   })
   const call = dispatcher.call('auth.refresh', { refreshToken: 'very-secret' }, contextOf(null))

@@ -51,6 +51,9 @@ export type DispatcherLimits = {
   account: RateLimit
   /** Calls from one address (of IPv6: from one /64), with a token or without. */
   address: RateLimit
+  /** Calls of one account of the class `costly` in all, and so on; they count for `account` too. */
+  costly: RateLimit
+  rare: RateLimit
 }
 
 export type DispatcherParts = {
@@ -71,6 +74,7 @@ export function createDispatcher({
 }: DispatcherParts): Dispatcher {
   const accounts = createLimiter('account', limits.account)
   const addresses = createLimiter('address', limits.address)
+  const classes = { costly: createLimiter('costly', limits.costly), rare: createLimiter('rare', limits.rare) }
 
   async function run(name: string, params: unknown, context: CallContext): Promise<unknown> {
     const operation = findOperation(name)
@@ -82,7 +86,11 @@ export function createDispatcher({
       await take(accounts, token.uid)
     }
     const checked = parseParams(name as OperationName, params)
-    if (operation.access === 'user') await assertLoginStands(context)
+    if (operation.access === 'user') {
+      await assertLoginStands(context)
+      const rate = operation.rate ?? 'normal'
+      if (rate !== 'normal') await take(classes[rate], context.token!.uid)
+    }
     // The name is the handler's own: `Handlers` has every operation with its type.
     return (handlers[name as OperationName] as Handler<OperationName>)(checked, context)
   }

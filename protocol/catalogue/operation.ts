@@ -4,12 +4,20 @@ import type { ErrorCode } from '../errors.ts'
 import { DEVICE_ID_PATTERN, LOG_PATTERN, UID_PATTERN } from '../ids.ts'
 import { CALL_USERS_MAX, CLIENT_ID_CHARS_MAX } from '../limits.ts'
 
+/**
+ * Classes of calls that an account may make less often than others, all operations of a class together; the operator
+ * sets the limits. `costly`: a search, the begin of an upload. `rare`: what reads or changes everything of an account.
+ */
+export type RateClass = 'normal' | 'costly' | 'rare'
+
 export type Operation<Params extends TObject = TObject, Result extends TSchema = TSchema> = {
   readonly summary: string
   /** `public` needs no token; `user` needs one of the account. */
   readonly access: 'public' | 'user'
   /** A mutating call is acknowledged after its effect is committed, and takes a `requestId` for idempotency. */
   readonly mutating: boolean
+  /** How often an account may call it: see {@link RateClass}. Without one: as often as anything. */
+  readonly rate?: RateClass
   readonly params: Params
   readonly result: Result
   /** Refusals of its own, beside those that every operation may give ({@link COMMON_ERRORS}). */

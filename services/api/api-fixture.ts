@@ -104,7 +104,13 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
     ...createGroupHandlers(store, { membersMax: 100 }),
     ...createConversationHandlers(store),
   }
-  const limits = { account: NO_LIMIT, address: NO_LIMIT, ...overrides.limits }
+  const limits = {
+    account: NO_LIMIT,
+    address: NO_LIMIT,
+    costly: NO_LIMIT,
+    rare: NO_LIMIT,
+    ...overrides.limits,
+  }
   const dispatcher = createDispatcher({ handlers, store, limits, log })
   const settings = { bodyBytesMax: 68 * 1024, allowedOrigins: [], tls: null, ...overrides.http }
   const http = await createHttpServer({
