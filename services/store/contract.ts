@@ -22,6 +22,7 @@ import type { WochatError } from '../../protocol/errors.ts'
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import type { InspectionStore } from './inspection.ts'
 import type { StoredName } from './operations/operations.ts'
+import type { StoreTask, TaskName, TaskResult } from './operations/tasks.ts'
 import type { PlainStore } from './plain.ts'
 
 /** Who makes a call. `device` is null for a token without one; then nothing counts as "own" of a device. */
@@ -270,6 +271,8 @@ export type StoredCall<Name extends OperationName = OperationName> = {
 export interface OperationStore {
   /** Runs an operation in one transaction; a mutating one with a `requestId` takes effect once. */
   run<Name extends StoredName>(call: StoredCall<Name>): Promise<Result<Name>>
+  /** Runs a task of the server itself in one transaction; its order to calls of an account is not kept. */
+  perform<Name extends TaskName>(task: StoreTask<Name>): Promise<TaskResult<Name>>
 }
 
 export interface GroupStore {

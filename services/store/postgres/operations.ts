@@ -1,6 +1,7 @@
 /** The calls that PostgreSQL answers, by name. The types hold them to the contract. */
 
 import { runStored } from '../operations/operations.ts'
+import { runTask } from '../operations/tasks.ts'
 import type { SharedStore } from '../shared-store.ts'
 import { accountOperations } from './accounts.ts'
 import { changeOperations } from './changes.ts'
@@ -21,6 +22,7 @@ export type SharedStoreCalls = Omit<
 
 export const OPERATIONS: Operations<SharedStoreCalls> = {
   run: (work, call) => runStored(new PostgresTransaction(work), call) as never,
+  perform: (work, task) => runTask(new PostgresTransaction(work), task) as never,
   ...accountOperations,
   ...sessionOperations,
   ...groupOperations,

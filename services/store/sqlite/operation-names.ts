@@ -18,6 +18,7 @@ const NAMES: Record<keyof StoreCalls, true> = {
   adoptSessions: true,
   expireSessions: true,
   run: true,
+  perform: true,
   createGroup: true,
   addMembers: true,
   removeMembers: true,

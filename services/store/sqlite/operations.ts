@@ -1,6 +1,7 @@
 /** The operations that the store's thread answers, by name. The types hold them to the contract. */
 import type { Store } from '../contract.ts'
 import { runStored } from '../operations/operations.ts'
+import { runTask } from '../operations/tasks.ts'
 import { accountOperations } from './accounts.ts'
 import { conversationOperations } from './conversations.ts'
 import { groupOperations } from './groups.ts'
@@ -25,6 +26,7 @@ export type Operations<Calls> = {
 
 export const OPERATIONS: Operations<StoreCalls> = {
   run: (work, call) => runStored(new SqliteTransaction(work), call) as never,
+  perform: (work, task) => runTask(new SqliteTransaction(work), task) as never,
   ...accountOperations,
   ...sessionOperations,
   ...groupOperations,

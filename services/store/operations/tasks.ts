@@ -1,0 +1,24 @@
+/**
+ * What the server asks of the store for itself, in one transaction each: steps of an operation that needs more than the
+ * store, and of work in the background. They are written like operations, but are not in the catalogue: nobody calls
+ * them, so nothing of their input is checked, and refusals are for whoever they are run for.
+ */
+import { mediaTasks } from './media-tasks.ts'
+import type { Transaction } from './transaction.ts'
+
+type Task = (tx: Transaction, input: never) => Promise<unknown>
+
+export const STORE_TASKS = {
+  ...mediaTasks,
+} as const satisfies Readonly<Record<string, Task>>
+
+export type TaskName = keyof typeof STORE_TASKS
+export type TaskInput<Name extends TaskName> = Parameters<(typeof STORE_TASKS)[Name]>[1]
+export type TaskResult<Name extends TaskName> = Awaited<ReturnType<(typeof STORE_TASKS)[Name]>>
+
+/** One task to be run. */
+export type StoreTask<Name extends TaskName = TaskName> = { task: Name; input: TaskInput<Name> }
+
+export function runTask(tx: Transaction, { task, input }: StoreTask): Promise<unknown> {
+  return (STORE_TASKS[task] as Task)(tx, input as never)
+}
