@@ -9,6 +9,29 @@ import { Type } from 'typebox'
 export const ENTRY_KINDS = ['message', 'edit', 'recall', 'reaction', 'group', 'contact', 'notice'] as const
 export type EntryKind = (typeof ENTRY_KINDS)[number]
 
+export const EntryStateSchema = Type.Object(
+  {
+    edited: Type.Optional(
+      Type.Object({
+        at: Type.Integer({ description: 'Of the last edit, ms.' }),
+        count: Type.Integer({ description: 'How often it was edited.' }),
+      }),
+    ),
+    recalled: Type.Optional(
+      Type.Object({
+        at: Type.Integer(),
+        by: Type.String({ description: 'The uid of who took it back.' }),
+        reason: Type.String({ description: 'recalled, expired, erased or moderated.' }),
+      }),
+    ),
+    reactions: Type.Optional(
+      Type.Record(Type.String(), Type.Integer(), { description: 'How many gave each emoji.' }),
+    ),
+  },
+  { description: 'How a message stands now: of one that nothing happened to there is none.' },
+)
+export type EntryState = Type.Static<typeof EntryStateSchema>
+
 export const EntrySchema = Type.Object(
   {
     log: Type.String(),
@@ -23,6 +46,7 @@ export const EntrySchema = Type.Object(
     id: Type.Optional(Type.String({ description: "The author's id of the message." })),
     type: Type.String({ description: 'Of a message: text, image, ...; of other kinds: what happened.' }),
     body: Type.Unknown(),
+    state: Type.Optional(EntryStateSchema),
   },
   { description: 'One entry of a log.' },
 )
@@ -51,6 +75,8 @@ export type EntryFields = {
   type: string
   /** `body` as JSON text. */
   bodyJson: string
+  /** {@link EntryState} as JSON text; none of an entry that is new. */
+  stateJson?: string | null
 }
 
 const NEEDS_NO_ESCAPE = /^[\w.:@~-]*$/
@@ -64,5 +90,6 @@ export function encodeEntry(e: EntryFields): string {
   const device = e.device === null ? '' : `,"device":"${e.device}"`
   const id =
     e.id === null ? '' : NEEDS_NO_ESCAPE.test(e.id) ? `,"id":"${e.id}"` : `,"id":${JSON.stringify(e.id)}`
-  return `{"log":"${e.log}","epoch":"${e.epoch}","seq":${e.seq},"at":${e.at},"kind":"${e.kind}","from":"${e.from}"${device}${id},"type":"${e.type}","body":${e.bodyJson}}`
+  const state = e.stateJson == null ? '' : `,"state":${e.stateJson}`
+  return `{"log":"${e.log}","epoch":"${e.epoch}","seq":${e.seq},"at":${e.at},"kind":"${e.kind}","from":"${e.from}"${device}${id},"type":"${e.type}","body":${e.bodyJson}${state}}`
 }

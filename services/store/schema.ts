@@ -95,6 +95,8 @@ export type Schema = PlainSchema & {
     id_hash: number | null
     type: string
     body: string
+    /** Of the wire's `EntryState`, as JSON; null for an entry that nothing happened to. */
+    state: string | null
   }
   /** Commits that are not yet in the tables above; a line per entry, as it goes over the wire. */
   journal: { n: Generated<number>; lines: Uint8Array }

@@ -7,7 +7,14 @@ import type { Together } from './gathered-calls.ts'
 import type { Operations, Work } from './work.ts'
 
 /** Entries `after` < seq <= `to` of one log; several may belong to one page. */
-type Range = { page: DrainPage; log: number; after: number; to: number }
+type Range = {
+  page: DrainPage
+  log: number
+  after: number
+  to: number
+  /** The reader's account, if they have deleted entries of this log for themselves; else 0. */
+  hider: number
+}
 
 type PlaceRow = {
   i: number
@@ -17,6 +24,7 @@ type PlaceRow = {
   first: number
   from_seq: number | null
   to_seq: number | null
+  hider: number
 }
 
 type EntryRow = {
@@ -29,30 +37,40 @@ type EntryRow = {
   id: string | null
   type: string
   body: string
+  state: string | null
+  /** Deleted by the reader for themselves. */
+  hidden: boolean
   /** Of the bodies up to this one. */
   bytes: number
 }
 
 /** $1 users, $2 logs. "offset 0" keeps each look-up on its index: many at once must not become a read of the table. */
 const PLACES = `
-  select asked.i, log.n, log.epoch, log.head, log.first, m.from_seq, m.to_seq
+  select asked.i, log.n, log.epoch, log.head, log.first, m.from_seq, m.to_seq,
+    coalesce(hides.account, 0) as hider
   from unnest($1::text[], $2::text[]) with ordinality as asked (uid, name, i)
   cross join lateral (select n, epoch, head, first from log where log.name = asked.name offset 0) log
   left join lateral (select n from account where account.uid = asked.uid offset 0) account on true
   left join lateral (
     select from_seq, to_seq from membership where membership.account = account.n and membership.log = log.n offset 0
   ) m on true
+  left join lateral (
+    select account from hidden where hidden.account = account.n and hidden.log = log.n limit 1
+  ) hides on true
   order by asked.i, m.from_seq`
 
-/** Stops, for each reader, behind the entry with which the bytes reach the bound; $1 to $6 have one item a range. */
+/** Stops, for each reader, behind the entry with which the bytes reach the bound; $1 to $7 have one item a range. */
 const ENTRIES = `
   select part.i, part.seq, part.at, part.kind, account.uid, part.device, part.id, part.type, part.body,
-    part.bytes
+    part.state, part.bytes,
+    case when part.hider = 0 then false else exists (
+      select 1 from hidden where hidden.account = part.hider and hidden.log = part.log and hidden.seq = part.seq
+    ) end as hidden
   from (
-    select range.i, range.bytes_max, entry.*,
+    select range.i, range.bytes_max, range.hider, entry.*,
       (sum(octet_length(entry.body)) over (partition by range.reader order by range.i, entry.seq))::bigint as bytes
-    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-      as range (i, log, after, "to", reader, bytes_max)
+    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+      as range (i, log, after, "to", reader, bytes_max, hider)
     cross join lateral (
       select * from entry
       where entry.log = range.log and entry.seq > range.after and entry.seq <= range."to" offset 0
@@ -126,7 +144,7 @@ function planPage(
   let left = entriesMax
   let planned = page.after
   let isCut = false
-  for (const { n, head, first, from_seq, to_seq } of windows) {
+  for (const { n, head, first, from_seq, to_seq, hider } of windows) {
     if (from_seq === null) break
     const end = to_seq ?? head
     page.head = Math.max(page.head, end)
@@ -144,7 +162,7 @@ function planPage(
     // What lies between the windows is not for this user.
     page.through = ranges.at(-1)?.page === page ? page.through : start
     const to = Math.min(end, start + left)
-    if (to > start) ranges.push({ page, log: n, after: start, to })
+    if (to > start) ranges.push({ page, log: n, after: start, to, hider })
     left -= to - start
     planned = to
     isCut = to < end || left <= 0
@@ -165,6 +183,7 @@ async function readRanges(work: Work, plans: readonly Plan[]): Promise<Map<numbe
     int8Array(asked.map(({ to }) => to)),
     int8Array(asked.map(({ reader }) => reader)),
     int8Array(asked.map(({ bytesMax }) => bytesMax)),
+    int8Array(asked.map(({ hider }) => hider)),
   ])
   return Map.groupBy(rows, (row) => row.i)
 }
@@ -180,9 +199,10 @@ function fillPages({ input, pages, ranges }: Plan, rowsOf: (i: number) => readon
       page.through = row.seq
       last = row.bytes >= bytesMax ? page : null
       if (row.uid === uid && row.device !== null && row.device === device) continue
-      const { seq, at, kind, id, type, body: bodyJson } = row
+      if (row.hidden) continue
+      const { seq, at, kind, id, type, body: bodyJson, state: stateJson } = row
       const place = { log: page.log, epoch: page.epoch, seq, at, kind }
-      const line = encodeEntry({ ...place, from: row.uid, device: row.device, id, type, bodyJson })
+      const line = encodeEntry({ ...place, from: row.uid, device: row.device, id, type, bodyJson, stateJson })
       lines.push(line)
       end += Buffer.byteLength(line)
       page.seqs.push(seq)

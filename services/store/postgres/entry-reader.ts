@@ -19,11 +19,13 @@ type EntryRow = {
   id: string | null
   type: string
   body: string
+  state: string | null
 }
 
 /** The rows of `read` (each with `before`, the bytes of those before it) that an answer of $1 bytes has room for. */
 const fitting = (read: string): string => `
-  select read.log, read.seq, read.at, read.kind, account.uid, read.device, read.id, read.type, read.body
+  select read.log, read.seq, read.at, read.kind, account.uid, read.device, read.id, read.type, read.body,
+    read.state
   from (${read}) as read
   join account on account.n = read.account
   where read.before < $1
@@ -109,5 +111,6 @@ function buildEntry(log: LogRow, row: EntryRow): Entry {
     ...(row.id !== null && { id: row.id }),
     type: row.type,
     body: JSON.parse(row.body),
+    ...(row.state !== null && { state: JSON.parse(row.state) }),
   }
 }

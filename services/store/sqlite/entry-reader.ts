@@ -10,13 +10,13 @@ export type LogRow = { n: number; name: LogId; epoch: number }
 /** What an answer needs of a filed entry. */
 export type EntryRow = Pick<
   Schema['entry'],
-  'seq' | 'at' | 'kind' | 'account' | 'device' | 'id' | 'type' | 'body'
+  'seq' | 'at' | 'kind' | 'account' | 'device' | 'id' | 'type' | 'body' | 'state'
 >
 
 /** A stretch of a log, both ends included, read from one of its ends. */
 export type Stretch = { from: number; to: number; newestFirst: boolean }
 
-const COLUMNS = 'select seq, at, kind, account, device, id, type, body from entry'
+const COLUMNS = 'select seq, at, kind, account, device, id, type, body, state from entry'
 const OLDEST_FIRST = `${COLUMNS} where log = ? and seq between ? and ? order by seq`
 const NEWEST_FIRST = `${OLDEST_FIRST} desc`
 
@@ -63,6 +63,7 @@ export class EntryReader {
       ...(row.id !== null && { id: row.id }),
       type: row.type,
       body: JSON.parse(row.body),
+      ...(row.state !== null && { state: JSON.parse(row.state) }),
     }
   }
 }

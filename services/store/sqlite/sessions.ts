@@ -256,6 +256,17 @@ function restored(work: Work, row: VisibleLog): BehindLog {
 
 type Window = { from_seq: number; to_seq: number | null }
 
+/** ?1 log, entries after ?2 up to ?3, at most ?4, for the account ?5. */
+const entriesWhere = (condition: string): string => `
+  select seq, at, kind, account, device, id, type, body, state from entry
+  where log = ?1 and seq > ?2 and seq <= ?3 and ${condition} order by seq limit ?4`
+
+const ALL_ENTRIES = entriesWhere('?5 is not null')
+/** For those who have deleted something for themselves. */
+const SHOWN_ENTRIES = entriesWhere(
+  'not exists (select 1 from hidden where account = ?5 and log = entry.log and seq = entry.seq)',
+)
+
 /** Reads logs one after the other for one device, until the number or the size of entries is reached. */
 class DrainReader {
   readonly #work: Work
@@ -263,6 +274,7 @@ class DrainReader {
   readonly #device: string | null
   readonly #bytesMax: number
   readonly #lines: string[] = []
+  readonly #entriesSql: string
   #entriesLeft: number
   #bytes = 0
 
@@ -272,6 +284,8 @@ class DrainReader {
     this.#device = device
     this.#entriesLeft = entriesMax
     this.#bytesMax = bytesMax
+    const hasHidden = work.db.prepare('select 1 from hidden where account = ? limit 1').get(account)
+    this.#entriesSql = hasHidden === undefined ? ALL_ENTRIES : SHOWN_ENTRIES
   }
 
   get isFull(): boolean {
@@ -317,11 +331,8 @@ class DrainReader {
     page.through = Math.max(page.through, after)
     const limit = this.#entriesLeft
     const rows = this.#work.db
-      .prepare(
-        `select seq, at, kind, account, device, id, type, body from entry
-         where log = ? and seq > ? and seq <= ? order by seq limit ?`,
-      )
-      .iterate(n, after, to, limit) as IterableIterator<EntryRow>
+      .prepare(this.#entriesSql)
+      .iterate(n, after, to, limit, this.#account) as IterableIterator<EntryRow>
     let read = 0
     for (const row of rows) {
       read++
@@ -345,6 +356,7 @@ class DrainReader {
       id: row.id,
       type: row.type,
       bodyJson: row.body,
+      stateJson: row.state,
     })
     this.#lines.push(line)
     this.#bytes += Buffer.byteLength(line)

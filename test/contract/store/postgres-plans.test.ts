@@ -30,6 +30,7 @@ const FILL = `
   insert into entry (log, seq, message_no, at, kind, account, id, id_hash, type, body)
     select i, seq, seq, i, 'message', i, seq::text, (random() * 1e15)::bigint, 'text', '{"text":"hello"}'
     from generate_series(1, 5) seq, generate_series(1, ${ACCOUNTS - 1}) i;
+  insert into hidden (account, log, seq) select i, i, 1 from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into device (account, id, kind, name, created_at, seen_at)
     select i, 'phone', '', '', 0, 0 from generate_series(1, ${ACCOUNTS}) i;
   insert into session (client_id, account, device, generation, inbox_started, reply, live, expires_at, node)
