@@ -77,6 +77,15 @@ export const ERRORS = {
   too_many_members: final(409, QUOTA, 'The group would exceed its size limit.'),
   too_many_contacts: final(409, QUOTA, 'The account has as many contacts or open requests as allowed.'),
   unknown_log: final(404, NOT_AUTHORIZED, 'There is no such conversation, or the caller cannot see it.'),
+  // Messages
+  muted: final(403, NOT_AUTHORIZED, 'The sender, or the whole group, may not write at the moment.'),
+  not_admin: final(403, NOT_AUTHORIZED, 'Only admins of the group may do this.'),
+  transient_only: final(409, NOT_AUTHORIZED, 'The room keeps no messages: send with transient set.'),
+  account_inactive: final(403, NOT_AUTHORIZED, 'The account of the receiver was deactivated or erased.'),
+  unknown_media: final(404, NOT_AUTHORIZED, 'There is no such file, or the caller may not use it.'),
+  unknown_schedule: final(404, UNSPECIFIED, 'No message of the caller is planned under this id.'),
+  too_many_scheduled: final(409, QUOTA, 'As many messages are planned as one account may have.'),
+  message_refused: final(403, NOT_AUTHORIZED, 'The rules of this server do not allow this message.'),
   // Operating
   unknown_node: final(404, UNSPECIFIED, 'No living node has this id, or several have this name.'),
   unknown_entry: final(

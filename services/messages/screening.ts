@@ -1,0 +1,38 @@
+/**
+ * The port through which a message passes before it goes to the store: word lists, an operator's own service.
+ *
+ * It runs on the event loop, for every message of every connection, of calls, and of what is sent later; so a screening
+ * that has nothing to ask answers at once, and one that asks somebody answers with a promise. The messages of one
+ * connection go to the store in the order in which they came, whichever way they were answered.
+ */
+import type { ErrorCode } from '../../protocol/errors.ts'
+import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+
+/** A message that is well formed, and of which nothing else is known: its sender may turn out to be blocked. */
+export type ScreenedMessage = {
+  readonly uid: UserId
+  readonly device: DeviceId | null
+  readonly id: string | null
+  readonly log: LogId
+  /** Of a direct log: the other person, or the sender for notes to oneself. */
+  readonly peer: UserId | null
+  readonly type: string
+  /** The body as JSON text: a screening that looks inside parses it. */
+  readonly bodyJson: string
+}
+
+export type Verdict =
+  | { readonly verdict: 'accept' }
+  /** Stored with this body in place of its own; it must be a body of the same type. */
+  | { readonly verdict: 'replace'; readonly body: Readonly<Record<string, unknown>> }
+  /** The sender is told that it was accepted, and nobody else ever sees it. */
+  | { readonly verdict: 'withhold' }
+  /** `message` is told to the sender in place of the code's own meaning. */
+  | { readonly verdict: 'refuse'; readonly code: ErrorCode; readonly message?: string }
+
+export const ACCEPT: Verdict = { verdict: 'accept' }
+
+export interface Screening {
+  /** Never throws and never rejects: what to do when a service is away is its own rule. Each message once. */
+  screen(message: ScreenedMessage): Verdict | Promise<Verdict>
+}
