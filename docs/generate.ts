@@ -1,12 +1,8 @@
 /** Writes the pages that are made from definitions: the reference of operations and errors, and the settings. */
 import { writeFileSync } from 'node:fs'
 import { describeConfig, loadConfig } from '../config.ts'
-import {
-  ADMIN_COMMON_ERRORS,
-  ADMIN_NAMES,
-  ADMIN_OPERATIONS,
-  type AdminOperation,
-} from '../protocol/admin/operations.ts'
+import type { AdminOperation } from '../protocol/admin/operation.ts'
+import { ADMIN_COMMON_ERRORS, ADMIN_NAMES, ADMIN_OPERATIONS } from '../protocol/admin/operations.ts'
 import { CATALOGUE, OPERATION_NAMES } from '../protocol/catalogue/catalogue.ts'
 import { COMMON_ERRORS, type Operation } from '../protocol/catalogue/operation.ts'
 import { ERROR_CODES, ERRORS } from '../protocol/errors.ts'

@@ -1,12 +1,13 @@
 /**
  * The operations of the admin port, once: the HTTP routes, `wochat admin` and docs/admin.md are made from this table.
  */
-import { type Static, type TObject, type TSchema, Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { Compile, type Validator } from 'typebox/compile'
 import { DeviceIdSchema, Log, request, Uid } from '../catalogue/operation.ts'
 import type { ErrorCode } from '../errors.ts'
 import { DEVICE_ID_PATTERN, UID_PATTERN } from '../ids.ts'
 import { checkParams } from '../validate.ts'
+import { define } from './operation.ts'
 import {
   Away,
   DeviceRow,
@@ -19,19 +20,6 @@ import {
   StreamRow,
   TraceLine,
 } from './rows.ts'
-
-export type AdminOperation<Params extends TObject = TObject, Result extends TSchema = TSchema> = {
-  readonly summary: string
-  /** `read` is answered to GET too; `stream` reads, one JSON document a line, until it ends. */
-  readonly kind: 'read' | 'change' | 'stream'
-  /** Parameters that the command line takes by place; it takes the others as options. */
-  readonly positional: readonly string[]
-  readonly params: Params
-  /** Of a stream: one line. */
-  readonly result: Result
-  /** Refusals of its own, beside {@link ADMIN_COMMON_ERRORS}. */
-  readonly errors: readonly ErrorCode[]
-}
 
 export const ADMIN_COMMON_ERRORS = [
   'bad_json',
@@ -48,12 +36,6 @@ export const TRACE_SECONDS_MAX = 3600
 export const SLOW_ROWS_MAX = 500
 export const READERS_MAX = 500
 const NODE_CHARS_MAX = 300
-
-function define<Params extends TObject, Result extends TSchema>(
-  definition: AdminOperation<Params, Result>,
-): AdminOperation<Params, Result> {
-  return definition
-}
 
 const Node = Type.String({
   minLength: 1,

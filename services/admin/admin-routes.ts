@@ -9,7 +9,13 @@ import { Readable } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { TObject } from 'typebox'
-import { ADMIN_OPERATIONS, type AdminName, findAdminOperation } from '../../protocol/admin/operations.ts'
+import type { AdminOperation } from '../../protocol/admin/operation.ts'
+import {
+  ADMIN_NAMES,
+  ADMIN_OPERATIONS,
+  type AdminName,
+  findAdminOperation,
+} from '../../protocol/admin/operations.ts'
 import type { TraceLine } from '../../protocol/admin/rows.ts'
 import { asWochatError, ERRORS, WochatError } from '../../protocol/errors.ts'
 import type { AdminService } from './admin-service.ts'
@@ -43,9 +49,14 @@ export function serveAdminOperations(app: FastifyInstance, parts: AdminRoutePart
         }
         return answer(parts, name, readQuery(name, request.query as Record<string, unknown>), reply)
       })
-      routes.post('/:operation', { bodyLimit: BODY_BYTES_MAX }, async (request: OperationRequest, reply) => {
-        const name = getOperation(request.params.operation)
-        return answer(parts, name, request.body ?? {}, reply)
+      for (const name of ADMIN_NAMES) {
+        const { bodyBytesMax: bodyLimit = BODY_BYTES_MAX }: AdminOperation = ADMIN_OPERATIONS[name]
+        routes.post(`/${name}`, { bodyLimit }, async (request, reply) => {
+          return answer(parts, name, request.body ?? {}, reply)
+        })
+      }
+      routes.post('/:operation', async () => {
+        throw new WochatError('unknown_operation')
       })
     },
     { prefix: PREFIX },
@@ -67,8 +78,11 @@ async function answer(
   reply.header('cache-control', 'no-store')
   if (name === 'trace') return stream(service, params, signal, reply)
   const result = await service.call(name, params)
-  if (ADMIN_OPERATIONS[name].kind === 'change')
-    log.info({ op: name, params }, 'an operator changed something')
+  const { kind, unlogged = [] }: AdminOperation = ADMIN_OPERATIONS[name]
+  if (kind === 'change') {
+    const shown = Object.entries(params as object).filter(([key]) => !unlogged.includes(key))
+    log.info({ op: name, params: Object.fromEntries(shown) }, 'an operator changed something')
+  }
   return reply.send(result)
 }
 

@@ -10,10 +10,11 @@ import type { DeviceRow, DrainRow, TraceLine } from '../../protocol/admin/rows.t
 import { WochatError } from '../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import { parseDeviceId, parseLog, parseUserId } from '../../protocol/ids.ts'
-import type { AccountStore } from '../store/contract.ts'
+import type { AccountStore, OperationStore } from '../store/contract.ts'
 import type { InspectionStore } from '../store/inspection.ts'
 import { askAll, brokersOf, getNode } from './all-nodes.ts'
 import type { ClusterPort, DrainAnswer, NodeFacts, StreamsPort } from './cluster-port.ts'
+import { createOperatorHandlers } from './operator-handlers.ts'
 import { traceMessages } from './trace.ts'
 
 const REBALANCE_SHARE_DEFAULT = 0.1
@@ -22,7 +23,7 @@ const READERS_DEFAULT = 100
 
 export type AdminParts = {
   cluster: ClusterPort
-  store: Pick<AccountStore, 'revokeDevice'> & InspectionStore
+  store: Pick<AccountStore, 'revokeDevice'> & Pick<OperationStore, 'perform'> & InspectionStore
   /** Null where there is no Redis. */
   streams: StreamsPort | null
   /** What is wrong but stops nothing. */
@@ -56,6 +57,7 @@ export class AdminService {
       queues: () => this.#queues(),
       slow: (params) => this.#slow(params),
       message: (params) => this.#message(params),
+      ...createOperatorHandlers(store),
     }
   }
 

@@ -4,8 +4,34 @@ import type { TraceEvent, TraceLine } from '../../../protocol/admin/rows.ts'
 import { print, printTable } from '../command.ts'
 import { createPaint, escapeText, formatTime } from '../format.ts'
 
-type Printers = { [Name in Exclude<AdminName, 'trace'>]: (result: AdminResult<Name>) => Promise<void> }
+type Printers = { [Name in Exclude<AdminName, 'trace'>]?: (result: AdminResult<Name>) => Promise<void> }
 
+/** Any result: what is said of the whole, a line each, then its lists as tables. */
+export async function printResult(result: object): Promise<void> {
+  const lists = Object.entries(result).filter((field): field is [string, object[]] => isListOfRows(field[1]))
+  for (const [name, value] of Object.entries(result)) {
+    if (!isListOfRows(value)) await print(escapeText(`${name}: ${formatValue(value)}`))
+  }
+  for (const [name, rows] of lists) {
+    if (rows.length === 0) await print(`${name}: none`)
+    else {
+      const header = [...new Set(rows.flatMap((row) => Object.keys(row)))]
+      const cells = rows.map((row) => header.map((key) => formatValue(new Map(Object.entries(row)).get(key))))
+      await printTable(header, cells)
+    }
+  }
+}
+
+function isListOfRows(value: unknown): value is object[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'object' && item !== null)
+}
+
+function formatValue(value: unknown): string {
+  if (value === undefined || value === null) return '-'
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}
+
+/** Results that have a form of their own. */
 export const PRINTERS: Printers = {
   async nodes({ nodes, warnings }) {
     const header = [

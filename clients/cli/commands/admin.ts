@@ -1,18 +1,19 @@
 /** `wochat admin <operation>`: one command for each operation of the admin port, made from their table. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import type { TObject, TSchema } from 'typebox'
+import type { AdminOperation } from '../../../protocol/admin/operation.ts'
 import {
   ADMIN_NAMES,
   ADMIN_OPERATIONS,
   type AdminName,
-  type AdminOperation,
   type AdminParams,
   type AdminResult,
 } from '../../../protocol/admin/operations.ts'
 import { print, printJson, reportFailure } from '../command.ts'
 import { AdminClient } from './admin-client.ts'
-import { formatDrain, formatTraceLine, PRINTERS } from './admin-tables.ts'
+import { formatDrain, formatTraceLine, PRINTERS, printResult } from './admin-tables.ts'
+import { readText } from './call.ts'
 
 const DEFAULT_URL = 'http://127.0.0.1:9090'
 const DRAIN_LOOK_EVERY_MS = 500
@@ -34,7 +35,8 @@ export function registerAdmin(program: Command): void {
 }
 
 function registerOperation(admin: Command, name: AdminName): void {
-  const { summary, positional, params }: AdminOperation = ADMIN_OPERATIONS[name]
+  const operation: AdminOperation = ADMIN_OPERATIONS[name]
+  const { summary, positional, params } = operation
   const { properties } = params as TObject
   const required: readonly string[] = (params as { required?: string[] }).required ?? []
   const usage = positional.map((key) => (required.includes(key) ? `<${key}>` : `[${key}]`))
@@ -51,9 +53,11 @@ function registerOperation(admin: Command, name: AdminName): void {
     const { url, json, wait, ...options } = command.opts<Options>()
     const places = positional.map((key, i) => [key, input[i]] as const)
     const given = [...places, ...Object.entries(options)].filter(([, value]) => value !== undefined)
-    const values = given.map(([key, value]) => [key, readValue(properties[key], value)])
     const shown = { url, ...(json !== undefined && { json }), ...(wait !== undefined && { wait }) }
-    return reportFailure(() => run(name, Object.fromEntries(values), shown))
+    return reportFailure(() => {
+      const values = given.map(([key, value]) => [key, readText(operation, key, String(value))])
+      return run(name, Object.fromEntries(values), shown)
+    })
   })
 }
 
@@ -71,7 +75,7 @@ async function show<Name extends CallName>(
   result: AdminResult<Name>,
   json: boolean,
 ): Promise<void> {
-  await (json ? printJson(result) : PRINTERS[name](result))
+  await (json ? printJson(result) : (PRINTERS[name] ?? printResult)(result))
   const { away = [] } = result as { away?: string[] }
   if (away.length === 0) return
   process.stderr.write(`did not answer: ${away.join(', ')}\n`)
@@ -101,13 +105,6 @@ async function followDrain(client: AdminClient, first: AdminResult<'drain'>, jso
 function addOption(command: Command, key: string, schema: TSchema): void {
   const { description = '' } = schema as { description?: string }
   command.option(`--${toKebab(key)} <${isNumber(schema) ? 'number' : 'value'}>`, description)
-}
-
-function readValue(schema: TSchema | undefined, value: unknown): unknown {
-  if (schema === undefined || !isNumber(schema)) return value
-  const number = Number(value)
-  if (Number.isNaN(number)) throw new InvalidArgumentError(`${String(value)} is not a number`)
-  return number
 }
 
 function isNumber(schema: TSchema): boolean {

@@ -55,8 +55,9 @@ export function readFields(operation: Operation, fields: readonly string[]): Rec
   return Object.fromEntries(params)
 }
 
-function readText(operation: Operation, name: string, text: string): unknown {
-  const { properties } = operation.params
+/** Text as the schema of a parameter wants it. Throws `bad_request`. */
+export function readText({ params }: Pick<Operation, 'params'>, name: string, text: string): unknown {
+  const { properties } = params
   // A field that is not known goes as it is: the server says so.
   const types = Object.hasOwn(properties, name) ? typesOf(properties[name]!) : ['string']
   if (types.includes('string')) return text

@@ -4,12 +4,14 @@
  * them, so nothing of their input is checked, and refusals are for whoever they are run for.
  */
 import { mediaTasks } from './media-tasks.ts'
+import { operatorTasks } from './operator.ts'
 import type { Transaction } from './transaction.ts'
 
 type Task = (tx: Transaction, input: never) => Promise<unknown>
 
 export const STORE_TASKS = {
   ...mediaTasks,
+  ...operatorTasks,
 } as const satisfies Readonly<Record<string, Task>>
 
 export type TaskName = keyof typeof STORE_TASKS

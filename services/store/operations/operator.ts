@@ -1,0 +1,24 @@
+/**
+ * Operations of the admin port that the store answers alone: one function each over a {@link Transaction}, written like
+ * those of the catalogue. Their parameters are checked against `protocol/admin/`.
+ */
+import type { AdminName, AdminParams, AdminResult } from '../../../protocol/admin/operations.ts'
+import type { Transaction } from './transaction.ts'
+
+/** The operations of some names. */
+export type OperatorOperations<Names extends AdminName> = {
+  readonly [Name in Names]: (tx: Transaction, params: AdminParams<Name>) => Promise<AdminResult<Name>>
+}
+
+export const OPERATOR_OPERATIONS = {} as const satisfies Partial<OperatorOperations<AdminName>>
+
+export type OperatorName = keyof typeof OPERATOR_OPERATIONS
+type OperatorCall = { name: string; params: object }
+
+export const operatorTasks = {
+  async operate(tx: Transaction, { name, params }: OperatorCall): Promise<unknown> {
+    const operations: Partial<Record<string, (tx: Transaction, params: never) => Promise<unknown>>> =
+      OPERATOR_OPERATIONS
+    return operations[name]!(tx, params as never)
+  },
+} as const
