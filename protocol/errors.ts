@@ -69,6 +69,9 @@ export const ERRORS = {
   unknown_user: final(404, NOT_AUTHORIZED, 'There is no such user.'),
   not_friends: final(403, NOT_AUTHORIZED, 'The two are not friends, and this server asks for that.'),
   blocked: final(403, NOT_AUTHORIZED, 'The receiver does not take messages or requests from the sender.'),
+  requests_closed: final(403, NOT_AUTHORIZED, 'The receiver takes no contact requests from the caller.'),
+  request_refused: final(403, NOT_AUTHORIZED, 'A request was refused not long ago; ask again after retryAfterMs.'),
+  not_a_contact: final(404, NOT_AUTHORIZED, 'The user is not on the list of the caller.'),
   no_request: final(409, UNSPECIFIED, 'There is no open contact request from this user.'),
   unknown_group: final(404, NOT_AUTHORIZED, 'There is no such group, or the caller is not a member of it.'),
   not_member: final(403, NOT_AUTHORIZED, 'The caller is not a member of the group.'),
@@ -77,6 +80,7 @@ export const ERRORS = {
   too_many_members: final(409, QUOTA, 'The group would exceed its size limit.'),
   too_many_contacts: final(409, QUOTA, 'The account has as many contacts or open requests as allowed.'),
   unknown_log: final(404, NOT_AUTHORIZED, 'There is no such conversation, or the caller cannot see it.'),
+  receipts_off: final(403, NOT_AUTHORIZED, 'The group is too large to say who has read a message.'),
   // Messages
   muted: final(403, NOT_AUTHORIZED, 'The sender, or the whole group, may not write at the moment.'),
   not_admin: final(403, NOT_AUTHORIZED, 'Only admins of the group may do this.'),

@@ -6,7 +6,10 @@ import { sendAndWait } from './awaited-send.ts'
 
 export function createConversationHandlers(
   store: ConversationStore & Pick<Store, 'send'>,
-): HandlersOf<'conversations.' | 'messages.'> {
+): Pick<
+  HandlersOf<'conversations.' | 'messages.'>,
+  'conversations.list' | 'conversations.read' | 'messages.send' | 'messages.page'
+> {
   return {
     'conversations.list': (params, context) => store.conversations({ ...params, caller: callerOf(context) }),
     'conversations.read': (params, context) => store.markRead({ ...params, caller: callerOf(context) }),
