@@ -70,7 +70,11 @@ export const ERRORS = {
   not_friends: final(403, NOT_AUTHORIZED, 'The two are not friends, and this server asks for that.'),
   blocked: final(403, NOT_AUTHORIZED, 'The receiver does not take messages or requests from the sender.'),
   requests_closed: final(403, NOT_AUTHORIZED, 'The receiver takes no contact requests from the caller.'),
-  request_refused: final(403, NOT_AUTHORIZED, 'A request was refused not long ago; ask again after retryAfterMs.'),
+  request_refused: final(
+    403,
+    NOT_AUTHORIZED,
+    'A request was refused not long ago; ask again after retryAfterMs.',
+  ),
   not_a_contact: final(404, NOT_AUTHORIZED, 'The user is not on the list of the caller.'),
   no_request: final(409, UNSPECIFIED, 'There is no open contact request from this user.'),
   unknown_group: final(404, NOT_AUTHORIZED, 'There is no such group, or the caller is not a member of it.'),
