@@ -7,6 +7,7 @@ export const CHAT_TABLES: readonly string[] = [
   "alter table account add column state text not null default 'active'",
   'alter table account add column state_at bigint',
   'alter table account add column version bigint not null default 0',
+  'alter table account add column takes text',
   `create table "profile" (
      account bigint primary key,
      name text not null,
@@ -204,23 +205,37 @@ export const CHAT_TABLES: readonly string[] = [
      next_at bigint not null,
      last_error text,
      paused integer not null,
-     made_at bigint not null
+     made_at bigint not null,
+     lease_by text,
+     lease_until bigint not null default 0
    )`,
   `create table "event" (
-     seq integer primary key autoincrement,
+     n integer primary key autoincrement,
+     seq bigint,
      at bigint not null,
      type text not null,
      body text not null
    )`,
-  'create index event_by_time on event (at)',
+  'create unique index event_by_seq on event (seq)',
+  'create index event_waiting on event (n) where seq is null',
+  `create table "event_order" (
+     n integer primary key,
+     last bigint not null
+   )`,
+  'insert into event_order (n, last) values (1, 0)',
   `create table "dead_letter" (
      webhook text not null,
      seq bigint not null,
      attempts bigint not null,
      error text not null,
      at bigint not null,
+     event_at bigint not null,
+     type text not null,
+     body text not null,
+     retry integer not null default 0,
      primary key (webhook, seq)
    )`,
+  'create index dead_letter_by_time on dead_letter (at)',
   `create table "api_key" (
      hash text primary key,
      id text not null unique,
@@ -238,9 +253,22 @@ export const CHAT_TABLES: readonly string[] = [
      filter text not null,
      state text not null,
      reached bigint not null,
+     last bigint not null,
      sent bigint not null,
+     skipped bigint not null default 0,
      made_at bigint not null,
-     ended_at bigint
+     ended_at bigint,
+     lease_by text,
+     lease_until bigint not null default 0
+   )`,
+  "create index broadcast_running on broadcast (made_at) where state = 'running'",
+  `create table "progress" (
+     name text primary key,
+     position text not null
+   )`,
+  // Rows have the number of their entry. Terms bring no position: a message has them or not.
+  `create virtual table message_search using fts5(
+     terms, content='', contentless_delete=1, detail=none, tokenize="ascii tokenchars '_'"
    )`,
 ]
 
@@ -265,4 +293,5 @@ export const CHAT_CLUSTERED_TABLES = [
   'dead_letter',
   'api_key',
   'broadcast',
+  'progress',
 ] as const

@@ -5,6 +5,8 @@ alter table account add column kind text collate "C" not null default 'person';
 alter table account add column state text collate "C" not null default 'active';
 alter table account add column state_at bigint;
 alter table account add column version bigint not null default 0;
+-- From whom an account takes messages: 'all', also from strangers; 'none'; null, as the rules of the server say.
+alter table account add column takes text collate "C";
 
 create table profile (
   account bigint primary key,
@@ -234,16 +236,81 @@ create table webhook (
   next_at bigint not null,
   last_error text,
   paused integer not null,
-  made_at bigint not null
+  made_at bigint not null,
+  -- The node that delivers, and until when it has the webhook for itself.
+  lease_by text collate "C",
+  lease_until bigint not null default 0
 );
 
+-- What webhooks are told. `n` is the order of the statements, in which rows may become visible late; `seq` is given
+-- to rows that are committed, by one transaction at a time, so that whoever has read up to a seq misses nothing.
 create table event (
-  seq bigint generated always as identity primary key,
+  n bigint generated always as identity primary key,
+  seq bigint,
   at bigint not null,
   type text collate "C" not null,
   body text not null
 );
-create index event_by_time on event (at);
+create unique index event_by_seq on event (seq);
+create index event_waiting on event (n) where seq is null;
+
+-- One row: the last seq that was given, and the lock under which the next ones are.
+create table event_order (
+  n integer primary key,
+  last bigint not null
+);
+insert into event_order (n, last) values (1, 0);
+
+-- Triggers of these functions exist only while a webhook wants what they tell (postgres/event-triggers.ts).
+create function record_entries() returns trigger language plpgsql as $$
+begin
+  insert into event (at, type, body)
+  select e.at,
+    case e.kind
+      when 'message' then 'message.stored' when 'edit' then 'message.edited'
+      when 'recall' then 'message.recalled' when 'reaction' then 'message.reacted'
+      else e.kind || '.' || e.type
+    end,
+    '{"log":"' || log.name || '","epoch":"k' || log.epoch || '","seq":' || e.seq || ',"at":' || e.at
+      || ',"kind":"' || e.kind || '","from":"' || account.uid || '","device":' || coalesce(to_json(e.device)::text, 'null')
+      || ',"id":' || coalesce(to_json(e.id)::text, 'null') || ',"type":"' || e.type || '","body":' || e.body || '}'
+  from entered e join log on log.n = e.log join account on account.n = e.account
+  where e.kind = any(tg_argv) order by e.log, e.seq;
+  return null;
+end $$;
+
+create function record_accounts() returns trigger language plpgsql as $$
+begin
+  insert into event (at, type, body)
+  select created_at, 'account.created', '{"uid":"' || uid || '"}' from entered order by n;
+  return null;
+end $$;
+
+create function record_account_state() returns trigger language plpgsql as $$
+begin
+  insert into event (at, type, body)
+  values (coalesce(new.state_at, new.created_at), 'account.' || new.state, '{"uid":"' || old.uid || '"}');
+  return null;
+end $$;
+
+create function record_media() returns trigger language plpgsql as $$
+begin
+  insert into event (at, type, body)
+  select new.ready_at, 'media.ready', '{"media":"' || new.id || '","uid":"' || account.uid || '","bytes":' || new.bytes
+    || ',"type":' || to_json(new.type) || '}'
+  from account where account.n = new.account;
+  return null;
+end $$;
+
+create function record_report() returns trigger language plpgsql as $$
+begin
+  insert into event (at, type, body)
+  select new.made_at, 'report.made', '{"report":' || new.n || ',"reporter":"' || reporter.uid || '","uid":"' || account.uid
+    || '","log":' || coalesce((select to_json(log.name)::text from log where log.n = new.log), 'null')
+    || ',"seq":' || coalesce(new.seq::text, 'null') || ',"reason":' || to_json(new.reason) || '}'
+  from account, account as reporter where account.n = new.account and reporter.n = new.reporter;
+  return null;
+end $$;
 
 create table dead_letter (
   webhook text collate "C" not null,
@@ -251,8 +318,15 @@ create table dead_letter (
   attempts bigint not null,
   error text not null,
   at bigint not null,
+  -- The event as it was, because events are deleted in time.
+  event_at bigint not null,
+  type text collate "C" not null,
+  body text not null,
+  -- An operator asked for one more attempt.
+  retry integer not null default 0,
   primary key (webhook, seq)
 );
+create index dead_letter_by_time on dead_letter (at);
 
 create table api_key (
   hash text collate "C" primary key,
@@ -264,7 +338,8 @@ create table api_key (
 );
 create index api_key_by_account on api_key (account, made_at);
 
--- Messages of a system account to everybody, or to the accounts of a filter; `reached` is the last account that has one.
+-- Messages of a system account to everybody, or to the accounts of a filter, up to the account `last`; `reached` is the
+-- last one that has it, `skipped` those that could not be written to.
 create table broadcast (
   id text collate "C" primary key,
   account bigint not null,
@@ -273,7 +348,28 @@ create table broadcast (
   filter text not null,
   state text collate "C" not null,
   reached bigint not null,
+  last bigint not null,
   sent bigint not null,
+  skipped bigint not null default 0,
   made_at bigint not null,
-  ended_at bigint
+  ended_at bigint,
+  lease_by text collate "C",
+  lease_until bigint not null default 0
 );
+create index broadcast_running on broadcast (made_at) where state = 'running';
+
+-- Where work in the background stands, by its name.
+create table progress (
+  name text collate "C" primary key,
+  position text not null
+);
+
+-- Messages by what they are found by: terms of the text, whose it is and who may see it (services/store/operations/search.ts).
+create table message_search (
+  log bigint not null,
+  seq bigint not null,
+  n bigint generated always as identity unique,
+  terms tsvector not null,
+  primary key (log, seq)
+);
+create index message_search_by_term on message_search using gin (terms);
