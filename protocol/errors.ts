@@ -93,6 +93,20 @@ export const ERRORS = {
   unknown_media: final(404, NOT_AUTHORIZED, 'There is no such file, or the caller may not use it.'),
   unknown_schedule: final(404, UNSPECIFIED, 'No message of the caller is planned under this id.'),
   too_many_scheduled: final(409, QUOTA, 'As many messages are planned as one account may have.'),
+  recalled: final(
+    409,
+    UNSPECIFIED,
+    'The message has no content any more: it was recalled, or its time is over.',
+  ),
+  not_author: final(403, NOT_AUTHORIZED, 'Only the author of the message may do this.'),
+  too_late: final(409, UNSPECIFIED, 'The message is older than the rules of this server allow for this.'),
+  edit_conflict: final(
+    409,
+    UNSPECIFIED,
+    'The message was edited since; details.count says how often in all.',
+  ),
+  too_many_reactions: final(409, QUOTA, 'The message has as many different reactions as allowed.'),
+  too_many_pins: final(409, QUOTA, 'The conversation has as many pinned messages as allowed.'),
   message_refused: final(403, NOT_AUTHORIZED, 'The rules of this server do not allow this message.'),
   // Operating
   unknown_node: final(404, UNSPECIFIED, 'No living node has this id, or several have this name.'),
