@@ -108,12 +108,42 @@ export const ERRORS = {
   too_many_reactions: final(409, QUOTA, 'The message has as many different reactions as allowed.'),
   too_many_pins: final(409, QUOTA, 'The conversation has as many pinned messages as allowed.'),
   message_refused: final(403, NOT_AUTHORIZED, 'The rules of this server do not allow this message.'),
+  // Files
+  unknown_media: final(404, NOT_AUTHORIZED, 'There is no such file, or the caller cannot see it.'),
+  media_incomplete: final(409, UNSPECIFIED, 'Parts of the file are missing; details lists them.'),
+  media_mismatch: final(
+    409,
+    PAYLOAD_INVALID,
+    'The bytes do not have the declared SHA-256; all parts are to be sent again.',
+  ),
+  media_refused: final(
+    422,
+    PAYLOAD_INVALID,
+    'The file is not of the kind that was declared, or an image of more pixels than allowed.',
+  ),
+  media_in_use: final(409, UNSPECIFIED, 'A message, a profile or a group still shows the file.'),
+  media_quota: final(409, QUOTA, 'The files of the account would exceed its quota.'),
+  too_many_uploads: final(409, QUOTA, 'The account has as many unfinished uploads as allowed.'),
+  bad_range: final(416, PAYLOAD_INVALID, 'The asked range lies outside of the file.'),
   // Operating
   unknown_node: final(404, UNSPECIFIED, 'No living node has this id, or several have this name.'),
   unknown_entry: final(
     404,
     UNSPECIFIED,
     'The log has no entry of this number, or does not keep it any more.',
+  ),
+  unknown_webhook: final(404, UNSPECIFIED, 'There is no webhook of this id.'),
+  too_many_webhooks: final(409, QUOTA, 'There are as many webhooks as allowed.'),
+  unknown_key: final(404, UNSPECIFIED, 'There is no API key of this id.'),
+  too_many_keys: final(409, QUOTA, 'The bot has as many keys as allowed; end one first.'),
+  not_a_bot: final(409, UNSPECIFIED, 'There is no bot of this uid.'),
+  not_a_system_account: final(409, UNSPECIFIED, 'There is no system account of this uid.'),
+  unknown_broadcast: final(404, UNSPECIFIED, 'There is no broadcast of this id.'),
+  too_many_broadcasts: final(409, QUOTA, 'As many broadcasts run as allowed; wait for one, or stop it.'),
+  not_in_order: final(
+    409,
+    UNSPECIFIED,
+    'The messages are not in the order of their times, or not later than what the log has.',
   ),
   node_away: retry(503, IMPLEMENTATION, 'The node did not answer in time.'),
   // Load and stores
