@@ -149,6 +149,8 @@ function refuseContradictions(config: Config): void {
     refuse('smsWebhookUrl', 'is only used when sms is webhook')
   if (config.sms !== 'webhook' && config.smsWebhookSecret !== null)
     refuse('smsWebhookSecret', 'is only used when sms is webhook')
+  if (config.mediaStorage === 's3' && (config.mediaS3AccessKey === null || config.mediaS3SecretKey === null))
+    refuse('mediaStorage', 's3 needs mediaS3AccessKey and mediaS3SecretKey')
   if (config.packetBytesMax < config.payloadBytesMax + PACKET_OVERHEAD_BYTES) {
     refuse(
       'packetBytesMax',

@@ -5,6 +5,7 @@
 import { people } from './chat-options.ts'
 import { cluster, drain, proxies } from './cluster-options.ts'
 import { issuers } from './issuers.ts'
+import { media } from './media-options.ts'
 import {
   bytes,
   choice,
@@ -282,6 +283,7 @@ const TABLE = {
   ...drain,
   ...login,
   ...people,
+  ...media,
   ...connections,
   ...delivery,
   ...plain,

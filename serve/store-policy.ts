@@ -11,5 +11,9 @@ export function policyOf(config: Config): StorePolicy {
     editWindowMs: config.editWindowMs,
     recallWindowMs: config.recallWindowMs,
     receiptMembersMax: config.receiptMembersMax,
+    mediaBytesMax: config.mediaBytesMax,
+    mediaQuotaBytes: config.mediaQuotaBytes,
+    mediaPartBytes: config.mediaPartBytes,
+    mediaUploadsMax: config.mediaUploadsMax,
   }
 }

@@ -3,6 +3,7 @@ const SECOND = 1000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
+const MB = 1024 * 1024
 
 export type StorePolicy = {
   /** Strangers cannot write to each other. */
@@ -19,6 +20,14 @@ export type StorePolicy = {
   recallWindowMs: number
   /** Members of the largest group that says who has read a message. */
   receiptMembersMax: number
+  /** Bytes of the largest file. */
+  mediaBytesMax: number
+  /** Bytes of all files of one account; 0 is no limit. */
+  mediaQuotaBytes: number
+  /** Bytes of every part of an upload but the last. */
+  mediaPartBytes: number
+  /** Unfinished uploads of one account. */
+  mediaUploadsMax: number
 }
 
 /** What a store is opened with where no operator says otherwise; the defaults of the configuration are the same. */
@@ -30,4 +39,8 @@ export const DEFAULT_POLICY: StorePolicy = {
   editWindowMs: 48 * HOUR,
   recallWindowMs: 2 * MINUTE,
   receiptMembersMax: 500,
+  mediaBytesMax: 100 * MB,
+  mediaQuotaBytes: 1024 * MB,
+  mediaPartBytes: MB,
+  mediaUploadsMax: 8,
 }
