@@ -113,7 +113,7 @@ export const CHAT_TABLES: readonly string[] = [
      account bigint not null,
      emoji text not null,
      reacted_at bigint not null,
-     primary key (log, seq, account, emoji)
+     primary key (log, seq, emoji, account)
    )`,
   `create table "mention" (
      account bigint not null,
@@ -155,17 +155,17 @@ export const CHAT_TABLES: readonly string[] = [
      height integer,
      thumbnail integer not null default 0,
      part_bytes bigint not null,
-     upload text,
      made_at bigint not null,
-     ready_at bigint
+     ready_at bigint,
+     retired_at bigint
    )`,
-  'create index media_by_account on media (account, made_at)',
-  'create index media_by_time on media (made_at)',
+  'create index media_by_account on media (account, made_at, id)',
+  'create index media_by_state on media (state, made_at, id)',
+  'create index media_by_retirement on media (retired_at, id) where retired_at is not null',
   `create table "media_part" (
      media text not null,
      part bigint not null,
      bytes bigint not null,
-     tag text,
      primary key (media, part)
    )`,
   `create table "media_use" (
@@ -175,6 +175,8 @@ export const CHAT_TABLES: readonly string[] = [
      primary key (media, log, seq)
    )`,
   'create index media_use_by_entry on media_use (log, seq)',
+  'create index profile_by_avatar on profile (avatar) where avatar is not null',
+  'create index chat_group_by_avatar on chat_group (avatar) where avatar is not null',
   `create table "report" (
      n integer primary key autoincrement,
      reporter bigint not null,

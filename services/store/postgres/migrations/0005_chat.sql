@@ -131,7 +131,7 @@ create table reaction (
   account bigint not null,
   emoji text collate "C" not null,
   reacted_at bigint not null,
-  primary key (log, seq, account, emoji)
+  primary key (log, seq, emoji, account)
 );
 
 -- Messages that name somebody; account 0 stands for all members.
@@ -153,20 +153,24 @@ create table scheduled_send (
   body text not null,
   due_at bigint not null,
   made_at bigint not null,
-  failed text collate "C"
+  -- Until when a node that sends it has it for itself.
+  lease_until bigint not null default 0
 );
 create index scheduled_send_by_time on scheduled_send (due_at);
 create unique index scheduled_send_by_id on scheduled_send (account, id);
 
--- Messages that destroy themselves.
+-- Messages that destroy themselves. Where `after_read_ms` is not null, the time begins when the other person reads.
 create table expiry (
   log bigint not null,
   seq bigint not null,
   due_at bigint not null,
+  after_read_ms bigint,
   primary key (log, seq)
 );
 create index expiry_by_time on expiry (due_at);
 
+-- Files. `state`: uploading, ready, deleted (its bytes are being removed). One that nothing seems to refer to is retired
+-- for a while before it is deleted, so that a message that was being sent meanwhile keeps it.
 create table media (
   id text collate "C" primary key,
   account bigint not null,
@@ -179,18 +183,18 @@ create table media (
   height integer,
   thumbnail integer not null default 0,
   part_bytes bigint not null,
-  upload text,
   made_at bigint not null,
-  ready_at bigint
+  ready_at bigint,
+  retired_at bigint
 );
-create index media_by_account on media (account, made_at);
-create index media_by_time on media (made_at);
+create index media_by_account on media (account, made_at, id);
+create index media_by_state on media (state, made_at, id);
+create index media_by_retirement on media (retired_at, id) where retired_at is not null;
 
 create table media_part (
   media text collate "C" not null,
   part bigint not null,
   bytes bigint not null,
-  tag text,
   primary key (media, part)
 );
 
@@ -202,6 +206,8 @@ create table media_use (
   primary key (media, log, seq)
 );
 create index media_use_by_entry on media_use (log, seq);
+create index profile_by_avatar on profile (avatar) where avatar is not null;
+create index chat_group_by_avatar on chat_group (avatar) where avatar is not null;
 
 create table report (
   n bigint generated always as identity primary key,
