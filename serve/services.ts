@@ -10,7 +10,6 @@ import type { TokenVerifier } from '../services/auth/token.ts'
 import { createTokenVerifier } from '../services/auth/verifier.ts'
 import { createConversationHandlers } from '../services/conversations/conversation-handlers.ts'
 import { createDispatcher, type Dispatcher, type DispatcherParts } from '../services/dispatcher.ts'
-import { createGroupHandlers } from '../services/groups/group-handlers.ts'
 import type { Store } from '../services/store/contract.ts'
 import { createStoredHandlers } from '../services/stored-handlers.ts'
 import type { Endpoints } from './listeners.ts'
@@ -68,7 +67,6 @@ export function buildServices({
         },
       }),
       ...createStoredHandlers(store),
-      ...createGroupHandlers(store, { membersMax: config.groupMembersMax }),
       ...createConversationHandlers(store),
     },
     store,

@@ -14,7 +14,6 @@ import type { TokenVerifier } from '../auth/token.ts'
 import { createTokenVerifier, type TrustedIssuer } from '../auth/verifier.ts'
 import { createConversationHandlers } from '../conversations/conversation-handlers.ts'
 import { createDispatcher, type Dispatcher, type DispatcherLimits } from '../dispatcher.ts'
-import { createGroupHandlers } from '../groups/group-handlers.ts'
 import type { Store } from '../store/contract.ts'
 import { DEFAULT_POLICY } from '../store/policy.ts'
 import { openSqliteStore } from '../store/sqlite/client.ts'
@@ -101,7 +100,6 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
       now,
     }),
     ...createStoredHandlers(store),
-    ...createGroupHandlers(store, { membersMax: 100 }),
     ...createConversationHandlers(store),
   }
   const limits = {

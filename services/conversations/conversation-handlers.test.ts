@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { DeviceId, UserId } from '../../protocol/ids.ts'
 import type { CallContext } from '../dispatcher.ts'
-import { createGroupHandlers } from '../groups/group-handlers.ts'
 import type { Store } from '../store/contract.ts'
 import { DEFAULT_POLICY } from '../store/policy.ts'
 import { openSqliteStore } from '../store/sqlite/client.ts'
@@ -18,7 +17,6 @@ let handlers: ReturnType<typeof createHandlers>
 function createHandlers() {
   return {
     ...createStoredHandlers(store),
-    ...createGroupHandlers(store, { membersMax: 100 }),
     ...createConversationHandlers(store),
   }
 }
@@ -83,14 +81,11 @@ test('a refused send rejects with the code of the store, a malformed one before 
   await expect(toOthers).rejects.toMatchObject({ code: 'bad_request' })
 })
 
-test('new groups have ids that cannot be guessed, and the bounds of the settings hold', async () => {
+test('new groups have ids that cannot be guessed', async () => {
   const [dave, erin] = await createFriends('dave', 'erin')
   const { id } = await handlers['groups.create']({ name: 'g', members: ['erin'] }, dave)
   expect(id).toMatch(/^g:[A-Za-z0-9_-]{22}$/)
   expect((await handlers['groups.list']({}, erin)).items.map((item) => item.id)).toEqual([id])
-  const small = createGroupHandlers(store, { membersMax: 1 })
-  const tooMany = small['groups.create']({ name: 'g', members: ['erin'] }, dave)
-  await expect(tooMany).rejects.toMatchObject({ code: 'too_many_members' })
 })
 
 test('a call without a token is unauthenticated', () => {

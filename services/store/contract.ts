@@ -275,17 +275,6 @@ export interface OperationStore {
   perform<Name extends TaskName>(task: StoreTask<Name>): Promise<TaskResult<Name>>
 }
 
-export interface GroupStore {
-  createGroup(
-    input: Call<'groups.create'> & { log: LogId; membersMax: number },
-  ): Promise<Result<'groups.create'>>
-  addMembers(input: Call<'groups.add'> & { membersMax: number }): Promise<Result<'groups.add'>>
-  removeMembers(input: Call<'groups.remove'>): Promise<Result<'groups.remove'>>
-  leaveGroup(input: Call<'groups.leave'>): Promise<Result<'groups.leave'>>
-  groups(uid: UserId): Promise<Result<'groups.list'>>
-  members(input: Call<'groups.members'>): Promise<Result<'groups.members'>>
-}
-
 export interface ConversationStore {
   conversations(input: Call<'conversations.list'>): Promise<Result<'conversations.list'>>
   markRead(input: Call<'conversations.read'>): Promise<Result<'conversations.read'>>
@@ -310,7 +299,6 @@ export interface Store
   extends AccountStore,
     SessionStore,
     OperationStore,
-    GroupStore,
     ConversationStore,
     PlainStore,
     InspectionStore,

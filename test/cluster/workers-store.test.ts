@@ -10,7 +10,14 @@ import { Channel } from '../../services/store/remote/channel.ts'
 import { encodeValue } from '../../services/store/remote/frame.ts'
 import type { StoreHost } from '../../services/store/remote/host.ts'
 import { recordFeed } from '../contract/store/feed-recorder.ts'
-import { createFriends, createGroup, directLog, MEMBERS_MAX, send } from '../contract/store/people.ts'
+import {
+  addMembers,
+  createFriends,
+  createGroup,
+  directLog,
+  leaveGroup,
+  send,
+} from '../contract/store/people.ts'
 import { openStore as openEmbeddedStore } from '../contract/store/sqlite-engine.ts'
 import { storeContract } from '../contract/store/store-contract.ts'
 import { until } from '../harness/wait.ts'
@@ -50,9 +57,9 @@ describe('two workers at one store', () => {
     for (let i = 0; i < 200; i++) {
       work.push(send(i % 2 === 0 ? one : two, alice, directLog(alice, bob), `message ${i} é漢`))
       if (i === 50) {
-        work.push(one.addMembers({ caller: bob, id: group, members: [carol.uid], membersMax: MEMBERS_MAX }))
+        work.push(addMembers(one, bob, group, carol))
       }
-      if (i === 120) work.push(two.leaveGroup({ caller: carol, id: group }))
+      if (i === 120) work.push(leaveGroup(two, carol, group))
     }
     await Promise.allSettled(work)
     await Promise.all([one.health(), two.health()])

@@ -30,6 +30,22 @@ export async function touch(
   }
 }
 
+/** {@link touch} of one item for many accounts, which are locked before. */
+export async function touchEach(
+  tx: Transaction,
+  accounts: readonly number[],
+  scope: ChangeScope,
+  key: string,
+): Promise<void> {
+  await tx.query(`update account set version = version + 1 where n in ${tx.list('$1', 'number')}`, [accounts])
+  await tx.query(
+    `insert into change (account, scope, key, version)
+     select n, $2, $3, version from account where n in ${tx.list('$1', 'number')}
+     on conflict (account, scope, key) do update set version = excluded.version`,
+    [accounts, scope, key],
+  )
+}
+
 export type ChangedKeys = {
   /** In the order of their changes; the last ones of a page may share a version with nobody left behind. */
   keys: string[]

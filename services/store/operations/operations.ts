@@ -2,12 +2,16 @@
 import { CATALOGUE, type OperationName } from '../../../protocol/catalogue/catalogue.ts'
 import type { StoredCall } from '../contract.ts'
 import { contactOperations } from './contacts.ts'
+import { groupMemberOperations } from './group-members.ts'
+import { groupOperations } from './groups.ts'
 import { once } from './once.ts'
 import type { StoredOperation } from './stored.ts'
 import type { Transaction } from './transaction.ts'
 
 export const STORED_OPERATIONS = {
   ...contactOperations,
+  ...groupOperations,
+  ...groupMemberOperations,
 } as const satisfies { readonly [Name in OperationName]?: StoredOperation<Name> }
 
 export type StoredName = keyof typeof STORED_OPERATIONS

@@ -6,7 +6,6 @@ import type { SharedStore } from '../shared-store.ts'
 import { accountOperations } from './accounts.ts'
 import { changeOperations } from './changes.ts'
 import { conversationOperations } from './conversations.ts'
-import { groupOperations } from './groups.ts'
 import { placeLogs } from './inbox.ts'
 import { inspectionOperations } from './inspection.ts'
 import { PostgresTransaction } from './operation-transaction.ts'
@@ -25,7 +24,6 @@ export const OPERATIONS: Operations<SharedStoreCalls> = {
   perform: (work, task) => runTask(new PostgresTransaction(work), task) as never,
   ...accountOperations,
   ...sessionOperations,
-  ...groupOperations,
   ...conversationOperations,
   ...plainOperations,
   ...inspectionOperations,

@@ -3,20 +3,21 @@ import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
 import {
+  addMembers,
   befriend,
   createFriends,
   createGroup,
   createPeople,
   createUid,
   directLog,
-  MEMBERS_MAX,
+  groupsOf,
+  leaveGroup,
   noticesOf,
   readAll,
   send,
   seqsOf,
 } from '../../../test/contract/store/people.ts'
 import { createDatabase, type TestDatabase } from '../../../test/harness/postgres.ts'
-import { createGroupId } from '../../groups/group-id.ts'
 import type { Caller, Store } from '../contract.ts'
 import { DEFAULT_POLICY } from '../policy.ts'
 import { openPostgresStore } from './postgres-store.ts'
@@ -30,6 +31,7 @@ let nodes: [Store, Store]
 let ended: string[]
 
 const CONTACTS_MAX = 16
+const MEMBERS_MAX = 5
 
 beforeAll(async () => {
   database = await createDatabase()
@@ -47,7 +49,7 @@ async function openNode(node: string): Promise<Store> {
   const store = await openPostgresStore({
     url: database.url,
     node,
-    policy: { ...DEFAULT_POLICY, contactsMax: CONTACTS_MAX },
+    policy: { ...DEFAULT_POLICY, contactsMax: CONTACTS_MAX, groupMembersMax: MEMBERS_MAX },
     connectionsMax: 8,
     waitingSendsMax: 1000,
     retryMs: 5000,
@@ -263,8 +265,12 @@ describe('contacts', () => {
         ),
       ),
     )
-    expect(answers.filter((answer) => answer === 'too_many_contacts')).toHaveLength(others.length - CONTACTS_MAX)
-    expect((await nodes[1].run({ name: 'contacts.list', caller: hub!, params: {} })).items).toHaveLength(CONTACTS_MAX)
+    expect(answers.filter((answer) => answer === 'too_many_contacts')).toHaveLength(
+      others.length - CONTACTS_MAX,
+    )
+    expect((await nodes[1].run({ name: 'contacts.list', caller: hub!, params: {} })).items).toHaveLength(
+      CONTACTS_MAX,
+    )
   })
 
   it('crossing changes of many pairs end, with every notice in its log', async () => {
@@ -285,33 +291,41 @@ describe('contacts', () => {
   })
 })
 
+const membersOf = async (store: Store, caller: Caller, id: string) =>
+  (await store.run({ name: 'groups.members', caller, params: { id } })).members
+
 describe('groups', () => {
   it('take members up to their bound and no further, though both nodes add', () =>
     rounds(async () => {
-      const [alice, ...others] = await createFriends(nodes[0], 'alice', 'b', 'c', 'd', 'e')
+      const [alice, ...others] = await createFriends(
+        nodes[0],
+        'alice',
+        'b',
+        'c',
+        'd',
+        'e',
+        'f',
+        'g',
+        'h',
+        'i',
+      )
       const id = await createGroup(nodes[0], alice)
       const answers = await onBoth((store, node) =>
-        store.addMembers({
-          caller: alice,
-          id,
-          members: others.slice(node * 2, node * 2 + 2).map(({ uid }) => uid),
-          membersMax: 3,
-        }),
+        addMembers(store, alice, id, ...others.slice(node * 4, node * 4 + 4)),
       )
       expect(answers).toContain('too_many_members')
-      expect((await nodes[1].members({ caller: alice, id })).members).toHaveLength(3)
+      expect(await membersOf(nodes[1], alice, id)).toHaveLength(5)
     }))
 
   it('let a person in once when both nodes add them, with one entry', () =>
     rounds(async () => {
       const [alice, bob] = await createFriends(nodes[0], 'alice', 'bob')
       const id = await createGroup(nodes[0], alice)
-      const add = (store: Store) =>
-        store.addMembers({ caller: alice, id, members: [bob.uid], membersMax: MEMBERS_MAX })
+      const add = (store: Store) => addMembers(store, alice, id, bob)
       const answers = await onBoth(add)
       expect(answers).toContainEqual({ added: [bob.uid] })
       expect(answers).toContainEqual({ added: [] })
-      expect((await nodes[0].groups(bob.uid)).items[0]).toMatchObject({ members: 2 })
+      expect((await groupsOf(nodes[0], bob))[0]).toMatchObject({ members: 2 })
     }))
 
   it('keep an owner who is a member, when owner and heir leave at once', () =>
@@ -319,28 +333,16 @@ describe('groups', () => {
       const [alice, bob, carol] = await createFriends(nodes[0], 'alice', 'bob', 'carol')
       const id = await createGroup(nodes[0], alice, bob, carol)
       const leaving = [alice, bob]
-      await onBoth((store, node) => store.leaveGroup({ caller: leaving[node]!, id }))
-      const { members } = await nodes[0].members({ caller: carol, id })
-      expect(members).toMatchObject([{ uid: carol.uid, role: 'owner' }])
+      await onBoth((store, node) => leaveGroup(store, leaving[node]!, id))
+      expect(await membersOf(nodes[0], carol, id)).toMatchObject([{ uid: carol.uid, role: 'owner' }])
     }))
-
-  it('of one id are made once', async () => {
-    const [alice, bob] = await createPeople(nodes[0], 'alice', 'bob')
-    const log = createGroupId()
-    const callers = [alice, bob]
-    const answers = await onBoth((store, node) =>
-      store.createGroup({ caller: callers[node]!, name: 'x', log, membersMax: 10 }),
-    )
-    expect(answers).toContainEqual({ id: log })
-    expect(answers).toContain('id_conflict')
-  })
 
   it('hold windows that fit their entries while members come, go and write on both nodes', async () => {
     const [alice, bob, carol] = await createFriends(nodes[0], 'alice', 'bob', 'carol')
     const id = await createGroup(nodes[0], alice, carol)
     const coming = rounds(async () => {
-      await nodes[0].addMembers({ caller: alice, id, members: [bob.uid], membersMax: 10 })
-      await nodes[1].leaveGroup({ caller: bob, id })
+      await addMembers(nodes[0], alice, id, bob)
+      await leaveGroup(nodes[1], bob, id)
     })
     const writing = Promise.all(Array.from({ length: 100 }, (_, i) => send(nodes[i % 2]!, carol, id, `${i}`)))
     await Promise.all([coming, writing])

@@ -4,7 +4,6 @@ import { runStored } from '../operations/operations.ts'
 import { runTask } from '../operations/tasks.ts'
 import { accountOperations } from './accounts.ts'
 import { conversationOperations } from './conversations.ts'
-import { groupOperations } from './groups.ts'
 import { inspectionOperations } from './inspection.ts'
 import { plainOperations } from './plain.ts'
 import { sessionOperations } from './sessions.ts'
@@ -29,7 +28,6 @@ export const OPERATIONS: Operations<StoreCalls> = {
   perform: (work, task) => runTask(new SqliteTransaction(work), task) as never,
   ...accountOperations,
   ...sessionOperations,
-  ...groupOperations,
   ...conversationOperations,
   ...plainOperations,
   ...inspectionOperations,

@@ -3,14 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { LogId, UserId } from '../../../protocol/ids.ts'
-import { createGroupId } from '../../groups/group-id.ts'
 import type { Caller } from '../contract.ts'
 import { runStored, type StoredName } from '../operations/operations.ts'
 import { DEFAULT_POLICY } from '../policy.ts'
 import { AccountsIndex } from './accounts-index.ts'
 import { conversationOperations } from './conversations.ts'
 import { Database } from './database.ts'
-import { groupOperations } from './groups.ts'
 import { Logs } from './logs.ts'
 import { SqliteTransaction } from './transaction.ts'
 import type { Work } from './work.ts'
@@ -57,15 +55,14 @@ async function useEverything(): Promise<void> {
   await run('contacts.block', alice, { uid: bob.uid })
   await run('contacts.unblock', alice, { uid: bob.uid })
   await run('contacts.list', alice, {})
-  const id = createGroupId()
   const members = [bob.uid]
-  groupOperations.createGroup(work, { caller: alice, name: 'g', members, log: id, membersMax: 10 })
+  const { id } = (await run('groups.create', alice, { name: 'g', members })) as { id: LogId }
   work.logs.append(work.logs.state(id), { kind: 'message', uid: bob.uid, device: null, ...TEXT }, work.now)
-  groupOperations.members(work, { caller: bob, id, cursor: '1.alice' })
-  groupOperations.removeMembers(work, { caller: alice, id, members })
-  groupOperations.addMembers(work, { caller: alice, id, members, membersMax: 10 })
-  groupOperations.leaveGroup(work, { caller: alice, id })
-  groupOperations.groups(work, bob.uid)
+  await run('groups.members', bob, { id, cursor: '1.alice' })
+  await run('groups.remove', alice, { id, members })
+  await run('groups.add', alice, { id, members })
+  await run('groups.leave', alice, { id })
+  await run('groups.list', bob, {})
   for (const caller of [alice, bob]) readEverything(caller, id)
   await run('contacts.remove', alice, { uid: bob.uid })
 }
@@ -86,6 +83,8 @@ const TEXT = { id: 'i', type: 'text', bodyJson: '{"text":"x"}' }
 
 /** The only table that is read whole: it holds what waits to be filed, and is emptied by it. */
 const READ_WHOLE = /journal/
+/** Rows of a list that is a parameter, and of a query within the statement that a limit bounds. */
+const BOUNDED = /^SCAN (json_each|window|page|heir)\b/
 
 test('no statement of people, groups and conversations scans a table', async () => {
   await useEverything()
@@ -94,7 +93,7 @@ test('no statement of people, groups and conversations scans a table', async () 
     const details = plan.map((row) => row.detail).filter((detail) => /^SCAN (?!\(|CONSTANT)/.test(detail))
     return details.map((detail) => `${detail}: ${sql}`)
   })
-  expect(scans.filter((scan) => !READ_WHOLE.test(scan) && !/^SCAN window\b/.test(scan))).toEqual([])
+  expect(scans.filter((scan) => !READ_WHOLE.test(scan) && !BOUNDED.test(scan))).toEqual([])
 })
 
 test("one person's window of a log is found by its key, not among all members", async () => {

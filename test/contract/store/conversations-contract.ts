@@ -3,6 +3,7 @@ import type { LogId } from '../../../protocol/ids.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
+  addMembers,
   badgeOf,
   conversationOf,
   createFriends,
@@ -10,7 +11,7 @@ import {
   createPeople,
   directLog,
   gistOf,
-  MEMBERS_MAX,
+  leaveGroup,
   readAll,
   refusalOf,
   send,
@@ -117,7 +118,7 @@ export function conversationsContract(engine: () => StoreEngine): void {
       await send(store, alice, group, 'one')
       await send(store, bob, group, 'own')
       await send(store, alice, group, 'two')
-      await store.leaveGroup({ caller: bob, id: group })
+      await leaveGroup(store, bob, group)
       await send(store, alice, group, 'unseen')
       expect(await conversationOf(store, bob, group)).toMatchObject({
         head: 5,
@@ -129,8 +130,7 @@ export function conversationsContract(engine: () => StoreEngine): void {
         readSeq: 5,
         unread: 0,
       })
-      const members = [bob.uid]
-      await store.addMembers({ caller: alice, id: group, members, membersMax: MEMBERS_MAX })
+      await addMembers(store, alice, group, bob)
       expect(await conversationOf(store, bob, group)).toMatchObject({ head: 7, unread: 0, readSeq: 6 })
       await send(store, bob, group, 'own again')
       await send(store, alice, group, 'three')
@@ -147,8 +147,8 @@ export function conversationsContract(engine: () => StoreEngine): void {
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const group = await createGroup(store, alice, bob)
       await Promise.all([send(store, bob, group, 'own'), send(store, bob, group, 'own too')])
-      await store.leaveGroup({ caller: bob, id: group })
-      await store.addMembers({ caller: alice, id: group, members: [bob.uid], membersMax: MEMBERS_MAX })
+      await leaveGroup(store, bob, group)
+      await addMembers(store, alice, group, bob)
       await send(store, alice, group, 'welcome back')
       expect(await conversationOf(store, bob, group)).toMatchObject({ unread: 1 })
     })
@@ -185,11 +185,10 @@ export function conversationsContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = await createGroup(store, alice)
-      const members = [bob.uid]
       for (let i = 0; i < 3; i++) {
-        await store.addMembers({ caller: alice, id: log, members, membersMax: MEMBERS_MAX })
+        await addMembers(store, alice, log, bob)
         await send(store, alice, log, 'inside')
-        await store.leaveGroup({ caller: bob, id: log })
+        await leaveGroup(store, bob, log)
         await send(store, alice, log, 'outside')
       }
       const visible = [2, 3, 4, 6, 7, 8, 10, 11, 12]

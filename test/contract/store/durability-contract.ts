@@ -9,6 +9,7 @@ import {
   createGroup,
   directLog,
   gistOf,
+  groupsOf,
   noticesOf,
   readAll,
   send,
@@ -40,8 +41,9 @@ export function durabilityContract(engine: () => StoreEngine): void {
         const group = await createGroup(store, alice, bob)
         await send(store, alice, group, 'hello')
         await store.markRead({ caller: bob, log: group, seq: 1 })
-        const added = { caller: bob, id: group, members: [carol.uid], requestId: 'r', membersMax: 10 }
-        await store.addMembers(added)
+        const params = { id: group, members: [carol.uid], requestId: 'r' }
+        const added = { name: 'groups.add', caller: bob, params } as const
+        await store.run(added)
         return { alice, bob, carol, group, added }
       })
       await within(engine(), async (store) => {
@@ -53,7 +55,7 @@ export function durabilityContract(engine: () => StoreEngine): void {
             (item) => item.state,
           ),
         ).toEqual(['friend', 'friend'])
-        expect(await store.addMembers(added)).toEqual({ added: added.members })
+        expect(await store.run(added)).toEqual({ added: added.params.members })
         expect(gistOf(await readAll(store, bob, group))).toEqual(['created', 'hello', 'added'])
       })
     })
@@ -156,7 +158,8 @@ export function durabilityContract(engine: () => StoreEngine): void {
       for (const n of upTo(5)) await remote.send(textTo(alice, log, `${n}`))
       for (const n of upTo(4)) await remote.send(textTo(carol, group, `${n}`))
       await remote.call('run', { name: 'contacts.block', caller: bob, params: { uid: alice.uid } })
-      await remote.call('removeMembers', { caller: alice, id: group, members: [carol.uid] })
+      const removed = { id: group, members: [carol.uid] }
+      await remote.call('run', { name: 'groups.remove', caller: alice, params: removed })
       await remote.kill()
       await within(engine(), async (store) => {
         expect(await conversationOf(store, alice, log)).toMatchObject({ head: 5, unread: 0 })
@@ -169,13 +172,14 @@ export function durabilityContract(engine: () => StoreEngine): void {
     test('a membership and a notice are whole or absent after kill -9', async () => {
       const [alice, bob] = await within(engine(), (store) => createFriends(store, 'alice', 'bob'))
       await using remote = await RemoteStore.spawn(engine())
-      const log = `g:${alice.uid.replace('.', '-')}` as LogId
-      await remote.call('createGroup', { caller: alice, name: 'g', members: [bob.uid], log, membersMax: 10 })
+      const params = { name: 'g', members: [bob.uid] }
+      const made = await remote.call('run', { name: 'groups.create', caller: alice, params })
+      const log = (made as { id: string }).id as LogId
       await remote.call('run', { name: 'contacts.remove', caller: alice, params: { uid: bob.uid } })
       await remote.kill()
       await within(engine(), async (store) => {
         expect(gistOf(await readAll(store, bob, log))).toEqual(['created'])
-        expect((await store.groups(bob.uid)).items).toMatchObject([{ id: log, members: 2 }])
+        expect(await groupsOf(store, bob)).toMatchObject([{ id: log, members: 2 }])
         expect((await noticesOf(store, bob)).at(-1)).toEqual({ type: 'removed', body: { uid: alice.uid } })
         expect((await store.run({ name: 'contacts.list', caller: bob, params: {} })).items).toEqual([])
       })

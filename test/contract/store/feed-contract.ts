@@ -1,7 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { recordFeed } from './feed-recorder.ts'
-import { createFriends, createGroup, createPeople, directLog, MEMBERS_MAX, send } from './people.ts'
+import {
+  addMembers,
+  createFriends,
+  createGroup,
+  createPeople,
+  directLog,
+  leaveGroup,
+  removeMembers,
+  send,
+} from './people.ts'
 import { takeTurns } from './turns.ts'
 
 export function feedContract(engine: () => StoreEngine): void {
@@ -13,9 +22,9 @@ export function feedContract(engine: () => StoreEngine): void {
       const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
       const feed = recordFeed(store)
       const group = await createGroup(store, alice, bob)
-      await store.addMembers({ caller: alice, id: group, members: [carol.uid], membersMax: MEMBERS_MAX })
-      await store.removeMembers({ caller: alice, id: group, members: [bob.uid] })
-      await store.leaveGroup({ caller: alice, id: group })
+      await addMembers(store, alice, group, carol)
+      await removeMembers(store, alice, group, bob)
+      await leaveGroup(store, alice, group)
       expect(feed.said).toEqual([
         'joined alice 1',
         'joined bob 1',
@@ -38,14 +47,11 @@ export function feedContract(engine: () => StoreEngine): void {
       const nobody = { uid: 'nobody' as typeof carol.uid, device: null }
       await takeTurns(engine(), [
         [alice, () => send(store, alice, group, 'one')],
-        [
-          bob,
-          () => store.addMembers({ caller: bob, id: group, members: [carol.uid], membersMax: MEMBERS_MAX }),
-        ],
+        [bob, () => addMembers(store, bob, group, carol)],
         [carol, () => send(store, carol, group, 'two')],
         [carol, () => send(store, carol, directLog(carol, nobody), 'refused')],
         [bob, () => store.markRead({ caller: bob, log: group, seq: 2 })],
-        [alice, () => store.removeMembers({ caller: alice, id: group, members: [carol.uid] })],
+        [alice, () => removeMembers(store, alice, group, carol)],
         [carol, () => send(store, carol, group, 'too late')],
         [alice, () => send(store, alice, group, 'three')],
       ])
@@ -68,7 +74,7 @@ export function feedContract(engine: () => StoreEngine): void {
       await store.run({ name: 'contacts.request', caller: alice, params: { uid: bob.uid } })
       expect(feed.said).toEqual(['entry alice 1 requested', 'entry alice 1 asked'])
       expect(feed.entries.map((entry) => entry.log)).toEqual([`n:${alice.uid}`, `n:${bob.uid}`])
-      await store.leaveGroup({ caller: alice, id: 'g:unknown' }).catch(() => null)
+      await leaveGroup(store, alice, 'g:unknown').catch(() => null)
       expect(feed.said).toHaveLength(2)
     })
 

@@ -1,37 +1,40 @@
 import { describe, expect, test } from 'vitest'
 import type { WochatError } from '../../../protocol/errors.ts'
-import { createGroupId } from '../../../services/groups/group-id.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
+  addMembers as add,
   createFriends,
   createGroup,
   createPeople,
   createUid,
   gistOf,
-  MEMBERS_MAX,
+  groupsOf,
+  leaveGroup as leave,
   readAll,
   refusalOf,
+  removeMembers as remove,
   send,
   seqsOf,
 } from './people.ts'
 
-const add = (store: Store, caller: Caller, id: string, ...members: { uid: string }[]) =>
-  store.addMembers({ caller, id, members: members.map(({ uid }) => uid), membersMax: MEMBERS_MAX })
-const remove = (store: Store, caller: Caller, id: string, ...members: Caller[]) =>
-  store.removeMembers({ caller, id, members: members.map(({ uid }) => uid) })
-const leave = (store: Store, caller: Caller, id: string) => store.leaveGroup({ caller, id })
+const membersPage = (
+  store: Store,
+  caller: Caller,
+  id: string,
+  page: { limit?: number; cursor?: string } = {},
+) => store.run({ name: 'groups.members', caller, params: { id, ...page } })
 
 /** Uid and role of all members, in the order of the pages. */
 async function membersOf(store: Store, caller: Caller, id: string, limit = 500): Promise<[string, string][]> {
-  const members: [string, string][] = []
+  const found: [string, string][] = []
   let cursor: string | undefined
   do {
-    const page = await store.members({ caller, id, limit, ...(cursor !== undefined && { cursor }) })
-    members.push(...page.members.map(({ uid, role }): [string, string] => [uid, role]))
+    const page = await membersPage(store, caller, id, { limit, ...(cursor !== undefined && { cursor }) })
+    found.push(...page.members.map(({ uid, role }): [string, string] => [uid, role]))
     cursor = page.cursor
   } while (cursor !== undefined)
-  return members
+  return found
 }
 
 export function groupsContract(engine: () => StoreEngine): void {
@@ -46,7 +49,7 @@ export function groupsContract(engine: () => StoreEngine): void {
         [alice.uid, 'owner'],
         [bob.uid, 'member'],
       ])
-      const [item] = (await store.groups(bob.uid)).items
+      const [item] = await groupsOf(store, bob)
       expect(item).toMatchObject({ id, name: 'a group', owner: alice.uid, members: 2 })
       const [entry] = await readAll(store, bob, id)
       expect(entry).toMatchObject({
@@ -63,7 +66,7 @@ export function groupsContract(engine: () => StoreEngine): void {
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const one = await createGroup(store, alice)
       const two = await createGroup(store, alice, alice, bob, bob)
-      expect((await store.groups(alice.uid)).items.map(({ id, members }) => [id, members])).toEqual([
+      expect((await groupsOf(store, alice)).map(({ id, members }) => [id, members])).toEqual([
         [one, 1],
         [two, 2],
       ])
@@ -84,19 +87,13 @@ export function groupsContract(engine: () => StoreEngine): void {
         { uid: nobody, code: 'unknown_user' },
         { uid: fay.uid, code: 'blocked' },
       ]
-      const made = store.createGroup({
-        caller: alice,
-        name: 'x',
-        members,
-        log: createGroupId(),
-        membersMax: 10,
-      })
+      const made = store.run({ name: 'groups.create', caller: alice, params: { name: 'x', members } })
       const refusal = await made.catch((error: WochatError) => error)
       expect(refusal).toMatchObject({ code: 'users_refused', details: { users } })
       const id = await createGroup(store, alice)
-      const added = store.addMembers({ caller: alice, id, members, membersMax: 10 })
+      const added = store.run({ name: 'groups.add', caller: alice, params: { id, members } })
       expect(await added.catch((error: WochatError) => error)).toMatchObject({ details: { users } })
-      expect((await store.groups(bob.uid)).items).toEqual([])
+      expect(await groupsOf(store, bob)).toEqual([])
       expect(gistOf(await readAll(store, alice, id))).toEqual(['created'])
     })
 
@@ -131,7 +128,7 @@ export function groupsContract(engine: () => StoreEngine): void {
         expect(await refusalOf(add(store, caller, id, eve))).toBe('unknown_group')
         expect(await refusalOf(remove(store, caller, id, alice))).toBe('unknown_group')
         expect(await refusalOf(leave(store, caller, id))).toBe('unknown_group')
-        expect(await refusalOf(store.members({ caller, id }))).toBe('unknown_group')
+        expect(await refusalOf(membersPage(store, caller, id))).toBe('unknown_group')
       }
       expect(await refusalOf(store.page({ caller: eve, log: id }))).toBe('unknown_log')
       expect(await refusalOf(store.markRead({ caller: eve, log: id, seq: 1 }))).toBe('unknown_log')
@@ -160,7 +157,7 @@ export function groupsContract(engine: () => StoreEngine): void {
       await remove(store, bob, id, dave)
       await leave(store, bob, id)
       await leave(store, carol, id)
-      expect((await store.groups(carol.uid)).items).toEqual([])
+      expect(await groupsOf(store, carol)).toEqual([])
       expect((await readAll(store, carol, id)).at(-1)).toMatchObject({
         type: 'left',
         body: { uid: carol.uid },
@@ -200,42 +197,33 @@ export function groupsContract(engine: () => StoreEngine): void {
       expect(gistOf(await readAll(store, bob, id))).toEqual(['created', 'hello all'])
     })
 
-    test('the size is bounded, counting the owner and only those who would be new', async () => {
-      const store = shared()
-      const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
-      const log = createGroupId()
-      const create = (members: Caller[], membersMax: number) =>
-        store.createGroup({
-          caller: alice,
-          name: 'x',
-          members: members.map(({ uid }) => uid),
-          log,
-          membersMax,
-        })
-      expect(await refusalOf(create([bob, carol], 2))).toBe('too_many_members')
-      await create([bob], 2)
-      const addBoth = { caller: alice, id: log, members: [bob.uid, carol.uid] }
-      expect(await refusalOf(store.addMembers({ ...addBoth, membersMax: 2 }))).toBe('too_many_members')
-      await leave(store, bob, log)
-      expect(await store.addMembers({ ...addBoth, membersMax: 3 })).toEqual({ added: [bob.uid, carol.uid] })
-    })
-
-    test('a group made again under its requestId is the first one, whatever id was offered', async () => {
+    test('a group made again under its requestId is the first one', async () => {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const create = (name: string) =>
-        store.createGroup({
+        store.run({
+          name: 'groups.create',
           caller: alice,
-          name,
-          members: [bob.uid],
-          log: createGroupId(),
-          membersMax: 10,
-          requestId: 'make',
+          params: { name, members: [bob.uid], requestId: 'make' },
         })
       const [first, second] = await Promise.all([create('x'), create('x')])
       expect(second).toEqual(first)
       expect(await refusalOf(create('y'))).toBe('id_conflict')
-      expect((await store.groups(bob.uid)).items).toHaveLength(1)
+      expect(await groupsOf(store, bob)).toHaveLength(1)
+    })
+  })
+
+  describe('groups of at most three', () => {
+    const shared = shareStore(engine, { policy: { groupMembersMax: 3 } })
+
+    test('are bounded, counting the owner and only those who would be new', async () => {
+      const store = shared()
+      const [alice, bob, carol, dave] = await createFriends(store, 'alice', 'bob', 'carol', 'dave')
+      expect(await refusalOf(createGroup(store, alice, bob, carol, dave))).toBe('too_many_members')
+      const id = await createGroup(store, alice, bob, carol)
+      expect(await refusalOf(add(store, alice, id, bob, dave))).toBe('too_many_members')
+      await leave(store, carol, id)
+      expect(await add(store, alice, id, bob, dave)).toEqual({ added: [dave.uid] })
     })
   })
 
@@ -262,8 +250,8 @@ export function groupsContract(engine: () => StoreEngine): void {
       expect(members.toSorted()).toEqual(
         [alice, ...others.slice(0, 100), ...others.slice(150)].map(({ uid }) => uid as string).toSorted(),
       )
-      expect((await store.groups(alice.uid)).items[0]?.members).toBe(1151)
-      expect(await refusalOf(store.members({ caller: alice, id, cursor: 'nonsense' }))).toBe('bad_request')
+      expect((await groupsOf(store, alice))[0]?.members).toBe(1151)
+      expect(await refusalOf(membersPage(store, alice, id, { cursor: 'nonsense' }))).toBe('bad_request')
     })
   })
 }

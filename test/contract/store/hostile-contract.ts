@@ -1,16 +1,18 @@
 import { describe, expect, test } from 'vitest'
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
-import { createGroupId } from '../../../services/groups/group-id.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
+  addMembers,
   createFriends,
   createGroup,
   createPeople,
   directLog,
   gistOf,
-  MEMBERS_MAX,
+  groupsOf,
+  leaveGroup,
   readAll,
   refusalOf,
+  removeMembers,
   send,
   seqsOf,
 } from './people.ts'
@@ -62,6 +64,12 @@ export function hostileContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const id = await createGroup(store, alice, bob)
+      const members = (group: string, cursor?: string) =>
+        store.run({
+          name: 'groups.members',
+          caller: alice,
+          params: { id: group, ...(cursor !== undefined && { cursor }) },
+        })
       for (const text of HOSTILE) {
         const uid = text as UserId
         const peer = { caller: alice, params: { uid, requestId: text } }
@@ -71,14 +79,12 @@ export function hostileContract(engine: () => StoreEngine): void {
         expect(await store.run({ name: 'contacts.remove', ...peer })).toEqual({})
         const nobody = { uid, device: null }
         expect(await store.run({ name: 'contacts.list', caller: nobody, params: {} })).toEqual({ items: [] })
-        expect(await store.groups(uid)).toEqual({ items: [] })
-        const group = { caller: alice, id: text }
-        expect(await refusalOf(store.leaveGroup(group))).toBe('unknown_group')
-        expect(await refusalOf(store.members(group))).toBe('unknown_group')
-        expect(await refusalOf(store.members({ caller: alice, id, cursor: text }))).toBe('bad_request')
-        const users = { caller: alice, id, members: [text], membersMax: MEMBERS_MAX }
-        expect(await refusalOf(store.addMembers(users))).toBe('users_refused')
-        expect(await store.removeMembers({ caller: alice, id, members: [text] })).toEqual({ removed: [] })
+        expect(await groupsOf(store, nobody)).toEqual([])
+        expect(await refusalOf(leaveGroup(store, alice, text))).toBe('unknown_group')
+        expect(await refusalOf(members(text))).toBe('unknown_group')
+        expect(await refusalOf(members(id, text))).toBe('bad_request')
+        expect(await refusalOf(addMembers(store, alice, id, { uid }))).toBe('users_refused')
+        expect(await removeMembers(store, alice, id, { uid })).toEqual({ removed: [] })
         for (const log of [text, `d:${text}:${alice.uid}`, `g:${text}`, `n:${text}`] as LogId[]) {
           expect(await refusalOf(store.page({ caller: alice, log }))).toBe('unknown_log')
           expect(await refusalOf(store.markRead({ caller: alice, log, seq: 1 }))).toBe('unknown_log')
@@ -98,9 +104,9 @@ export function hostileContract(engine: () => StoreEngine): void {
           text,
         )
         await store.run({ name: 'contacts.remove', caller: alice, params: peer })
-        await store.createGroup({ caller: alice, name: text, log: createGroupId(), membersMax: 10 })
+        await store.run({ name: 'groups.create', caller: alice, params: { name: text } })
       }
-      expect((await store.groups(alice.uid)).items.map(({ name }) => name)).toEqual(HOSTILE)
+      expect((await groupsOf(store, alice)).map(({ name }) => name)).toEqual(HOSTILE)
     })
 
     test('ids that are not well-formed Unicode are refused, because two of them would be one in a table', async () => {

@@ -4,11 +4,8 @@ import type { Entry } from '../../../protocol/entry.ts'
 import type { WochatError } from '../../../protocol/errors.ts'
 import { buildDirectLog, type DeviceId, type LogId, type UserId } from '../../../protocol/ids.ts'
 import { type SentMessage, sendAndWait } from '../../../services/conversations/awaited-send.ts'
-import { createGroupId } from '../../../services/groups/group-id.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import type { PlainSend } from './remote-store.ts'
-
-export const MEMBERS_MAX = 5000
 
 export const createUid = (name: string): UserId => `${name}.${randomBytes(6).toString('hex')}` as UserId
 
@@ -42,15 +39,22 @@ export async function createFriends<const Names extends readonly string[]>(
 }
 
 export async function createGroup(store: Store, owner: Caller, ...members: Caller[]): Promise<LogId> {
-  const { id } = await store.createGroup({
-    caller: owner,
-    name: 'a group',
-    members: members.map((member) => member.uid),
-    log: createGroupId(),
-    membersMax: MEMBERS_MAX,
-  })
+  const params = { name: 'a group', members: members.map(({ uid }) => uid) }
+  const { id } = await store.run({ name: 'groups.create', caller: owner, params })
   return id as LogId
 }
+
+export const addMembers = (store: Store, caller: Caller, id: string, ...members: { uid: string }[]) =>
+  store.run({ name: 'groups.add', caller, params: { id, members: members.map(({ uid }) => uid) } })
+
+export const removeMembers = (store: Store, caller: Caller, id: string, ...members: { uid: string }[]) =>
+  store.run({ name: 'groups.remove', caller, params: { id, members: members.map(({ uid }) => uid) } })
+
+export const leaveGroup = (store: Store, caller: Caller, id: string) =>
+  store.run({ name: 'groups.leave', caller, params: { id } })
+
+export const groupsOf = async (store: Store, caller: Caller) =>
+  (await store.run({ name: 'groups.list', caller, params: {} })).items
 
 export const directLog = (a: Caller, b: Caller): LogId => buildDirectLog(a.uid, b.uid)
 

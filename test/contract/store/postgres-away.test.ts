@@ -2,7 +2,6 @@
 import { expect, test } from 'vitest'
 import type { WochatError } from '../../../protocol/errors.ts'
 import type { LogId } from '../../../protocol/ids.ts'
-import { createGroupId } from '../../../services/groups/group-id.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { PostgresServer } from '../../harness/postgres.ts'
 import { until } from '../../harness/wait.ts'
@@ -12,6 +11,7 @@ import {
   createGroup,
   createPeople,
   directLog,
+  groupsOf,
   readAll,
   refusalOf,
   send,
@@ -116,17 +116,15 @@ test('calls whose connections are cut take effect once', { timeout: 120_000 }, a
   })()
   const made = await Promise.allSettled(
     people.flatMap((caller) =>
-      upTo(40).map((n) =>
-        store.createGroup({ caller, name: `${n}`, members: [], log: createGroupId(), membersMax: 10 }),
-      ),
+      upTo(40).map((n) => store.run({ name: 'groups.create', caller, params: { name: `${n}` } })),
     ),
   ).finally(() => {
     isOver = true
   })
   await cutting
   expect(made.flatMap((group) => (group.status === 'rejected' ? [String(group.reason)] : []))).toEqual([])
-  for (const { uid } of people) {
-    const names = (await store.groups(uid)).items.map(({ name }) => name)
+  for (const person of people) {
+    const names = (await groupsOf(store, person)).map(({ name }) => name)
     expect(names).toEqual(upTo(40).map(String))
   }
 })

@@ -7,12 +7,13 @@ import type { SharedStore, StoreChanges } from '../../../services/store/shared-s
 import { createDatabase, type TestDatabase } from '../../harness/postgres.ts'
 import { recordFeed } from './feed-recorder.ts'
 import {
+  addMembers,
   createFriends,
   createGroup,
   createPeople,
   directLog,
-  MEMBERS_MAX,
   readAll,
+  removeMembers,
   send,
   seqsOf,
 } from './people.ts'
@@ -153,7 +154,7 @@ describe('sends of several nodes', () => {
     const group = await createGroup(store, alice, bob)
     await send(nodes[1]!, bob, group, 'in')
     await send(nodes[1]!, bob, directLog(alice, bob), 'in')
-    await store.removeMembers({ caller: alice, id: group, members: [bob.uid] })
+    await removeMembers(store, alice, group, bob)
     await store.run({ name: 'contacts.block', caller: alice, params: { uid: bob.uid } })
     await expect(send(nodes[1]!, bob, group, 'out')).rejects.toMatchObject({ code: 'not_member' })
     await expect(send(nodes[1]!, bob, directLog(alice, bob), 'out')).rejects.toMatchObject({
@@ -182,8 +183,8 @@ describe('what has changed since a position', () => {
     const after = directLog(alice, carol)
     await send(nodes[1]!, alice, after, 'after')
     await send(nodes[2]!, alice, after, 'again')
-    await store.addMembers({ caller: alice, id: group, members: [carol.uid], membersMax: MEMBERS_MAX })
-    await store.removeMembers({ caller: alice, id: group, members: [bob.uid] })
+    await addMembers(store, alice, group, carol)
+    await removeMembers(store, alice, group, bob)
     await store.revokeDevice({ uid: bob.uid, device: 'phone' as DeviceId })
     for (const rowsMax of [1, 2, 1000]) {
       const { logs, windows, endedLogins } = await changesSince(position, rowsMax)

@@ -9,6 +9,7 @@ import {
   createUid,
   directLog,
   gistOf,
+  leaveGroup,
   readAll,
   refusalOf,
   send,
@@ -229,7 +230,7 @@ export function sendsContract(engine: () => StoreEngine): void {
         [alice, () => store.page({ caller: alice, log: 'g:unknown' })],
         [alice, () => send(store, alice, log, 'two')],
         [alice, () => store.page(null as never)],
-        [bob, () => store.leaveGroup({ caller: bob, id: 'g:unknown' })],
+        [bob, () => leaveGroup(store, bob, 'g:unknown')],
         [bob, () => store.markRead({ caller: bob, log, seq: 1 })],
         [alice, () => send(store, alice, log, 'three')],
       ])

@@ -3,7 +3,16 @@ import { describe, expect, test } from 'vitest'
 import type { LogId } from '../../../protocol/ids.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
-import { createFriends, createGroup, directLog, MEMBERS_MAX, readAll, send, seqsOf } from './people.ts'
+import {
+  addMembers,
+  createFriends,
+  createGroup,
+  directLog,
+  leaveGroup,
+  readAll,
+  send,
+  seqsOf,
+} from './people.ts'
 
 /** A run is some hundred calls one after the other, each a few round trips to a database. */
 const RUNS_MS = 120_000
@@ -111,7 +120,7 @@ class Scene {
     if (taken.do === 'send') await this.#send(taken.who, taken.direct)
     else if (taken.do === 'read') await this.#read(taken.who, taken.direct, taken.percent)
     else if (taken.do === 'leave' && this.#group.isIn(taken.who)) {
-      await this.#store.leaveGroup({ caller, id: this.#logs.group })
+      await leaveGroup(this.#store, caller, this.#logs.group)
       await this.#followLog(taken.who)
     } else if (taken.do === 'join') await this.#join(taken.who)
   }
@@ -138,8 +147,7 @@ class Scene {
   async #join(who: number): Promise<void> {
     const by = [0, 1, 2].find((other) => other !== who && this.#group.isIn(other))
     if (by === undefined || this.#group.isIn(who)) return
-    const call = { caller: this.#people[by]!, id: this.#logs.group, members: [this.#people[who]!.uid] }
-    await this.#store.addMembers({ ...call, membersMax: MEMBERS_MAX })
+    await addMembers(this.#store, this.#people[by]!, this.#logs.group, this.#people[who]!)
     this.#group.join(who)
     this.#group.append(by, false)
   }

@@ -1,6 +1,6 @@
 /** Ids of new groups: 128 random bits, so that nobody finds a group by guessing. */
 import { randomBytes } from 'node:crypto'
-import type { LogId } from '../../protocol/ids.ts'
+import type { LogId } from '../../../protocol/ids.ts'
 
 const ID_BYTES = 16
 
