@@ -124,6 +124,13 @@ export const ERRORS = {
   media_quota: final(409, QUOTA, 'The files of the account would exceed its quota.'),
   too_many_uploads: final(409, QUOTA, 'The account has as many unfinished uploads as allowed.'),
   bad_range: final(416, PAYLOAD_INVALID, 'The asked range lies outside of the file.'),
+  // What is live
+  connection_required: final(
+    409,
+    UNSPECIFIED,
+    'The operation lasts as long as an MQTT connection: call it over one.',
+  ),
+  too_many_watches: final(409, QUOTA, 'The connection watches as many people as allowed.'),
   // Operating
   unknown_node: final(404, UNSPECIFIED, 'No living node has this id, or several have this name.'),
   unknown_entry: final(
