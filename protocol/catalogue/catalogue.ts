@@ -4,13 +4,16 @@ import { botsOperations } from './bots.ts'
 import { contactOperations } from './contacts.ts'
 import { conversationOperations } from './conversations.ts'
 import { groupOperations } from './groups.ts'
+import { historyOperations } from './history.ts'
 import { mediaOperations } from './media.ts'
+import { messageLifeOperations } from './message-life.ts'
 import { messageOperations } from './messages.ts'
 import { moderationOperations } from './moderation.ts'
 import type { Operation, ParamsOf, ResultOf } from './operation.ts'
 import { presenceOperations } from './presence.ts'
 import { profileOperations } from './profile.ts'
 import { roomsOperations } from './rooms.ts'
+import { searchOperations } from './search.ts'
 
 export const CATALOGUE = {
   ...authOperations,
@@ -18,6 +21,9 @@ export const CATALOGUE = {
   ...groupOperations,
   ...conversationOperations,
   ...messageOperations,
+  ...messageLifeOperations,
+  ...historyOperations,
+  ...searchOperations,
   ...profileOperations,
   ...presenceOperations,
   ...roomsOperations,

@@ -132,7 +132,7 @@ export const CHAT_TABLES: readonly string[] = [
      body text not null,
      due_at bigint not null,
      made_at bigint not null,
-     failed text
+     lease_until bigint not null default 0
    )`,
   'create index scheduled_send_by_time on scheduled_send (due_at)',
   'create unique index scheduled_send_by_id on scheduled_send (account, id)',
@@ -140,6 +140,7 @@ export const CHAT_TABLES: readonly string[] = [
      log bigint not null,
      seq bigint not null,
      due_at bigint not null,
+     after_read_ms bigint,
      primary key (log, seq)
    )`,
   'create index expiry_by_time on expiry (due_at)',
@@ -161,6 +162,7 @@ export const CHAT_TABLES: readonly string[] = [
    )`,
   'create index media_by_account on media (account, made_at, id)',
   'create index media_by_state on media (state, made_at, id)',
+  "create index media_unfinished on media (account, made_at) where state = 'uploading'",
   'create index media_by_retirement on media (retired_at, id) where retired_at is not null',
   `create table "media_part" (
      media text not null,

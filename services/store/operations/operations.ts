@@ -4,14 +4,24 @@ import type { StoredCall } from '../contract.ts'
 import { contactOperations } from './contacts.ts'
 import { groupMemberOperations } from './group-members.ts'
 import { groupOperations } from './groups.ts'
+import { mediaOperations } from './media.ts'
 import { once } from './once.ts'
+import { peopleSearchOperations } from './people-search.ts'
+import { profileOperations } from './profile.ts'
+import { searchOperations } from './search.ts'
+import { settingsOperations } from './settings.ts'
 import type { StoredOperation } from './stored.ts'
 import type { Transaction } from './transaction.ts'
 
 export const STORED_OPERATIONS = {
   ...contactOperations,
+  ...mediaOperations,
+  ...profileOperations,
+  ...settingsOperations,
+  ...peopleSearchOperations,
   ...groupOperations,
   ...groupMemberOperations,
+  ...searchOperations,
 } as const satisfies { readonly [Name in OperationName]?: StoredOperation<Name> }
 
 export type StoredName = keyof typeof STORED_OPERATIONS

@@ -5,6 +5,8 @@
  */
 import { mediaTasks } from './media-tasks.ts'
 import { operatorTasks } from './operator.ts'
+import { presenceTasks } from './presence-tasks.ts'
+import { searchTasks } from './search-indexing.ts'
 import type { Transaction } from './transaction.ts'
 
 type Task = (tx: Transaction, input: never) => Promise<unknown>
@@ -12,6 +14,8 @@ type Task = (tx: Transaction, input: never) => Promise<unknown>
 export const STORE_TASKS = {
   ...mediaTasks,
   ...operatorTasks,
+  ...presenceTasks,
+  ...searchTasks,
 } as const satisfies Readonly<Record<string, Task>>
 
 export type TaskName = keyof typeof STORE_TASKS

@@ -11,6 +11,7 @@
  */
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
 import type { StorePolicy } from '../policy.ts'
+import type { EventSources } from './events.ts'
 
 export type Value = string | number | null | readonly string[] | readonly number[]
 
@@ -35,6 +36,35 @@ export type LogFacts = {
 }
 
 export type Person = { uid: UserId; account: number }
+
+/** Where reading of all entries in the order of their commits stands; empty at the beginning. Of the engine's own form. */
+export type EntryPosition = string
+
+/** An entry as the index of searches reads it. */
+export type CommittedRow = {
+  log: number
+  seq: number
+  kind: string
+  account: number
+  type: string
+  body: string
+}
+
+/** What may be found of an index: all of `all`, and one of `any` where that is not empty. */
+export type TermQuery = { all: readonly { text: string; isPrefix: boolean }[]; any: readonly string[] }
+
+/** The index of searches. `place` is the order in which messages came into it. */
+export interface SearchIndex {
+  /** Indexes a message under these terms, and under no others. */
+  put(log: number, seq: number, terms: readonly string[]): Promise<void>
+  drop(log: number, seq: number): Promise<void>
+  /** The newest messages before a place (null: of all), at most `limit`. */
+  find(
+    query: TermQuery,
+    before: number | null,
+    limit: number,
+  ): Promise<{ place: number; log: number; seq: number }[]>
+}
 
 export interface Transaction {
   /** Runs SQL with `$1`..., and gives its rows; integers come as numbers. The text is prepared once. */
@@ -68,10 +98,24 @@ export interface Transaction {
   letIn(log: LogFacts, people: readonly Person[], fromSeq: number): Promise<void>
   /** Closes the open windows after `toSeq`. */
   letOut(log: LogFacts, people: readonly Person[], toSeq: number): Promise<void>
+  /** Entries after a position in the order of their commits, at most `limit`; none is skipped for good. */
+  entriesAfter(
+    position: EntryPosition,
+    limit: number,
+  ): Promise<{ entries: CommittedRow[]; position: EntryPosition }>
+  readonly search: SearchIndex
+  /** True for one process at a time, until the end of the transaction: work that must not run twice at once. */
+  claim(work: string): Promise<boolean>
+  /** From now on these sources write events, each in the transaction of what it tells, and no others do. */
+  watchSources(sources: EventSources): Promise<void>
   /** What may be written in a log was changed: by one person, or by anybody. Call it after the change. */
   writersChanged(log: LogId, uid?: UserId): void
+  /** The state of an account, or from whom it takes messages, was changed. Call it after the change. */
+  accountChanged(uid: UserId): void
   /** Tells a person's devices that a read pointer moved. */
   readMoved(uid: UserId, log: LogId, seq: number): void
+  /** Ends the stored MQTT session of a device, its offline queue and its plain side. */
+  endDeviceSession(uid: UserId, device: DeviceId): Promise<void>
   /** Ends live connections of a device; `sid` null: all of them. */
   loginEnded(uid: UserId, device: DeviceId, sid: string | null): void
 }

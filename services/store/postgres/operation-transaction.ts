@@ -1,9 +1,23 @@
 /** The {@link Transaction} of an operation on PostgreSQL, over the {@link Work} of its call. */
 import { WochatError } from '../../../protocol/errors.ts'
-import { type DeviceId, type LogId, parseLog, type UserId } from '../../../protocol/ids.ts'
-import type { CallEntry, LogFacts, Person, Transaction, Value } from '../operations/transaction.ts'
+import { buildClientId, type DeviceId, type LogId, parseLog, type UserId } from '../../../protocol/ids.ts'
+import type { EventSources } from '../operations/events.ts'
+import type {
+  CallEntry,
+  CommittedRow,
+  EntryPosition,
+  LogFacts,
+  Person,
+  SearchIndex,
+  Transaction,
+  Value,
+} from '../operations/transaction.ts'
 import type { StorePolicy } from '../policy.ts'
+import { endDeviceSession } from './device-session.ts'
+import { readEntriesAfter } from './entries-after.ts'
+import { watchSources } from './event-triggers.ts'
 import { appendEntry } from './logs.ts'
+import { PostgresSearchIndex } from './search-index.ts'
 import type { Work } from './work.ts'
 
 export class PostgresTransaction implements Transaction {
@@ -106,11 +120,40 @@ export class PostgresTransaction implements Transaction {
     for (const { uid } of people) this.#work.feed.push({ kind: 'left', log: log.name, uid, toSeq })
   }
 
+  entriesAfter(
+    position: EntryPosition,
+    limit: number,
+  ): Promise<{ entries: CommittedRow[]; position: EntryPosition }> {
+    return readEntriesAfter(this.#work, position, limit)
+  }
+
+  get search(): SearchIndex {
+    return new PostgresSearchIndex(this.#work)
+  }
+
+  async claim(work: string): Promise<boolean> {
+    const row = await this.first<{ taken: boolean }>(
+      'select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as taken',
+      [work],
+    )
+    return row!.taken
+  }
+
+  watchSources(sources: EventSources): Promise<void> {
+    return watchSources(this.#work, sources)
+  }
+
   /** Nothing is kept of who may write: each commit looks. */
   writersChanged(): void {}
 
+  accountChanged(): void {}
+
   readMoved(uid: UserId, log: LogId, seq: number): void {
     this.#work.feed.push({ kind: 'read', uid, log, seq })
+  }
+
+  endDeviceSession(uid: UserId, device: DeviceId): Promise<void> {
+    return endDeviceSession(this.#work, buildClientId(uid, device))
   }
 
   loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {

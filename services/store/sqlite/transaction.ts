@@ -1,9 +1,22 @@
 /** The {@link Transaction} of an operation in the store's thread: one thread writes, so that every answer is there at once. */
 import type { SQLInputValue } from 'node:sqlite'
 import { WochatError } from '../../../protocol/errors.ts'
-import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
-import type { CallEntry, LogFacts, Person, Transaction, Value } from '../operations/transaction.ts'
+import { buildClientId, type DeviceId, type LogId, type UserId } from '../../../protocol/ids.ts'
+import type { EventSources } from '../operations/events.ts'
+import type {
+  CallEntry,
+  CommittedRow,
+  EntryPosition,
+  LogFacts,
+  Person,
+  SearchIndex,
+  Transaction,
+  Value,
+} from '../operations/transaction.ts'
 import type { StorePolicy } from '../policy.ts'
+import { endDeviceSession } from './device-session.ts'
+import { watchSources } from './event-triggers.ts'
+import { SqliteSearchIndex } from './search-index.ts'
 import { appendEntry, type Work } from './work.ts'
 
 /** SQLite has `?1` where PostgreSQL has `$1`. */
@@ -95,13 +108,45 @@ export class SqliteTransaction implements Transaction {
     }
   }
 
+  async entriesAfter(
+    position: EntryPosition,
+    limit: number,
+  ): Promise<{ entries: CommittedRow[]; position: EntryPosition }> {
+    const rows = await this.query<CommittedRow & { n: number }>(
+      'select n, log, seq, kind, account, type, body from entry where n > $1 order by n limit $2',
+      [Number(position), limit],
+    )
+    const last = rows.at(-1)
+    return { entries: rows, position: last === undefined ? position : String(last.n) }
+  }
+
+  get search(): SearchIndex {
+    return new SqliteSearchIndex(this)
+  }
+
+  async claim(): Promise<boolean> {
+    return true
+  }
+
+  async watchSources(sources: EventSources): Promise<void> {
+    watchSources(this.#work.db, sources)
+  }
+
   writersChanged(log: LogId, uid?: UserId): void {
     if (uid === undefined) this.#work.logs.recheckWriters(log)
     else this.#work.logs.recheckWriter(log, uid)
   }
 
+  accountChanged(uid: UserId): void {
+    this.#work.logs.recheckPeersOf(uid)
+  }
+
   readMoved(uid: UserId, log: LogId, seq: number): void {
     this.#work.feed.push({ kind: 'read', uid, log, seq })
+  }
+
+  async endDeviceSession(uid: UserId, device: DeviceId): Promise<void> {
+    endDeviceSession(this.#work, buildClientId(uid, device))
   }
 
   loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {

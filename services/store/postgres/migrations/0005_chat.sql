@@ -189,6 +189,7 @@ create table media (
 );
 create index media_by_account on media (account, made_at, id);
 create index media_by_state on media (state, made_at, id);
+create index media_unfinished on media (account, made_at) where state = 'uploading';
 create index media_by_retirement on media (retired_at, id) where retired_at is not null;
 
 create table media_part (

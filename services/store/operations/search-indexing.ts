@@ -1,0 +1,67 @@
+/**
+ * The index of searches follows the log: it reads all entries in the order of their commits, some behind, so that no
+ * send pays for it. What is recalled or erased leaves it at once (content.ts); an edit is read again from its entry.
+ */
+import { type LogId, parseLog } from '../../../protocol/ids.ts'
+import { joinTexts, messageTexts } from '../../search/message-text.ts'
+import { termsOf } from '../../search/terms.ts'
+import { authorTerm, logTerm, personTerm, typeTerm } from './search-terms.ts'
+import type { CommittedRow, Transaction } from './transaction.ts'
+
+const NAME = 'search'
+
+export const searchTasks = {
+  /** Indexes up to `limit` entries; answers how many it has read. One process at a time; the others read none. */
+  async indexMessages(tx: Transaction, { limit }: { limit: number }): Promise<number> {
+    if (!(await tx.claim(NAME))) return 0
+    const at = await tx.first<{ position: string }>('select position from progress where name = $1', [NAME])
+    const { entries, position } = await tx.entriesAfter(at?.position ?? '', limit)
+    const audiences = new Map<number, string[]>()
+    for (const entry of entries) await indexEntry(tx, entry, audiences)
+    if (position !== at?.position) {
+      await tx.query(
+        `insert into progress (name, position) values ($1, $2)
+         on conflict (name) do update set position = excluded.position`,
+        [NAME, position],
+      )
+    }
+    return entries.length
+  },
+}
+
+async function indexEntry(
+  tx: Transaction,
+  entry: CommittedRow,
+  audiences: Map<number, string[]>,
+): Promise<void> {
+  if (entry.kind === 'message') await indexMessage(tx, entry, audiences)
+  else if (entry.kind === 'edit') {
+    const { seq } = JSON.parse(entry.body) as { seq: number }
+    const message = await tx.first<CommittedRow>(
+      `select log, seq, kind, account, type, body from entry where log = $1 and seq = $2 and kind = 'message'`,
+      [entry.log, seq],
+    )
+    if (message !== undefined) await indexMessage(tx, message, audiences)
+  }
+}
+
+async function indexMessage(
+  tx: Transaction,
+  { log, seq, account, type, body }: CommittedRow,
+  audiences: Map<number, string[]>,
+): Promise<void> {
+  const terms = termsOf(joinTexts(messageTexts(JSON.parse(body))))
+  if (terms.size === 0) return tx.search.drop(log, seq)
+  if (!audiences.has(log)) audiences.set(log, await audienceTerms(tx, log))
+  const about = [...audiences.get(log)!, authorTerm(account), typeTerm(type)]
+  await tx.search.put(log, seq, [...terms, ...about])
+}
+
+/** A group is looked for by its log, direct conversations by their two people: nobody has thousands of groups. */
+async function audienceTerms(tx: Transaction, log: number): Promise<string[]> {
+  const row = await tx.first<{ name: LogId }>('select name from log where n = $1', [log])
+  const parsed = row === undefined ? undefined : parseLog(row.name)
+  if (parsed?.kind !== 'direct') return [logTerm(log)]
+  const people = [await tx.findAccount(parsed.a), await tx.findAccount(parsed.b)]
+  return [logTerm(log), ...new Set(people.flatMap((n) => (n === undefined ? [] : [personTerm(n)])))]
+}

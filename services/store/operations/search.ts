@@ -1,0 +1,165 @@
+/** Full-text search over the messages that a person may see. */
+import type { Entry } from '../../../protocol/entry.ts'
+import { WochatError } from '../../../protocol/errors.ts'
+import type { LogId, UserId } from '../../../protocol/ids.ts'
+import { SEARCH_ITEMS_DEFAULT } from '../../../protocol/limits.ts'
+import { joinTexts, messageTexts } from '../../search/message-text.ts'
+import { findHighlights, hasTerms, type QueryTerm, queryTerms } from '../../search/terms.ts'
+import { authorTerm, logTerm, personTerm, typeTerm } from './search-terms.ts'
+import type { StoredInput, StoredOperations } from './stored.ts'
+import type { TermQuery, Transaction } from './transaction.ts'
+
+/** Found messages looked at by one statement; a number of its own, so that its text is always the same. */
+const LOOK_AT = 50
+/** Of one call: what is found and may not be seen, or is outside the times asked for, is passed over. */
+const LOOKS_MAX = 20
+/** Groups of one person that a search looks into, the ones joined last. */
+const GROUPS_MAX = 5000
+
+export const searchOperations: StoredOperations<'messages.search'> = {
+  async 'messages.search'(tx, input) {
+    const { caller, query, limit = SEARCH_ITEMS_DEFAULT, cursor } = input
+    const words = queryTerms(query)
+    if (words.length === 0) throw new WochatError('bad_request', 'query: no letter and no number in it')
+    const account = await tx.findAccount(caller.uid)
+    const wanted = account === undefined ? null : await termQuery(tx, account, words, input)
+    if (account === undefined || wanted === null) return { items: [] }
+    const items: Item[] = []
+    let before = cursor === undefined ? null : Number(cursor)
+    for (let looks = 0; looks < LOOKS_MAX; looks++) {
+      const found = await tx.search.find(wanted, before, LOOK_AT)
+      for (const { place, item } of await lookAt(tx, account, found, words, input)) {
+        items.push(item)
+        if (items.length === limit) return { items, cursor: String(place) }
+      }
+      if (found.length < LOOK_AT) return { items }
+      before = found.at(-1)!.place
+    }
+    return { items, cursor: String(before) }
+  },
+}
+
+type Input = StoredInput<'messages.search'>
+type Item = {
+  entry: Entry
+  highlights: { field: string; start: number; end: number }[]
+}
+
+/** Null: nothing can be found, because somebody or some conversation that is asked for is not there. */
+async function termQuery(
+  tx: Transaction,
+  account: number,
+  words: readonly QueryTerm[],
+  { log, from, types }: Input,
+): Promise<TermQuery | null> {
+  const all = [...words]
+  const exact = (text: string) => all.push({ text, isPrefix: false })
+  if (from !== undefined) {
+    const author = await tx.findAccount(from)
+    if (author === undefined) return null
+    exact(authorTerm(author))
+  }
+  if (log !== undefined) {
+    const known = await tx.findLog(log)
+    if (known === undefined) return null
+    exact(logTerm(known.n))
+  }
+  const audience = log !== undefined ? [] : await audienceOf(tx, account)
+  if (types === undefined) return { all, any: audience }
+  // One list of alternatives is what the index takes: several types are looked through afterwards.
+  if (types.length === 1) exact(typeTerm(types[0]!))
+  return { all, any: audience }
+}
+
+async function audienceOf(tx: Transaction, account: number): Promise<string[]> {
+  const groups = await tx.query<{ log: number }>(
+    `select log from (
+       select membership.log, max(from_seq) as since from membership
+       join chat_group on chat_group.log = membership.log
+       where membership.account = $1 group by membership.log
+     ) as mine order by since desc limit $2`,
+    [account, GROUPS_MAX],
+  )
+  return [personTerm(account), ...groups.map(({ log }) => logTerm(log))]
+}
+
+// ---------------------------------------------------------------- what was found
+
+type Row = {
+  place: number
+  name: LogId
+  epoch: number
+  seq: number
+  at: number
+  uid: UserId
+  device: string | null
+  id: string | null
+  type: string
+  body: string
+  state: string | null
+}
+
+const WANTED = Array.from(
+  { length: LOOK_AT },
+  (_, i) => `(cast($${3 * i + 2} as bigint), cast($${3 * i + 3} as bigint), cast($${3 * i + 4} as bigint))`,
+).join(', ')
+
+/** Inside a window of the person, kept, and neither hidden nor cleared by them. */
+const VISIBLE = `
+  with wanted (place, log, seq) as (values ${WANTED})
+  select wanted.place, log.name, log.epoch, entry.seq, entry.at, author.uid, entry.device, entry.id, entry.type,
+    entry.body, entry.state
+  from wanted
+  join log on log.n = wanted.log
+  join entry on entry.log = wanted.log and entry.seq = wanted.seq
+  join account as author on author.n = entry.account
+  left join conversation_state as mine on mine.account = $1 and mine.log = wanted.log
+  where entry.kind = 'message' and entry.seq >= log.first and entry.seq > coalesce(mine.cleared_seq, 0)
+    and exists (
+      select 1 from membership where membership.account = $1 and membership.log = wanted.log
+        and membership.from_seq <= wanted.seq and coalesce(membership.to_seq, wanted.seq) >= wanted.seq)
+    and not exists (
+      select 1 from hidden where hidden.account = $1 and hidden.log = wanted.log and hidden.seq = wanted.seq)
+  order by wanted.place desc`
+
+async function lookAt(
+  tx: Transaction,
+  account: number,
+  found: readonly { place: number; log: number; seq: number }[],
+  words: readonly QueryTerm[],
+  { query, types, after, before }: Input,
+): Promise<{ place: number; item: Item }[]> {
+  if (found.length === 0) return []
+  const values = found.flatMap(({ place, log, seq }) => [place, log, seq])
+  const padding = new Array<number>(LOOK_AT * 3 - values.length).fill(0)
+  const rows = await tx.query<Row>(VISIBLE, [account, ...values, ...padding])
+  return rows.flatMap((row) => {
+    if (after !== undefined && row.at < after) return []
+    if (before !== undefined && row.at >= before) return []
+    if (types !== undefined && !types.includes(row.type)) return []
+    const body: unknown = JSON.parse(row.body)
+    const texts = messageTexts(body)
+    // The index may be older than an edit.
+    if (!hasTerms(joinTexts(texts), words)) return []
+    const highlights = texts.flatMap(({ field, text }) =>
+      findHighlights(text, query).map((part) => ({ field, ...part })),
+    )
+    return [{ place: row.place, item: { entry: entryOf(row, body), highlights } }]
+  })
+}
+
+function entryOf(row: Row, body: unknown): Entry {
+  return {
+    log: row.name,
+    epoch: `k${row.epoch}`,
+    seq: row.seq,
+    at: row.at,
+    kind: 'message',
+    from: row.uid,
+    ...(row.device !== null && { device: row.device }),
+    ...(row.id !== null && { id: row.id }),
+    type: row.type,
+    body,
+    ...(row.state !== null && { state: JSON.parse(row.state) }),
+  }
+}
