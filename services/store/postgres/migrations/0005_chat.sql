@@ -67,10 +67,14 @@ alter table chat_group add column approval integer not null default 0;
 alter table chat_group add column keeps_entries integer not null default 1;
 alter table chat_group add column muted_until bigint;
 alter table chat_group add column changed_at bigint not null default 0;
+-- Nobody comes or writes any more; members are let out step by step.
+alter table chat_group add column dissolved_at bigint;
 create index chat_group_by_kind on chat_group (kind, log) where kind <> 'group';
 
 -- Of the open window: what the person is in the group.
 alter table membership add column role text collate "C" not null default 'member';
+update membership set role = 'owner' from chat_group
+where chat_group.log = membership.log and chat_group.owner = membership.account and membership.to_seq is null;
 alter table membership add column nickname text;
 alter table membership add column muted_until bigint;
 create index membership_by_role on membership (log, role, account) where to_seq is null and role <> 'member';
@@ -85,6 +89,7 @@ create table group_ban (
   primary key (log, account)
 );
 
+-- A link that was ended is deleted.
 create table group_link (
   token text collate "C" primary key,
   log bigint not null,
@@ -92,15 +97,16 @@ create table group_link (
   made_at bigint not null,
   expires_at bigint,
   uses_max bigint,
-  uses bigint not null,
-  ended_at bigint
+  uses bigint not null
 );
 create index group_link_by_log on group_link (log, made_at);
 
+-- Who waits for an admin: they asked by themselves, or `invited_by` wanted to add them.
 create table join_request (
   log bigint not null,
   account bigint not null,
   text text,
+  invited_by bigint,
   asked_at bigint not null,
   primary key (log, account)
 );
@@ -268,11 +274,15 @@ create table event_order (
 );
 insert into event_order (n, last) values (1, 0);
 
+create function now_ms() returns bigint language sql as $$
+  select (extract(epoch from clock_timestamp()) * 1000)::bigint
+$$;
+
 -- Triggers of these functions exist only while a webhook wants what they tell (postgres/event-triggers.ts).
 create function record_entries() returns trigger language plpgsql as $$
 begin
   insert into event (at, type, body)
-  select e.at,
+  select now_ms(),
     case e.kind
       when 'message' then 'message.stored' when 'edit' then 'message.edited'
       when 'recall' then 'message.recalled' when 'reaction' then 'message.reacted'
@@ -289,21 +299,21 @@ end $$;
 create function record_accounts() returns trigger language plpgsql as $$
 begin
   insert into event (at, type, body)
-  select created_at, 'account.created', '{"uid":"' || uid || '"}' from entered order by n;
+  select now_ms(), 'account.created', '{"uid":"' || uid || '"}' from entered order by n;
   return null;
 end $$;
 
 create function record_account_state() returns trigger language plpgsql as $$
 begin
   insert into event (at, type, body)
-  values (coalesce(new.state_at, new.created_at), 'account.' || new.state, '{"uid":"' || old.uid || '"}');
+  values (now_ms(), 'account.' || new.state, '{"uid":"' || old.uid || '"}');
   return null;
 end $$;
 
 create function record_media() returns trigger language plpgsql as $$
 begin
   insert into event (at, type, body)
-  select new.ready_at, 'media.ready', '{"media":"' || new.id || '","uid":"' || account.uid || '","bytes":' || new.bytes
+  select now_ms(), 'media.ready', '{"media":"' || new.id || '","uid":"' || account.uid || '","bytes":' || new.bytes
     || ',"type":' || to_json(new.type) || '}'
   from account where account.n = new.account;
   return null;
@@ -312,7 +322,7 @@ end $$;
 create function record_report() returns trigger language plpgsql as $$
 begin
   insert into event (at, type, body)
-  select new.made_at, 'report.made', '{"report":' || new.n || ',"reporter":"' || reporter.uid || '","uid":"' || account.uid
+  select now_ms(), 'report.made', '{"report":' || new.n || ',"reporter":"' || reporter.uid || '","uid":"' || account.uid
     || '","log":' || coalesce((select to_json(log.name)::text from log where log.n = new.log), 'null')
     || ',"seq":' || coalesce(new.seq::text, 'null') || ',"reason":' || to_json(new.reason) || '}'
   from account, account as reporter where account.n = new.account and reporter.n = new.reporter;

@@ -1,0 +1,110 @@
+/**
+ * Events: what webhooks are told, as rows that are written with what they tell. Most are written by triggers of the
+ * engine ({@link Transaction.watchSources}), which exist only while a webhook wants them.
+ *
+ * A row gets its `seq` when it is committed, from one transaction at a time ({@link orderEvents}); so whoever has read
+ * up to a seq misses nothing, and two entries of one log keep their order.
+ */
+import type { Transaction } from './transaction.ts'
+
+/** What writes events by itself, and for entries of which kinds. */
+export type EventSource = 'entries' | 'accounts' | 'accountStates' | 'media' | 'reports'
+export type EventSources = ReadonlyMap<EventSource, readonly string[]>
+
+/** Rows that get their seq in one transaction. */
+const ORDERED_TOGETHER = 2000
+/** Old events deleted at once. */
+const FORGOTTEN_TOGETHER = 2000
+
+/** The kinds of entries behind a type of events; of groups and contacts all have one. */
+const KINDS: ReadonlyMap<string, string> = new Map([
+  ['message.stored', 'message'],
+  ['message.edited', 'edit'],
+  ['message.recalled', 'recall'],
+  ['message.reacted', 'reaction'],
+])
+
+/** Whether an event is of one of the patterns: its type, all of a family as `group.*`, or `*`. */
+export function isWanted(type: string, patterns: readonly string[]): boolean {
+  return patterns.some(
+    (pattern) =>
+      pattern === type ||
+      pattern === '*' ||
+      (pattern.endsWith('.*') && type.startsWith(pattern.slice(0, -1))),
+  )
+}
+
+/** The sources of what the patterns ask for. */
+export function sourcesOf(patterns: readonly string[]): EventSources {
+  const sources = new Map<EventSource, readonly string[]>()
+  const isAny = (family: string) => patterns.some((one) => one === '*' || one.startsWith(`${family}.`))
+  const kinds = [...KINDS].filter(([type]) => isWanted(type, patterns)).map(([, kind]) => kind)
+  for (const family of ['group', 'contact']) if (isAny(family)) kinds.push(family)
+  if (kinds.length > 0) sources.set('entries', kinds)
+  if (isWanted('account.created', patterns)) sources.set('accounts', [])
+  if (patterns.some((one) => one !== 'account.created' && (one === '*' || one.startsWith('account.'))))
+    sources.set('accountStates', [])
+  if (isAny('media')) sources.set('media', [])
+  if (isAny('report')) sources.set('reports', [])
+  return sources
+}
+
+/** Writes an event of an operation, if a webhook wants its type. `body` says what happened. */
+export async function recordEvent(tx: Transaction, type: string, body: object): Promise<void> {
+  const rows = await tx.query<{ events: string }>('select events from webhook')
+  if (!rows.some(({ events }) => isWanted(type, JSON.parse(events) as string[]))) return
+  await tx.query('insert into event (at, type, body) values ($1, $2, $3)', [
+    tx.now,
+    type,
+    JSON.stringify(body),
+  ])
+}
+
+/** Locks the order of events until the end of the transaction; answers the last seq that was given. */
+export async function lockOrder(tx: Transaction): Promise<number> {
+  const row = await tx.first<{ last: number }>(
+    'update event_order set last = last where n = 1 returning last',
+  )
+  return row!.last
+}
+
+/** Gives committed events their seq, in the order in which they were written; answers the last one given. */
+export async function orderEvents(tx: Transaction): Promise<number> {
+  const waiting = await tx.first('select 1 as one from event where seq is null limit 1')
+  if (waiting === undefined) return lastSeq(tx)
+  const last = await lockOrder(tx)
+  // Read after the lock: what another transaction has ordered meanwhile is not seen as waiting.
+  const ordered = await tx.query(
+    `with waiting as (
+       select n, row_number() over (order by n) as place
+       from (select n from event where seq is null order by n limit $2) as next
+     )
+     update event set seq = $1 + waiting.place from waiting where waiting.n = event.n returning 1 as one`,
+    [last, ORDERED_TOGETHER],
+  )
+  await tx.query('update event_order set last = $1 where n = 1', [last + ordered.length])
+  return last + ordered.length
+}
+
+export async function lastSeq(tx: Transaction): Promise<number> {
+  return (await tx.first<{ last: number }>('select last from event_order where n = 1'))!.last
+}
+
+/** Deletes events and dead letters of a greater age, some at a time; answers whether there are more. */
+export async function forgetEvents(tx: Transaction, { keptMs }: { keptMs: number }): Promise<boolean> {
+  const before = tx.now - keptMs
+  // By seq, and not by time: what is deleted must be a beginning.
+  const gone = await tx.query(
+    `delete from event where n in (
+       select n from (select n, at from event where seq is not null order by seq limit $2) as oldest where at < $1
+     ) returning 1 as one`,
+    [before, FORGOTTEN_TOGETHER],
+  )
+  const letters = await tx.query(
+    `delete from dead_letter where (webhook, seq) in (
+       select webhook, seq from dead_letter where at < $1 order by at limit $2
+     ) returning 1 as one`,
+    [before, FORGOTTEN_TOGETHER],
+  )
+  return gone.length === FORGOTTEN_TOGETHER || letters.length === FORGOTTEN_TOGETHER
+}

@@ -1,0 +1,142 @@
+/**
+ * Delivers events to webhooks: each webhook by one node at a time, in the order of `seq`, at least once.
+ *
+ * The store knows how far every webhook is, so a worker may die at any moment: what it had posted and not settled is
+ * posted again, by the node that takes the webhook over when the lease ends.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import type { OperationStore } from '../store/contract.ts'
+import type { Delivery, DeliveryOutcome } from '../store/operations/webhooks.ts'
+import { postEvents } from './delivery.ts'
+
+export type WebhookSettings = {
+  /** Who holds the webhooks that are delivered from here. */
+  node: string
+  timeoutMs: number
+  /** Attempts of one batch before it is given up. */
+  attemptsMax: number
+  /** Before the second attempt; doubled for each further one, up to `retryMaxMs`. */
+  retryMinMs: number
+  retryMaxMs: number
+  /** When a batch is given up: its events become dead letters, or the webhook is paused. */
+  onGiveUp: 'deadLetters' | 'pause'
+  /** How long events and dead letters are kept. */
+  eventsKeptMs: number
+}
+
+/** How often is looked for something to deliver. */
+const LOOK_EVERY_MS = 200
+/** Beyond the time of one attempt, for the store to answer. */
+const LEASE_SPARE_MS = 10_000
+const BATCH_EVENTS_MAX = 100
+const BATCH_CHARS_MAX = 512 * 1024
+const FORGET_EVERY_MS = 60_000
+/** The part of a wait that is random, so that receivers that failed together are not asked together. */
+const JITTER = 0.25
+
+export class WebhookWorker implements AsyncDisposable {
+  readonly #store: Pick<OperationStore, 'perform'>
+  readonly #settings: WebhookSettings
+  readonly #log: Pick<Logger, 'warn'>
+  readonly #stop = new AbortController()
+  /** Webhooks that are delivered at this moment. */
+  readonly #running = new Map<string, Promise<void>>()
+  readonly #loops: Promise<void>
+
+  constructor(store: Pick<OperationStore, 'perform'>, settings: WebhookSettings, log: Pick<Logger, 'warn'>) {
+    this.#store = store
+    this.#settings = settings
+    this.#log = log
+    this.#loops = Promise.all([
+      this.#every(LOOK_EVERY_MS, () => this.#look()),
+      this.#every(FORGET_EVERY_MS, () => this.#forget()),
+    ]).then(() => {})
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await this.#loops
+    await Promise.all(this.#running.values())
+  }
+
+  async #every(ms: number, work: () => Promise<void>): Promise<void> {
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      await this.#tried(work)
+      await sleep(ms, undefined, { signal, ref: false }).catch(() => {})
+    }
+  }
+
+  /** A store that is away is asked again at the next turn. */
+  async #tried(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#log.warn({ err: error }, 'webhooks wait for the store')
+    }
+  }
+
+  async #look(): Promise<void> {
+    const ids = await this.#store.perform({ task: 'leaseWebhooks', input: this.#holder() })
+    for (const id of ids) {
+      if (this.#running.has(id)) continue
+      const running = this.#tried(() => this.#deliverAll(id)).then(() => void this.#running.delete(id))
+      this.#running.set(id, running)
+    }
+  }
+
+  async #deliverAll(id: string): Promise<void> {
+    const limits = { eventsMax: BATCH_EVENTS_MAX, charsMax: BATCH_CHARS_MAX }
+    const { node, timeoutMs } = this.#settings
+    const { signal } = this.#stop
+    try {
+      while (!signal.aborted) {
+        const delivery = await this.#store.perform({
+          task: 'takeDelivery',
+          input: { ...this.#holder(), ...limits, id },
+        })
+        if (delivery === null) return
+        const error = await postEvents(id, delivery, { timeoutMs, signal })
+        // A stop is not the receiver's fault: the next node posts it again.
+        if (error !== null && signal.aborted) return
+        await this.#settle(id, delivery, this.#outcomeOf(delivery, error))
+        if (error !== null && !delivery.isRetry) return
+      }
+    } finally {
+      await this.#store.perform({ task: 'releaseWebhooks', input: { node, ids: [id] } })
+    }
+  }
+
+  #outcomeOf({ attempts }: Delivery, error: string | null): DeliveryOutcome {
+    const { attemptsMax, retryMinMs, retryMaxMs, onGiveUp } = this.#settings
+    if (error === null) return { kind: 'taken' }
+    if (attempts + 1 >= attemptsMax) return { kind: 'givenUp', error, pause: onGiveUp === 'pause' }
+    const wait = Math.min(retryMaxMs, retryMinMs * 2 ** attempts)
+    return { kind: 'failed', error, retryInMs: Math.round(wait * (1 - JITTER * Math.random())) }
+  }
+
+  async #settle(id: string, { events, ...delivery }: Delivery, outcome: DeliveryOutcome): Promise<void> {
+    if (outcome.kind !== 'taken')
+      this.#log.warn({ webhook: id, reason: outcome.error }, 'a webhook did not take events')
+    const seqs = events.map(({ seq }) => seq)
+    await this.#store.perform({
+      task: 'settleDelivery',
+      input: { ...this.#holder(), id, delivery, seqs, outcome },
+    })
+  }
+
+  async #forget(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      if (
+        !(await this.#store.perform({ task: 'forgetEvents', input: { keptMs: this.#settings.eventsKeptMs } }))
+      )
+        return
+    }
+  }
+
+  #holder(): { node: string; leaseMs: number } {
+    const { node, timeoutMs } = this.#settings
+    return { node, leaseMs: timeoutMs + LEASE_SPARE_MS }
+  }
+}
