@@ -30,6 +30,13 @@ export const CHAT_TABLES: readonly string[] = [
      primary key (account, scope, key)
    )`,
   'create index change_by_version on change (account, scope, version)',
+  `create table "erasure" (
+     account bigint primary key,
+     asked_at bigint not null,
+     stage text not null,
+     log bigint not null,
+     seq bigint not null
+   )`,
   'alter table contact add column remark text',
   'alter table contact add column tags text',
   'alter table contact add column refused_until bigint',
@@ -60,8 +67,11 @@ export const CHAT_TABLES: readonly string[] = [
   'alter table chat_group add column keeps_entries integer not null default 1',
   'alter table chat_group add column muted_until bigint',
   'alter table chat_group add column changed_at bigint not null default 0',
+  'alter table chat_group add column dissolved_at bigint',
   "create index chat_group_by_kind on chat_group (kind, log) where kind <> 'group'",
   "alter table membership add column role text not null default 'member'",
+  `update membership set role = 'owner'
+   where to_seq is null and account = (select owner from chat_group where chat_group.log = membership.log)`,
   'alter table membership add column nickname text',
   'alter table membership add column muted_until bigint',
   "create index membership_by_role on membership (log, role, account) where to_seq is null and role <> 'member'",
@@ -81,14 +91,14 @@ export const CHAT_TABLES: readonly string[] = [
      made_at bigint not null,
      expires_at bigint,
      uses_max bigint,
-     uses bigint not null,
-     ended_at bigint
+     uses bigint not null
    )`,
   'create index group_link_by_log on group_link (log, made_at)',
   `create table "join_request" (
      log bigint not null,
      account bigint not null,
      text text,
+     invited_by bigint,
      asked_at bigint not null,
      primary key (log, account)
    )`,
@@ -107,6 +117,7 @@ export const CHAT_TABLES: readonly string[] = [
      seq bigint not null,
      primary key (account, log, seq)
    )`,
+  'create index hidden_by_entry on hidden (log, seq)',
   `create table "reaction" (
      log bigint not null,
      seq bigint not null,
