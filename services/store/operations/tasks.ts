@@ -3,18 +3,22 @@
  * store, and of work in the background. They are written like operations, but are not in the catalogue: nobody calls
  * them, so nothing of their input is checked, and refusals are for whoever they are run for.
  */
+import { erasureTasks } from './account-erasure-steps.ts'
 import { mediaTasks } from './media-tasks.ts'
 import { operatorTasks } from './operator.ts'
 import { presenceTasks } from './presence-tasks.ts'
+import { retentionTasks } from './retention.ts'
 import { searchTasks } from './search-indexing.ts'
 import type { Transaction } from './transaction.ts'
 
 type Task = (tx: Transaction, input: never) => Promise<unknown>
 
 export const STORE_TASKS = {
+  ...erasureTasks,
   ...mediaTasks,
   ...operatorTasks,
   ...presenceTasks,
+  ...retentionTasks,
   ...searchTasks,
 } as const satisfies Readonly<Record<string, Task>>
 

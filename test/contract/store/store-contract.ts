@@ -12,12 +12,14 @@ import { feedContract } from './feed-contract.ts'
 import { groupsContract } from './groups-contract.ts'
 import { hostileContract } from './hostile-contract.ts'
 import { plainContract } from './plain-contract.ts'
+import { retentionContract } from './retention-contract.ts'
 import { searchContract } from './search-contract.ts'
 import { sendsContract } from './sends-contract.ts'
 import { unreadContract } from './unread-contract.ts'
 
 /** Registers the suite; `engine` is asked for when the tests run. */
 export function storeContract(engine: () => StoreEngine): void {
+  retentionContract(engine)
   searchContract(engine)
   sendsContract(engine)
   durabilityContract(engine)

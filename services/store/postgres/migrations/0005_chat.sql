@@ -34,6 +34,15 @@ create table change (
 );
 create index change_by_version on change (account, scope, version);
 
+-- Accounts that are being erased in steps; `log` and `seq` say how far the stage is.
+create table erasure (
+  account bigint primary key,
+  asked_at bigint not null,
+  stage text collate "C" not null,
+  log bigint not null,
+  seq bigint not null
+);
+
 alter table contact add column remark text;
 alter table contact add column tags text;
 alter table contact add column refused_until bigint;
@@ -130,6 +139,7 @@ create table hidden (
   seq bigint not null,
   primary key (account, log, seq)
 );
+create index hidden_by_entry on hidden (log, seq);
 
 create table reaction (
   log bigint not null,

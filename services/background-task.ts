@@ -1,0 +1,50 @@
+/** Work that goes on beside the requests: steps that are repeated until the process stops. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from 'pino'
+
+export type BackgroundTask = {
+  /** For the log: `messages are indexed`. */
+  name: string
+  /** One bounded step; answers how long to wait before the next one, ms. */
+  step: () => Promise<number>
+  /** The wait after a step that failed. */
+  retryMs: number
+  log: Pick<Logger, 'warn'>
+}
+
+/**
+ * Runs steps one after the other. One that fails is logged and tried again later; the first of several failures in a row
+ * only, so that a store that is away does not fill the log. Disposing waits for the step under way.
+ */
+export function startBackgroundTask({ name, step, retryMs, log }: BackgroundTask): AsyncDisposable {
+  const stop = new AbortController()
+  let isFailing = false
+
+  async function tryStep(): Promise<number> {
+    try {
+      const waitMs = await step()
+      isFailing = false
+      return waitMs
+    } catch (error) {
+      if (!isFailing)
+        log.warn({ err: error, task: name }, 'a task in the background failed; it is tried again')
+      isFailing = true
+      return retryMs
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!stop.signal.aborted) {
+      const waitMs = await tryStep()
+      await sleep(waitMs, undefined, { signal: stop.signal, ref: false }).catch(() => {})
+    }
+  }
+
+  const running = run()
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await running
+    },
+  }
+}

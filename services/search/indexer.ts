@@ -1,0 +1,31 @@
+/** Keeps the index of searches close behind the log, without getting in the way of sends. */
+import type { Logger } from 'pino'
+import { startBackgroundTask } from '../background-task.ts'
+import type { Store } from '../store/contract.ts'
+
+/** Entries of one step: some 10 ms of the store. */
+const STEP_ENTRIES = 200
+/** With nothing to index; how long a new message is at most not found. */
+const IDLE_MS = 500
+/** While sends wait for a commit, the index may fall behind. */
+const BUSY_MS = 500
+/** With more to index: the store is free for sends this many times as long as a step took. */
+const REST_FACTOR = 3
+const RETRY_MS = 5000
+
+export function startSearchIndexer(
+  store: Pick<Store, 'perform' | 'metrics'>,
+  log: Pick<Logger, 'warn'>,
+): AsyncDisposable {
+  return startBackgroundTask({
+    name: 'messages are indexed for search',
+    async step() {
+      const begin = performance.now()
+      const indexed = await store.perform({ task: 'indexMessages', input: { limit: STEP_ENTRIES } })
+      if (indexed < STEP_ENTRIES) return IDLE_MS
+      return store.metrics.waiting > 0 ? BUSY_MS : REST_FACTOR * (performance.now() - begin)
+    },
+    retryMs: RETRY_MS,
+    log,
+  })
+}

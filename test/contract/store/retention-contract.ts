@@ -1,0 +1,74 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import type { LogId } from '../../../protocol/ids.ts'
+import type { Store } from '../../../services/store/contract.ts'
+import type { RetentionTimes } from '../../../services/store/operations/retention.ts'
+import { type StoreEngine, shareStore } from './engine.ts'
+import { badgeOf, conversationOf, createFriends, createGroup, directLog, send } from './people.ts'
+
+const KEEP_ALL: RetentionTimes = { direct: null, system: null, group: null, room: null, notice: null }
+
+/** One round over all logs, as the service makes it; `only` keeps other tests' logs. */
+async function deleteOlder(store: Store, times: RetentionTimes, only: LogId): Promise<void> {
+  for (let after = 0; ; ) {
+    const input = { after, limit: 100, times }
+    const { expired, next } = await store.perform({ task: 'findExpired', input })
+    const mine = expired.filter(({ log }) => log === only)
+    for (const due of mine) while (!(await store.perform({ task: 'deleteExpired', input: due })));
+    if (mine.length > 0) continue
+    if (next === null) return
+    after = next
+  }
+}
+
+export function retentionContract(engine: () => StoreEngine): void {
+  describe('retention', () => {
+    const shared = shareStore(engine)
+
+    test('what is too old is gone, numbers stay, and unread is what can still be seen', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      for (let i = 1; i <= 450; i++) await send(store, i % 3 === 0 ? bob : alice, log, `old ${i}`)
+      await sleep(5)
+      const cut = Date.now()
+      await send(store, alice, log, 'new')
+      await deleteOlder(store, { ...KEEP_ALL, direct: cut }, log)
+      const page = await store.run({ name: 'messages.page', caller: bob, params: { log, after: 0 } })
+      expect(page.entries.map(({ seq, body }) => [seq, body])).toEqual([[451, { text: 'new' }]])
+      expect(page).toMatchObject({ first: 451, head: 451 })
+      expect(await conversationOf(store, bob, log)).toMatchObject({ unread: 1, head: 451 })
+      expect(await badgeOf(store, bob)).toBe(1)
+      expect(await badgeOf(store, alice)).toBe(0)
+      expect((await send(store, bob, log, 'next')).seq).toBe(452)
+    })
+
+    test('a device that had not received what is gone is told by a gap', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      for (let i = 1; i <= 5; i++) await send(store, alice, log, `old ${i}`)
+      await sleep(5)
+      const cut = Date.now()
+      await send(store, alice, log, 'new')
+      await deleteOlder(store, { ...KEEP_ALL, direct: cut }, log)
+      const request = { requests: [{ log, after: 2 }], entriesMax: 10, bytesMax: 100_000 }
+      const { pages } = await store.drain({ ...bob, ...request })
+      expect(pages).toMatchObject([{ gap: { to: 5, reason: 'retention' }, seqs: [6], head: 6 }])
+    })
+
+    test('each kind of conversation has its own time', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const group = await createGroup(store, alice, bob)
+      await send(store, alice, group, 'kept')
+      await sleep(5)
+      await deleteOlder(store, { ...KEEP_ALL, direct: Date.now(), notice: Date.now() }, group)
+      expect(await conversationOf(store, bob, group)).toMatchObject({ unread: 1, head: 2 })
+      await deleteOlder(store, { ...KEEP_ALL, group: Date.now() }, group)
+      const page = await store.run({ name: 'messages.page', caller: bob, params: { log: group, after: 0 } })
+      expect(page).toMatchObject({ entries: [], head: 2, first: 3 })
+      expect(await badgeOf(store, bob)).toBe(0)
+    })
+  })
+}
