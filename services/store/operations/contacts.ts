@@ -1,40 +1,68 @@
 /**
  * Friendships, requests and blocks. Each of two people has a row with their own view of the other, and both rows
- * change in one commit; a row that says nothing (no state, no block) is deleted. Changes are told on notice logs:
- * always to the one who acted, for their other devices; to the other only what courtesy lets them know.
+ * change in one commit. Changes are told on notice logs: always to the one who acted, for their other devices; to the
+ * other only what courtesy lets them know. `contacts.changes` reports the same to devices that ask.
  */
 import { WochatError } from '../../../protocol/errors.ts'
-import { buildDirectLog, buildNoticeLog, type UserId } from '../../../protocol/ids.ts'
+import { buildNoticeLog } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
+import { accountState } from './account-state.ts'
+import { touch } from './changes.ts'
+import { contactListOperations } from './people-lists.ts'
+import {
+  assertRoom,
+  findPair,
+  getPair,
+  isListed,
+  NOTHING,
+  type Pair,
+  type Side,
+  saveSide,
+} from './people-sides.ts'
+import { settingOf } from './settings.ts'
 import type { StoredPart } from './stored.ts'
 import type { Person, Transaction } from './transaction.ts'
 
-/** What one side says of the other; `none` is also what a missing row says. */
-type Side = { state: 'none' | 'requested' | 'asked' | 'friend'; blocked: boolean; text: string | null }
+type NoticeType =
+  | 'requested'
+  | 'asked'
+  | 'friend'
+  | 'refused'
+  | 'removed'
+  | 'blocked'
+  | 'unblocked'
+  | 'updated'
 
-/** The caller, the person that the call names, and what each says of the other. */
-type Pair = { me: Person; other: Person; mine: Side; theirs: Side }
-
-type NoticeType = 'requested' | 'asked' | 'friend' | 'refused' | 'removed' | 'blocked' | 'unblocked'
+/** Refusals whose time is over that one more refusal takes away: more than it makes. */
+const REFUSALS_FORGOTTEN_EACH = 20
 
 export const contactOperations: StoredPart<'contacts.'> = {
+  ...contactListOperations,
+
   async 'contacts.request'(tx, { caller, uid, text }) {
     const pair = await getPair(tx, caller, uid)
-    const { mine, theirs } = pair
+    const { me, other, mine, theirs } = pair
     if (mine.state === 'friend') return { state: 'friend' as const }
-    if (theirs.blocked) throw new WochatError('blocked')
-    if (mine.state === 'requested') return { state: 'requested' as const }
+    if (theirs.blockMode === 'refuse') throw new WochatError('blocked')
+    if ((await accountState(tx, other.account)) !== 'active') throw new WochatError('account_inactive')
+    if (mine.state === 'requested' && theirs.state === 'asked') return { state: 'requested' as const }
     if (mine.state === 'asked') {
       await befriend(tx, caller, pair)
       return { state: 'friend' as const }
     }
-    await assertRoom(tx, pair.me, pair.other)
-    await assertRoom(tx, pair.other, pair.me)
+    await assertTakesRequests(tx, pair)
+    await assertRoom(tx, me, other)
     const note = text ?? null
-    await saveSide(tx, pair.me, pair.other, { ...mine, state: 'requested', text: note })
-    await saveSide(tx, pair.other, pair.me, { ...theirs, state: 'asked', text: note })
-    await tell(tx, caller, pair.me, pair.other, 'requested', note)
-    await tell(tx, caller, pair.other, pair.me, 'asked', note)
+    const asked = { ...mine, state: 'requested', text: note } as const
+    if (theirs.blockMode === 'swallow') {
+      await change(tx, me, other, asked)
+      await tell(tx, caller, me, other, 'requested', note)
+      return { state: 'requested' as const }
+    }
+    await assertRoom(tx, other, me)
+    await changeBoth(tx, pair, asked, { ...theirs, state: 'asked', text: note, refusedUntil: null })
+    await tell(tx, caller, me, other, 'requested', note)
+    await tell(tx, caller, other, me, 'asked', note)
     return { state: 'requested' as const }
   },
 
@@ -49,7 +77,12 @@ export const contactOperations: StoredPart<'contacts.'> = {
   async 'contacts.refuse'(tx, { caller, uid }) {
     const pair = await findPair(tx, caller, uid)
     if (pair?.mine.state !== 'asked') throw new WochatError('no_request')
-    await part(tx, pair)
+    const cooldown = tx.policy.requestCooldownMs
+    await part(tx, {
+      ...pair,
+      mine: { ...pair.mine, refusedUntil: cooldown === 0 ? null : tx.now + cooldown },
+    })
+    await forgetRefusals(tx, pair.me)
     await tell(tx, caller, pair.me, pair.other, 'refused')
     return {}
   },
@@ -57,123 +90,95 @@ export const contactOperations: StoredPart<'contacts.'> = {
   async 'contacts.remove'(tx, { caller, uid }) {
     const pair = await findPair(tx, caller, uid)
     if (pair === undefined || (pair.mine.state !== 'friend' && pair.mine.state !== 'requested')) return {}
+    const isKnown = pair.theirs.state !== 'none'
     await part(tx, pair)
     await tell(tx, caller, pair.me, pair.other, 'removed')
-    await tell(tx, caller, pair.other, pair.me, 'removed')
+    if (isKnown) await tell(tx, caller, pair.other, pair.me, 'removed')
     return {}
   },
 
-  async 'contacts.block'(tx, { caller, uid }) {
+  async 'contacts.update'(tx, { caller, uid, remark, tags }) {
+    const pair = await findPair(tx, caller, uid)
+    if (pair === undefined || !isListed(pair.mine)) throw new WochatError('not_a_contact')
+    const { me, other, mine } = pair
+    await change(tx, me, other, {
+      ...mine,
+      ...(remark !== undefined && { remark }),
+      ...(tags !== undefined && { tags: tags === null || tags.length === 0 ? null : JSON.stringify(tags) }),
+    })
+    await tell(tx, caller, me, other, 'updated')
+    return {}
+  },
+
+  async 'contacts.block'(tx, { caller, uid, mode = 'refuse' }) {
     const pair = await getPair(tx, caller, uid)
-    if (pair.mine.blocked) return {}
+    if (pair.mine.blockMode === mode) return {}
     await assertRoom(tx, pair.me, pair.other)
-    await saveSide(tx, pair.me, pair.other, { ...pair.mine, blocked: true })
+    await change(tx, pair.me, pair.other, { ...pair.mine, blockMode: mode })
     await tell(tx, caller, pair.me, pair.other, 'blocked')
     return {}
   },
 
   async 'contacts.unblock'(tx, { caller, uid }) {
     const pair = await findPair(tx, caller, uid)
-    if (pair?.mine.blocked !== true) return {}
-    await saveSide(tx, pair.me, pair.other, { ...pair.mine, blocked: false })
+    if (pair === undefined || pair.mine.blockMode === null) return {}
+    await change(tx, pair.me, pair.other, { ...pair.mine, blockMode: null })
     await tell(tx, caller, pair.me, pair.other, 'unblocked')
     return {}
   },
-
-  async 'contacts.list'(tx, { caller }) {
-    const account = await tx.findAccount(caller.uid)
-    if (account === undefined) return { items: [] }
-    const rows = await tx.query<ContactRow>(
-      `select account.uid, contact.state, contact.blocked, contact.text, contact.changed_at
-       from contact join account on account.n = contact.peer
-       where contact.account = $1 order by account.uid`,
-      [account],
-    )
-    return {
-      items: rows.map((row) => ({
-        uid: row.uid,
-        state: row.state,
-        blocked: row.blocked === 1,
-        ...(row.text !== null && { text: row.text }),
-        since: row.changed_at,
-      })),
-    }
-  },
 }
 
-type ContactRow = {
-  uid: UserId
-  state: Side['state']
-  blocked: number
-  text: string | null
-  changed_at: number
+/** Refuses what the other's settings do not let in (`requests_closed`), and who was refused not long ago (`request_refused`). */
+async function assertTakesRequests(tx: Transaction, { me, other, theirs }: Pair): Promise<void> {
+  const who = await settingOf(tx, other.account, 'whoMayAdd')
+  if (who === 'nobody') throw new WochatError('requests_closed')
+  if (who === 'friendsOfFriends' && !(await haveCommonFriend(tx, me, other))) {
+    throw new WochatError('requests_closed')
+  }
+  const wait = (theirs.refusedUntil ?? 0) - tx.now
+  if (wait > 0) throw new WochatError('request_refused', undefined, { retryAfterMs: wait })
 }
 
-// ---------------------------------------------------------------- the two sides
-
-/** The pair of a call that needs the other to exist and to be somebody else: `unknown_user`, `bad_request`. */
-async function getPair(tx: Transaction, caller: Caller, uid: string): Promise<Pair> {
-  if (uid === caller.uid) throw new WochatError('bad_request', 'uid: yourself')
-  const pair = await findPair(tx, caller, uid)
-  if (pair === undefined) throw new WochatError('unknown_user')
-  return pair
-}
-
-async function findPair(tx: Transaction, caller: Caller, uid: string): Promise<Pair | undefined> {
-  const account = await tx.findAccount(uid)
-  if (account === undefined) return undefined
-  const me = { uid: caller.uid, account: await tx.ensureAccount(caller.uid) }
-  const other = { uid: uid as UserId, account }
-  await tx.lockAccounts([me.account, other.account])
-  return { me, other, mine: await side(tx, me, other), theirs: await side(tx, other, me) }
-}
-
-async function side(tx: Transaction, person: Person, of: Person): Promise<Side> {
-  const row = await tx.first<{ state: Side['state']; blocked: number; text: string | null }>(
-    'select state, blocked, text from contact where account = $1 and peer = $2',
-    [person.account, of.account],
+async function haveCommonFriend(tx: Transaction, a: Person, b: Person): Promise<boolean> {
+  const common = await tx.first(
+    `select 1 from contact mine join contact theirs on theirs.account = mine.peer and theirs.peer = $2
+     where mine.account = $1 and mine.state = 'friend' and theirs.state = 'friend' limit 1`,
+    [a.account, b.account],
   )
-  if (row === undefined) return { state: 'none', blocked: false, text: null }
-  return { ...row, blocked: row.blocked === 1 }
+  return common !== undefined
 }
 
 async function befriend(tx: Transaction, caller: Caller, pair: Pair): Promise<void> {
-  const friend = { state: 'friend', text: null } as const
-  await saveSide(tx, pair.me, pair.other, { ...pair.mine, ...friend })
-  await saveSide(tx, pair.other, pair.me, { ...pair.theirs, ...friend })
+  const friend = { state: 'friend', text: null, refusedUntil: null } as const
+  await changeBoth(tx, pair, { ...pair.mine, ...friend }, { ...pair.theirs, ...friend })
   await tell(tx, caller, pair.me, pair.other, 'friend')
   await tell(tx, caller, pair.other, pair.me, 'friend')
 }
 
-async function part(tx: Transaction, { me, other, mine, theirs }: Pair): Promise<void> {
+async function part(tx: Transaction, pair: Pair): Promise<void> {
   const none = { state: 'none', text: null } as const
-  await saveSide(tx, me, other, { ...mine, ...none })
-  await saveSide(tx, other, me, { ...theirs, ...none })
+  await changeBoth(tx, pair, { ...pair.mine, ...none }, { ...pair.theirs, ...none })
 }
 
-async function saveSide(tx: Transaction, person: Person, of: Person, side: Side): Promise<void> {
-  const { state, blocked, text } = side
-  if (state === 'none' && !blocked) {
-    await tx.query('delete from contact where account = $1 and peer = $2', [person.account, of.account])
-  } else {
-    await tx.query(
-      `insert into contact (account, peer, state, blocked, text, changed_at) values ($1, $2, $3, $4, $5, $6)
-       on conflict (account, peer) do update set
-         state = excluded.state, blocked = excluded.blocked, text = excluded.text,
-         changed_at = excluded.changed_at`,
-      [person.account, of.account, state, blocked ? 1 : 0, text, tx.now],
-    )
-  }
-  tx.writersChanged(buildDirectLog(person.uid, of.uid), of.uid)
+async function changeBoth(tx: Transaction, { me, other }: Pair, mine: Side, theirs: Side): Promise<void> {
+  // Versions of several accounts rise in the order of their numbers.
+  if (me.account < other.account) await change(tx, me, other, mine)
+  await change(tx, other, me, theirs)
+  if (me.account > other.account) await change(tx, me, other, mine)
 }
 
-/** Refuses with `too_many_contacts` when a person's list is full and does not hold the other yet. */
-async function assertRoom(tx: Transaction, person: Person, of: Person): Promise<void> {
-  const row = await tx.first<{ others: number }>(
-    'select count(*) as others from contact where account = $1 and peer <> $2',
-    [person.account, of.account],
+async function change(tx: Transaction, person: Person, of: Person, side: Side): Promise<void> {
+  await saveSide(tx, person, of, side)
+  await touch(tx, person.account, 'contacts', of.uid)
+}
+
+/** Rows that were kept for a refusal alone whose time is over. */
+async function forgetRefusals(tx: Transaction, { account }: Person): Promise<void> {
+  await tx.query(
+    `delete from contact where account = $1 and peer in (
+       select peer from contact where account = $1 and state = $2 and blocked = 0 and refused_until <= $3 limit $4)`,
+    [account, NOTHING.state, tx.now, REFUSALS_FORGOTTEN_EACH],
   )
-  if (row!.others >= tx.policy.contactsMax) throw new WochatError('too_many_contacts')
 }
 
 async function tell(

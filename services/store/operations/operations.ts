@@ -1,5 +1,6 @@
 /** Every operation that the store answers alone, in one transaction, and how one is run. */
 import { CATALOGUE, type OperationName } from '../../../protocol/catalogue/catalogue.ts'
+import { accountEndOperations } from './account-erasure.ts'
 import type { StoredCall } from '../contract.ts'
 import { contactOperations } from './contacts.ts'
 import { groupMemberOperations } from './group-members.ts'
@@ -18,6 +19,7 @@ export const STORED_OPERATIONS = {
   ...mediaOperations,
   ...profileOperations,
   ...settingsOperations,
+  ...accountEndOperations,
   ...peopleSearchOperations,
   ...groupOperations,
   ...groupMemberOperations,

@@ -8,9 +8,11 @@ import { timingSafeEqual } from 'node:crypto'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildClientId, type DeviceId, type UserId } from '../../../protocol/ids.ts'
 import type { AccountStore } from '../contract.ts'
+import { type AccountState, judgeToken, resumeAccount } from '../operations/account-state.ts'
 import { openCodeCounters, raiseCodeCounters, sweepCodes } from './account-codes.ts'
 import { activateDevice, forgetDevice, listDevices, revokeDeviceRow } from './account-devices.ts'
 import { endDeviceSession } from './device-session.ts'
+import { PostgresTransaction } from './operation-transaction.ts'
 import type { Operations, Work } from './work.ts'
 
 /** Logins of one device that stand side by side; a further one ends the oldest. */
@@ -45,7 +47,8 @@ export const accountOperations: Operations<AccountStore> = {
 
   async login(work, input) {
     if (!(await takeTry(work, input))) return { refused: 'bad_code' }
-    const { account, uid } = await accountOfPhone(work, input)
+    const { account, uid, state } = await accountOfPhone(work, input)
+    if (state === 'deactivated') await resumeAccount(new PostgresTransaction(work), { account, uid })
     await lockAccount(work, account)
     await activateDevice(work, { account, device: input.device, devicesMax: input.devicesMax })
     await work.query('delete from sms_code where phone = $1', [input.phone])
@@ -106,7 +109,7 @@ export const accountOperations: Operations<AccountStore> = {
   },
 
   async checkLogin(work, { uid, device, sid, issuedAt }) {
-    await assertLoginStands(work, { account: await work.ensureAccount(uid), device, sid, issuedAt })
+    await assertLoginStands(work, { uid, account: await work.ensureAccount(uid), device, sid, issuedAt })
   },
 }
 
@@ -118,14 +121,15 @@ export async function lockAccount(work: Work, account: number): Promise<void> {
 /**
  * Whether the login of a verified token still stands; throws `revoked`. A token of a login (`sid`) stands until that
  * is ended; one without stands unless its device was revoked in or after the second in which it was issued
- * (`issuedAt` is in ms, but comes from whole seconds [RFC 7519 section 4.1.6]). Who writes what must go with the
+ * (`issuedAt` is in ms, but comes from whole seconds [RFC 7519 section 4.1.6]); one of a resting account takes that up
+ * again. Who writes what must go with the
  * login holds the account by {@link lockAccount} before.
  */
 export async function assertLoginStands(
   work: Work,
-  token: { account: number; device: DeviceId | null; sid: string | null; issuedAt: number },
+  token: { uid: UserId; account: number; device: DeviceId | null; sid: string | null; issuedAt: number },
 ): Promise<void> {
-  const { account, device, sid, issuedAt } = token
+  const { uid, account, device, sid, issuedAt } = token
   if (sid !== null) {
     const login = await findLogin(work, sid)
     const stands =
@@ -136,12 +140,19 @@ export async function assertLoginStands(
     if (!stands) throw new WochatError('revoked')
     return
   }
-  if (device === null) return
-  const [row] = await work.query<{ revoked_at: number | null }>(
-    'select revoked_at from device where account = $1 and id = $2',
+  const [row] = await work.query<{
+    state: AccountState
+    state_at: number | null
+    revoked_at: number | null
+  }>(
+    `select account.state, account.state_at, device.revoked_at
+     from account left join device on device.account = account.n and device.id = $2 where account.n = $1`,
     [account, device],
   )
-  const revokedAt = row?.revoked_at ?? null
+  if (judgeToken(row!, token) === 'resumes') {
+    await resumeAccount(new PostgresTransaction(work), { account, uid })
+  }
+  const revokedAt = row!.revoked_at
   if (revokedAt !== null && Math.floor(revokedAt / 1000) * 1000 >= issuedAt) throw new WochatError('revoked')
 }
 
@@ -172,13 +183,14 @@ function equalHashes(a: string, b: string): boolean {
 async function accountOfPhone(
   work: Work,
   input: { phone: string; uid: UserId | null; newUid: UserId },
-): Promise<{ account: number; uid: UserId }> {
-  const [row] = await work.query<{ n: number; uid: UserId }>('select n, uid from account where phone = $1', [
-    input.phone,
-  ])
+): Promise<{ account: number; uid: UserId; state: AccountState }> {
+  const [row] = await work.query<{ n: number; uid: UserId; state: AccountState }>(
+    'select n, uid, state from account where phone = $1',
+    [input.phone],
+  )
   if (row !== undefined) {
     if (input.uid !== null && input.uid !== row.uid) throw new WochatError('uid_fixed')
-    return { account: row.n, uid: row.uid }
+    return { account: row.n, uid: row.uid, state: row.state }
   }
   const uid = input.uid ?? input.newUid
   const [made] = await work.query<{ n: number }>(
@@ -186,7 +198,7 @@ async function accountOfPhone(
     [uid, input.phone, work.now],
   )
   if (made === undefined) throw new WochatError('uid_taken')
-  return { account: made.n, uid }
+  return { account: made.n, uid, state: 'active' }
 }
 
 // ---------------------------------------------------------------- logins

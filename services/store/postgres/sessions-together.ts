@@ -98,7 +98,7 @@ const STANDING = `
   select asked.i, account.n
   from unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) with ordinality
     as asked (uid, device, sid, issued_at, i)
-  cross join lateral (select n from account where account.uid = asked.uid offset 0) account
+  cross join lateral (select n from account where account.uid = asked.uid and account.state = 'active' offset 0) account
   left join lateral (
     select revoked_at from device where device.account = account.n and device.id = asked.device offset 0
   ) device on true

@@ -36,7 +36,7 @@ export const sessionOperations: Operations<SessionStore> = {
     const { clientId, uid, device, cleanStart } = input
     const account = await work.ensureAccount(uid)
     await lockAccount(work, account)
-    await assertLoginStands(work, { account, device, sid: input.sid, issuedAt: input.issuedAt })
+    await assertLoginStands(work, { uid, account, device, sid: input.sid, issuedAt: input.issuedAt })
     await noteDevice(work, account, device, input.devicesMax)
     const found = await findSession(work, clientId)
     const isOver = found !== undefined && found.expires_at !== null && found.expires_at <= work.now

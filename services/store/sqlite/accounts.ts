@@ -3,8 +3,10 @@ import { timingSafeEqual } from 'node:crypto'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildClientId, type DeviceId, type UserId } from '../../../protocol/ids.ts'
 import type { AccountStore, LoginDevice } from '../contract.ts'
+import { type AccountState, judgeToken, resumeAccount } from '../operations/account-state.ts'
+import { endDeviceSession } from './device-session.ts'
 import type { Operations } from './operations.ts'
-import { endPlainSession } from './plain.ts'
+import { SqliteTransaction } from './transaction.ts'
 import type { Work } from './work.ts'
 
 /** Logins of one device that stand side by side; a further one ends the oldest. */
@@ -38,7 +40,7 @@ export const accountOperations: Operations<AccountStore> = {
     return { taken: true }
   },
 
-  login(work, input) {
+  async login(work, input) {
     if (!takeTry(work, input)) return { refused: 'bad_code' }
     const { account, uid } = accountOfPhone(work, input)
     activateDevice(work, { account, device: input.device, devicesMax: input.devicesMax })
@@ -50,6 +52,9 @@ export const accountOperations: Operations<AccountStore> = {
          values (?, ?, ?, ?, ?, ?)`,
       )
       .run(input.sid, account, input.device.id, input.refreshHash, work.now, input.refreshExpiresAt)
+    if (stateOf(work, account).state === 'deactivated') {
+      await resumeAccount(new SqliteTransaction(work), { account, uid })
+    }
     return { uid }
   },
 
@@ -76,7 +81,7 @@ export const accountOperations: Operations<AccountStore> = {
     if (login === undefined || login.ended_at !== null) return
     if (work.accounts.uidOf(login.account) !== uid) return
     markEnded(work, { sid, uid, device: login.device })
-    deleteSession(work, uid, login.device)
+    endDeviceSession(work, buildClientId(uid, login.device))
     forgetDevice(work, login.account, login.device)
   },
 
@@ -103,26 +108,38 @@ export const accountOperations: Operations<AccountStore> = {
     work.db
       .prepare('update login set ended_at = ? where account = ? and device = ? and ended_at is null')
       .run(work.now, account, device)
-    deleteSession(work, uid, device)
+    endDeviceSession(work, buildClientId(uid, device))
     trimRevokedDevices(work, account)
     work.feed.push({ kind: 'loginEnded', uid, device, sid: null })
   },
 
-  checkLogin(work, { uid, device, sid, issuedAt }) {
-    assertLoginStands(work, { account: work.accounts.ensure(uid, work.now), device, sid, issuedAt })
+  async checkLogin(work, { uid, device, sid, issuedAt }) {
+    const account = work.accounts.ensure(uid, work.now)
+    if (judgeLogin(work, { account, device, sid, issuedAt }) === 'resumes') {
+      await resumeAccount(new SqliteTransaction(work), { account, uid })
+    }
   },
 }
 
+function stateOf(work: Work, account: number): { state: AccountState; state_at: number | null } {
+  return work.db.prepare('select state, state_at from account where n = ?').get(account) as {
+    state: AccountState
+    state_at: number | null
+  }
+}
+
 /**
- * Whether the login of a verified token still stands; throws `revoked`. A token of a login (`sid`) stands until that
+ * Whether the login of a verified token still stands; throws `revoked`. One that `resumes` takes its account, which
+ * rests, up again: the caller does it when nothing can be refused any more. A token of a login (`sid`) stands until that
  * is ended; one without stands unless its device was revoked in or after the second in which it was issued
  * (`issuedAt` is in ms, but comes from whole seconds [RFC 7519 section 4.1.6]).
  */
-export function assertLoginStands(
+export function judgeLogin(
   work: Work,
   token: { account: number; device: DeviceId | null; sid: string | null; issuedAt: number },
-): void {
+): 'stands' | 'resumes' {
   const { account, device, sid, issuedAt } = token
+  const verdict = judgeToken(stateOf(work, account), token)
   if (sid !== null) {
     const login = findLogin(work, sid)
     const stands =
@@ -131,14 +148,15 @@ export function assertLoginStands(
       login.account === account &&
       (device === null || login.device === device)
     if (!stands) throw new WochatError('revoked')
-    return
+    return verdict
   }
-  if (device === null) return
+  if (device === null) return verdict
   const row = work.db
     .prepare('select revoked_at from device where account = ? and id = ?')
     .get(account, device) as { revoked_at: number | null } | undefined
   const revokedAt = row?.revoked_at ?? null
   if (revokedAt !== null && Math.floor(revokedAt / 1000) * 1000 >= issuedAt) throw new WochatError('revoked')
+  return verdict
 }
 
 // ---------------------------------------------------------------- codes
@@ -233,16 +251,6 @@ function trimLogins(work: Work, account: number, uid: UserId, device: DeviceId):
     )
     .all(account, device, LOGINS_PER_DEVICE_MAX - 1) as { sid: string }[]
   for (const { sid } of surplus) markEnded(work, { sid, uid, device })
-}
-
-/** Ends the persistent MQTT session of a device: its cursors, and with them its offline queue. */
-function deleteSession(work: Work, uid: UserId, device: DeviceId): void {
-  const clientId = buildClientId(uid, device)
-  work.db
-    .prepare('delete from cursor where session in (select n from session where client_id = ?)')
-    .run(clientId)
-  work.db.prepare('delete from session where client_id = ?').run(clientId)
-  endPlainSession(work, clientId)
 }
 
 // ---------------------------------------------------------------- devices

@@ -3,9 +3,12 @@ import { encodeEntry } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import type { ClientId, LogId } from '../../../protocol/ids.ts'
 import type { BehindLog, DrainPage, MissingEntries, SessionStore } from '../contract.ts'
-import { assertLoginStands } from './accounts.ts'
-import type { EntryRow } from './entry-reader.ts'
+import { resumeAccount } from '../operations/account-state.ts'
+import { WITHHELD, wireKind } from '../withheld.ts'
+import { judgeLogin } from './accounts.ts'
+import type { EntryRow } from './entry-row.ts'
 import type { Operations } from './operations.ts'
+import { SqliteTransaction } from './transaction.ts'
 import { endPlainSession, hasPlainSession } from './plain.ts'
 import type { Work } from './work.ts'
 
@@ -26,7 +29,10 @@ type SessionRow = {
 export const sessionOperations: Operations<SessionStore> = {
   openSession(work, input) {
     const account = work.accounts.ensure(input.uid, work.now)
-    assertLoginStands(work, { account, device: input.device, sid: input.sid, issuedAt: input.issuedAt })
+    const verdict = judgeLogin(work, { account, ...input })
+    if (verdict === 'resumes') {
+      await resumeAccount(new SqliteTransaction(work), { account, uid: input.uid })
+    }
     noteDevice(work, account, input.device, input.devicesMax)
     const stored = findSession(work, input.clientId)
     if (stored !== undefined && input.cleanStart) endSession(work, stored.n)

@@ -1,0 +1,215 @@
+/**
+ * What is left of an erased account goes in steps, each a short transaction: contacts, groups, messages, then what is
+ * kept for the person alone. How far it is stands in `erasure`, so that any node goes on after a restart, and two that
+ * work at once do no harm: a step holds the account and looks again.
+ */
+import { WochatError } from '../../../protocol/errors.ts'
+import { buildNoticeLog, type LogId, type UserId } from '../../../protocol/ids.ts'
+import { touchEach } from './changes.ts'
+import { type EmptiedReason, emptyMessage } from './content.ts'
+import { groupMemberOperations } from './group-members.ts'
+import type { LogFacts, Person, Transaction } from './transaction.ts'
+
+/** Contacts parted in one step. */
+const CONTACTS_EACH = 50
+/** Entries of a log looked at in one step, and messages emptied. */
+const ENTRIES_EACH = 2000
+const MESSAGES_EACH = 100
+/** Rows of one table deleted in one step. */
+const ROWS_EACH = 500
+
+const REASON: EmptiedReason = 'erased'
+
+type Stage = 'contacts' | 'groups' | 'messages' | 'own' | 'logins'
+type Erasure = Person & { stage: Stage; log: number; seq: number }
+
+/** Tables with what is kept for one person, and what names a row beside the account. */
+const OWN_TABLES: readonly (readonly [table: string, key: string])[] = [
+  ['setting', 'name'],
+  ['change', 'scope, key'],
+  ['conversation_state', 'log'],
+  ['hidden', 'log, seq'],
+  ['mention', 'log, seq'],
+  ['scheduled_send', 'id'],
+  ['request', 'id'],
+]
+/** They go last and later: nodes that are cut off for a while learn from these rows which connections must end. */
+const LOGIN_TABLES: typeof OWN_TABLES = [
+  ['login', 'sid'],
+  ['device', 'id'],
+]
+const LOGINS_KEPT_MS = 10 * 60 * 1000
+
+export const erasureTasks = {
+  /** Does one step of the erasure that was asked for first; false when none is left to do. */
+  async eraseStep(tx: Transaction, _input: object): Promise<{ more: boolean }> {
+    const next = await tx.first<Erasure>(
+      `select account.n as account, account.uid, stage, erasure.log, erasure.seq
+       from erasure join account on account.n = erasure.account
+       where stage <> 'logins' or asked_at <= $1 order by asked_at, erasure.account limit 1`,
+      [tx.now - LOGINS_KEPT_MS],
+    )
+    if (next === undefined) return { more: false }
+    await STEPS[next.stage](tx, next)
+    return { more: true }
+  },
+}
+
+const STEPS: Readonly<Record<Stage, (tx: Transaction, erasure: Erasure) => Promise<void>>> = {
+  contacts: partFromContacts,
+  groups: leaveGroup,
+  messages: emptyMessages,
+  own: (tx, erasure) => deleteRows(tx, erasure, OWN_TABLES, 'logins'),
+  logins: (tx, erasure) => deleteRows(tx, erasure, LOGIN_TABLES, null),
+}
+
+/** Whether the step is still to be done, now that the account is held. */
+async function isDue(tx: Transaction, { account, stage, log, seq }: Erasure): Promise<boolean> {
+  const now = await tx.first<Erasure>('select stage, log, seq from erasure where account = $1', [account])
+  return now?.stage === stage && now.log === log && now.seq === seq
+}
+
+async function moveOn(tx: Transaction, { account }: Erasure, stage: Stage, log = 0, seq = 0): Promise<void> {
+  await tx.query('update erasure set stage = $2, log = $3, seq = $4 where account = $1', [
+    account,
+    stage,
+    log,
+    seq,
+  ])
+}
+
+// ---------------------------------------------------------------- people
+
+async function partFromContacts(tx: Transaction, erasure: Erasure): Promise<void> {
+  const { account, uid } = erasure
+  const peers = await tx.query<Person>(
+    `select contact.peer as account, account.uid from contact join account on account.n = contact.peer
+     where contact.account = $1 order by account.uid limit $2`,
+    [account, CONTACTS_EACH],
+  )
+  const numbers = peers.map((peer) => peer.account)
+  await tx.lockAccounts([account, ...numbers])
+  if (!(await isDue(tx, erasure))) return
+  if (peers.length === 0) return moveOn(tx, erasure, 'groups')
+  const list = tx.list('$2', 'number')
+  const known = await tx.query<{ account: number }>(
+    `select account from contact where peer = $1 and account in ${list} and state <> 'none'`,
+    [account, numbers],
+  )
+  await tx.query(`delete from contact where account = $1 and peer in ${list}`, [account, numbers])
+  await tx.query(`delete from contact where peer = $1 and account in ${list}`, [account, numbers])
+  await touchEach(tx, numbers, 'contacts', uid)
+  const told = new Set(known.map((row) => row.account))
+  // In the order of the names of their logs.
+  for (const peer of peers) {
+    const log = buildNoticeLog(peer.uid)
+    if (told.has(peer.account)) await tell(tx, log, { uid, kind: 'contact', type: 'removed', body: { uid } })
+  }
+}
+
+async function leaveGroup(tx: Transaction, erasure: Erasure): Promise<void> {
+  const { account, uid } = erasure
+  const group = await tx.first<{ name: LogId }>(
+    `select log.name from membership join log on log.n = membership.log
+     where membership.account = $1 and to_seq is null and log.name like 'g:%' order by log.n limit 1`,
+    [account],
+  )
+  await tx.lockAccounts([account])
+  if (!(await isDue(tx, erasure))) return
+  if (group === undefined) return moveOn(tx, erasure, 'messages')
+  try {
+    await groupMemberOperations['groups.leave'](tx, { caller: { uid, device: null }, id: group.name })
+  } catch (error) {
+    if (!(error instanceof WochatError)) throw error
+    // A room, or a group whose rules let nobody go: its window closes all the same.
+    const log = (await tx.lockLog(group.name))!
+    await tx.letOut(log, [erasure], log.head)
+  }
+}
+
+// ---------------------------------------------------------------- messages
+
+async function emptyMessages(tx: Transaction, erasure: Erasure): Promise<void> {
+  const { account, uid } = erasure
+  const found = await tx.first<{ n: number; name: LogId }>(
+    `select log.n, log.name from membership join log on log.n = membership.log
+     where membership.account = $1 and membership.log >= $2 order by membership.log limit 1`,
+    [account, erasure.log],
+  )
+  await tx.lockAccounts([account])
+  if (!(await isDue(tx, erasure))) return
+  if (found === undefined) return moveOn(tx, erasure, 'own')
+  const log = (await tx.lockLog(found.name))!
+  const after = found.n === erasure.log ? erasure.seq : 0
+  const through = await emptyStretch(tx, erasure, log, after)
+  if (through < log.head) return moveOn(tx, erasure, 'messages', log.n, through)
+  if (await hasWritten(tx, account, log)) {
+    await tell(tx, log.name, { uid, kind: 'notice', type: 'erased', body: { uid } })
+  }
+  await moveOn(tx, erasure, 'messages', log.n + 1)
+}
+
+/** Empties what the person wrote after a seq, as much as a step may; gives the seq up to which nothing is left. */
+async function emptyStretch(
+  tx: Transaction,
+  erasure: Erasure,
+  log: LogFacts,
+  after: number,
+): Promise<number> {
+  const { account, uid } = erasure
+  const through = Math.min(log.head, after + ENTRIES_EACH)
+  // Of the person's own notices nobody else reads: all go.
+  const isOwnLog = log.name === buildNoticeLog(uid)
+  const rows = await tx.query<{ seq: number; kind: string }>(
+    `select seq, kind from entry where log = $1 and seq > $2 and seq <= $3
+       and (account = $4 or $5 = 1) and kind in ('message', 'withheld', 'edit', 'contact', 'notice')
+       and body <> '{}' order by seq limit $6`,
+    [log.n, after, through, account, isOwnLog ? 1 : 0, MESSAGES_EACH],
+  )
+  for (const { seq, kind } of rows) {
+    if (kind === 'message' || kind === 'withheld') {
+      await emptyMessage(tx, { log: log.n, seq, by: uid, reason: REASON })
+    } else {
+      await tx.query(`update entry set body = '{}' where log = $1 and seq = $2`, [log.n, seq])
+    }
+  }
+  return rows.length === MESSAGES_EACH ? rows.at(-1)!.seq : through
+}
+
+async function hasWritten(tx: Transaction, account: number, { n }: LogFacts): Promise<boolean> {
+  const row = await tx.first('select 1 from reader where account = $1 and log = $2 and own > 0', [account, n])
+  return row !== undefined
+}
+
+// ---------------------------------------------------------------- what nobody else sees
+
+/** Deletes rows of the table that the erasure is at; after the last table it goes to the next stage, or is done. */
+async function deleteRows(
+  tx: Transaction,
+  erasure: Erasure,
+  tables: typeof OWN_TABLES,
+  next: Stage | null,
+): Promise<void> {
+  const { account, stage, seq } = erasure
+  await tx.lockAccounts([account])
+  if (!(await isDue(tx, erasure))) return
+  const table = tables[seq]
+  if (table === undefined) {
+    if (next === null) await tx.query('delete from erasure where account = $1', [account])
+    else await moveOn(tx, erasure, next)
+    return
+  }
+  const [name, key] = table
+  const deleted = await tx.query(
+    `delete from ${name} where account = $1 and (${key}) in (
+       select ${key} from ${name} where account = $1 limit $2) returning 1`,
+    [account, ROWS_EACH],
+  )
+  if (deleted.length < ROWS_EACH) await moveOn(tx, erasure, stage, 0, seq + 1)
+}
+
+type Told = { uid: UserId; kind: 'contact' | 'notice'; type: string; body: object }
+
+async function tell(tx: Transaction, log: LogId, entry: Told): Promise<void> {
+  await tx.append(log, { ...entry, device: null })
+}

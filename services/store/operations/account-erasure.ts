@@ -1,0 +1,47 @@
+/** The two ends of an account: one that its owner may take back by logging in, and one for ever. */
+import { WochatError } from '../../../protocol/errors.ts'
+import type { Caller } from '../contract.ts'
+import { endAllLogins, friendsOf, setAccountState, touchFriends } from './account-state.ts'
+import type { StoredOperations } from './stored.ts'
+import type { Person, Transaction } from './transaction.ts'
+
+export const accountEndOperations: StoredOperations<'accounts.deactivate' | 'accounts.erase'> = {
+  async 'accounts.deactivate'(tx, { caller }) {
+    const me = await lockWithFriends(tx, caller)
+    await setAccountState(tx, me, 'deactivated')
+    await touchFriends(tx, me, me.friends)
+    await endAllLogins(tx, me)
+    return {}
+  },
+
+  /**
+   * At once nobody can use the account, nor find what the person said of themselves; what many rows hold goes in
+   * steps (account-erasure-steps.ts). The account's row stays, so that nobody takes the uid.
+   */
+  async 'accounts.erase'(tx, { caller, confirm }) {
+    if (confirm !== caller.uid) throw new WochatError('bad_request', 'confirm: not the uid of the caller')
+    const me = await lockWithFriends(tx, caller)
+    await setAccountState(tx, me, 'erased')
+    await tx.query('update account set phone = null where n = $1', [me.account])
+    await tx.query('delete from profile where account = $1', [me.account])
+    await tx.query('update api_key set ended_at = $2 where account = $1 and ended_at is null', [
+      me.account,
+      tx.now,
+    ])
+    await tx.query(
+      `insert into erasure (account, asked_at, stage, log, seq) values ($1, $2, 'contacts', 0, 0)
+       on conflict (account) do nothing`,
+      [me.account, tx.now],
+    )
+    await touchFriends(tx, me, me.friends)
+    await endAllLogins(tx, me)
+    return {}
+  },
+}
+
+async function lockWithFriends(tx: Transaction, { uid }: Caller): Promise<Person & { friends: number[] }> {
+  const account = await tx.ensureAccount(uid)
+  const friends = await friendsOf(tx, account)
+  await tx.lockAccounts([account, ...friends])
+  return { uid, account, friends }
+}
