@@ -8,8 +8,8 @@ import { WITHHELD, wireKind } from '../withheld.ts'
 import { judgeLogin } from './accounts.ts'
 import type { EntryRow } from './entry-row.ts'
 import type { Operations } from './operations.ts'
-import { SqliteTransaction } from './transaction.ts'
 import { endPlainSession, hasPlainSession } from './plain.ts'
+import { SqliteTransaction } from './transaction.ts'
 import type { Work } from './work.ts'
 
 /** `seen_at` of a device is written at most this often. */
@@ -27,13 +27,13 @@ type SessionRow = {
 }
 
 export const sessionOperations: Operations<SessionStore> = {
-  openSession(work, input) {
+  async openSession(work, input) {
     const account = work.accounts.ensure(input.uid, work.now)
     const verdict = judgeLogin(work, { account, ...input })
+    noteDevice(work, account, input.device, input.devicesMax)
     if (verdict === 'resumes') {
       await resumeAccount(new SqliteTransaction(work), { account, uid: input.uid })
     }
-    noteDevice(work, account, input.device, input.devicesMax)
     const stored = findSession(work, input.clientId)
     if (stored !== undefined && input.cleanStart) endSession(work, stored.n)
     // Also what no session row stands for: of a device that only came without one.
@@ -343,7 +343,8 @@ class DrainReader {
     for (const row of rows) {
       read++
       page.through = row.seq
-      if (row.account === this.#account && row.device !== null && row.device === this.#device) continue
+      const isOwn = row.account === this.#account
+      if (isOwn ? row.device !== null && row.device === this.#device : row.kind === WITHHELD) continue
       this.#add(page, log, row)
       if (this.isFull) return
     }
@@ -356,7 +357,7 @@ class DrainReader {
       epoch: page.epoch,
       seq: row.seq,
       at: row.at,
-      kind: row.kind,
+      kind: wireKind(row.kind),
       from: this.#work.accounts.uidOf(row.account),
       device: row.device,
       id: row.id,
