@@ -2,7 +2,7 @@
  * Every option, once: name, type, unit, default, range and what it is for. The environment name follows from the
  * name (`mqttPort`, `WOCHAT_MQTT_PORT`); the reference of `wochat config` is made from this table.
  */
-import { people } from './chat-options.ts'
+import { people, retention } from './chat-options.ts'
 import { cluster, drain, proxies } from './cluster-options.ts'
 import { issuers } from './issuers.ts'
 import { media } from './media-options.ts'
@@ -283,6 +283,7 @@ const TABLE = {
   ...drain,
   ...login,
   ...people,
+  ...retention,
   ...media,
   ...connections,
   ...delivery,

@@ -7,6 +7,7 @@ import { ROLES } from '../config/options.ts'
 import type { Config, Role } from '../config.ts'
 import type { Store } from '../services/store/contract.ts'
 import { buildAdmin } from './admin.ts'
+import { startBackground } from './background.ts'
 import { buildBroker } from './broker.ts'
 import { openBus, type RedisSide } from './bus.ts'
 import { adoptLater, adoptSessions, expireSessions } from './housekeeping.ts'
@@ -99,6 +100,7 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
   await adminPort.listen(endpoints)
 
   expireSessions(broker, store, log, parts)
+  startBackground({ config, store, log, parts })
   // Stopped first: the HTTP server waits for its sockets, and those of MQTT over WebSocket are the gate's to close.
   if (broker !== null) parts.defer(() => broker.gate.stop())
   admin.ready()

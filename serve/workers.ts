@@ -13,6 +13,7 @@ import type { ClientId } from '../protocol/ids.ts'
 import type { Readiness } from '../services/api/admin-server.ts'
 import { type HostedWorker, StoreHost } from '../services/store/remote/host.ts'
 import { type Admin, buildAdmin } from './admin.ts'
+import { startBackground } from './background.ts'
 import { expireSessions } from './housekeeping.ts'
 import { type Endpoints, listenAdmin } from './listeners.ts'
 import type { RunningServer } from './server.ts'
@@ -66,6 +67,7 @@ export async function startWithWorkers(
   await pool.ready[0]?.peer.ask('worker.adopt', null)
   parts.defer(() => pool.stop(config.stopTimeoutMs * WORKERS_STOP_SHARE))
   expireSessions(
+  startBackground({ config, store, log, parts })
     { gate: { endPlainSession: (clientId) => endPlainSession(pool, clientId) } },
     store,
     log,
