@@ -66,8 +66,8 @@ export async function startWithWorkers(
   // What the server before this one left; from now on a worker that lives is in the list of nodes.
   await pool.ready[0]?.peer.ask('worker.adopt', null)
   parts.defer(() => pool.stop(config.stopTimeoutMs * WORKERS_STOP_SHARE))
-  expireSessions(
   startBackground({ config, store, log, parts })
+  expireSessions(
     { gate: { endPlainSession: (clientId) => endPlainSession(pool, clientId) } },
     store,
     log,
