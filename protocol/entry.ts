@@ -15,6 +15,7 @@ export const EntryStateSchema = Type.Object(
       Type.Object({
         at: Type.Integer({ description: 'Of the last edit, ms.' }),
         count: Type.Integer({ description: 'How often it was edited.' }),
+        seq: Type.Optional(Type.Integer({ description: 'Of the entry that told of the last edit.' })),
       }),
     ),
     recalled: Type.Optional(

@@ -1,9 +1,24 @@
-/** Messages: sending, what becomes of them, and pages of history. */
+/** Messages: sending. What becomes of them is in message-life.ts, reading them in history.ts. */
 import { Type } from 'typebox'
-import { EntrySchema } from '../entry.ts'
-import { PAGE_ENTRIES_MAX } from '../limits.ts'
 import { SendSchema } from '../send.ts'
-import { Log, operation, request, Seq } from './operation.ts'
+import { operation } from './operation.ts'
+
+/** What a send may be refused for, whichever way it comes. */
+const SEND_ERRORS = [
+  'id_conflict',
+  'unknown_user',
+  'not_friends',
+  'blocked',
+  'account_inactive',
+  'unknown_group',
+  'not_member',
+  'muted',
+  'not_admin',
+  'transient_only',
+  'unknown_entry',
+  'unknown_media',
+  'message_refused',
+] as const
 
 export const messageOperations = {
   'messages.send': operation({
@@ -11,30 +26,12 @@ export const messageOperations = {
     access: 'user',
     mutating: true,
     params: SendSchema,
-    result: Type.Object({ log: Type.String(), seq: Type.Integer(), at: Type.Integer() }),
-    errors: ['id_conflict', 'unknown_user', 'not_friends', 'blocked', 'unknown_group', 'not_member'],
-  }),
-  'messages.page': operation({
-    summary: 'A page of a conversation, oldest first: the entries before or after a seq, or the last ones.',
-    access: 'user',
-    mutating: false,
-    params: request({
-      log: Log,
-      before: Type.Optional(Seq),
-      after: Type.Optional(Seq),
-      limit: Type.Optional(
-        Type.Integer({
-          minimum: 1,
-          maximum: PAGE_ENTRIES_MAX,
-          description: 'At most; fewer come when they are large.',
-        }),
-      ),
-    }),
     result: Type.Object({
-      entries: Type.Array(EntrySchema),
-      head: Type.Integer({ description: 'Last seq that I may see.' }),
-      first: Type.Integer({ description: 'First seq that is still kept and that I may see.' }),
+      log: Type.String(),
+      seq: Type.Integer({ description: '0 of a transient message.' }),
+      at: Type.Integer(),
+      transient: Type.Optional(Type.Boolean()),
     }),
-    errors: ['unknown_log'],
+    errors: SEND_ERRORS,
   }),
 } as const

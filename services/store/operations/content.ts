@@ -37,10 +37,10 @@ export async function emptyMessage(
   tx: Transaction,
   { log, seq, by, reason }: { log: number; seq: number; by: UserId; reason: EmptiedReason },
 ): Promise<void> {
-  const row = await tx.first<{ state: string | null }>('select state from entry where log = $1 and seq = $2', [
-    log,
-    seq,
-  ])
+  const row = await tx.first<{ state: string | null }>(
+    'select state from entry where log = $1 and seq = $2',
+    [log, seq],
+  )
   const before = JSON.parse(row?.state ?? '{}') as EntryState
   await emptyEdit(tx, log, seq, before)
   const state: EntryState = { recalled: { at: tx.now, by, reason } }
@@ -75,15 +75,12 @@ export type NewContent = {
 
 /** Replaces the content of a message in its row and tells of it; nobody is told of one that is withheld. */
 export async function replaceContent(tx: Transaction, content: NewContent): Promise<void> {
-  const { caller, log, message, body, marks } = content
-  const { uid, device } = caller
+  const { log, message, body, marks } = content
   const { seq, state } = message
   await assertFilesUsable(tx, content)
   const count = (state.edited?.count ?? 0) + 1
   await emptyEdit(tx, log.n, seq, state)
-  const told = message.isWithheld
-    ? {}
-    : { seq: (await tx.append(log.name, { kind: 'edit', uid, device, type: 'edited', body: { seq, body, count } })).seq }
+  const told = message.isWithheld ? {} : { seq: await tellEdit(tx, content, count) }
   const edited: EntryState = { ...state, edited: { at: tx.now, count, ...told } }
   await tx.query('update entry set body = $3, state = $4 where log = $1 and seq = $2', [
     log.n,
@@ -93,6 +90,15 @@ export async function replaceContent(tx: Transaction, content: NewContent): Prom
   ])
   await saveMentions(tx, log.n, message, marks?.mentions ?? [])
   await saveFiles(tx, log.n, seq, marks?.media ?? [])
+}
+
+async function tellEdit(
+  tx: Transaction,
+  { caller: { uid, device }, log, message: { seq }, body }: NewContent,
+  count: number,
+): Promise<number> {
+  const entry = { kind: 'edit', uid, device, type: 'edited', body: { seq, body, count } }
+  return (await tx.append(log.name, entry)).seq
 }
 
 async function saveMentions(

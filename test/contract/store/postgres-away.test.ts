@@ -12,6 +12,7 @@ import {
   createPeople,
   directLog,
   groupsOf,
+  pageOf,
   readAll,
   refusalOf,
   send,
@@ -139,7 +140,7 @@ test('while PostgreSQL is away sends are refused as busy at once, calls after th
   const log = directLog(alice, bob)
   await send(store, alice, log, 'before')
   await server.kill()
-  expect(await refusalOf(store.page({ caller: alice, log }))).toBe('busy')
+  expect(await refusalOf(pageOf(store, alice, log))).toBe('busy')
   expect(await refusalOf(send(store, alice, log, 'away', 'id'))).toBe('busy')
   expect(await store.health()).toMatchObject({
     writable: false,

@@ -10,6 +10,7 @@ import { durabilityContract } from './durability-contract.ts'
 import type { StoreEngine } from './engine.ts'
 import { feedContract } from './feed-contract.ts'
 import { groupsContract } from './groups-contract.ts'
+import { historyContract } from './history-contract.ts'
 import { hostileContract } from './hostile-contract.ts'
 import { plainContract } from './plain-contract.ts'
 import { retentionContract } from './retention-contract.ts'
@@ -27,6 +28,7 @@ export function storeContract(engine: () => StoreEngine): void {
   contactsContract(engine)
   groupsContract(engine)
   conversationsContract(engine)
+  historyContract(engine)
   unreadContract(engine)
   hostileContract(engine)
   plainContract(engine)

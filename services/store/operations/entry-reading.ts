@@ -1,0 +1,165 @@
+/** Entries of one log as one person sees them, read up to a number, a size and a part of the log. */
+import type { Entry, EntryState } from '../../../protocol/entry.ts'
+import type { UserId } from '../../../protocol/ids.ts'
+import type { Readable } from './message-access.ts'
+import type { Transaction, Value } from './transaction.ts'
+
+/** Seqs that one read passes at most, whether it shows them or not: some 5 ms of work. */
+const LOOKED_AT_MAX = 2000
+
+/** Messages of some types, and with `hasAddress` also texts with a web address; none that were recalled. */
+export type Filter = { types: readonly string[]; hasAddress: boolean }
+
+/** What an app shows in its tabs of one conversation. */
+export const CONTENT_KINDS = {
+  media: { types: ['image', 'video'], hasAddress: false },
+  files: { types: ['file', 'audio'], hasAddress: false },
+  links: { types: ['link'], hasAddress: true },
+} as const satisfies Record<string, Filter>
+
+export type ReadLimits = { entriesMax: number; bytesMax: number; filter: Filter | null }
+
+type Row = {
+  seq: number
+  at: number
+  kind: string
+  uid: UserId
+  device: string | null
+  id: string | null
+  type: string
+  body: string
+  state: string | null
+  bytes: number
+}
+
+/** Of $1 the log, $2 the person: not deleted by them for themselves, and not withheld from them. */
+const SHOWN = `(entry.kind <> 'withheld' or entry.account = $2)
+  and not exists (select 1 from hidden where account = $2 and log = $1 and hidden.seq = entry.seq)`
+
+/** The first rows of `part`, up to the one with which they reach $3 bytes. */
+const read = (part: string, order: 'asc' | 'desc'): string => `
+  select fitting.seq, fitting.at, case when fitting.kind = 'withheld' then 'message' else fitting.kind end as kind,
+    account.uid, fitting.device, fitting.id, fitting.type, fitting.body, fitting.state, fitting.bytes
+  from (
+    select part.*, octet_length(body) as bytes,
+      sum(octet_length(body)) over (order by seq ${order}) - octet_length(body) as before
+    from (${part}) as part
+  ) as fitting
+  join account on account.n = fitting.account
+  where fitting.before < $3
+  order by fitting.seq ${order}`
+
+const COLUMNS = 'seq, at, kind, account, device, id, type, body, state'
+
+const stretch = (order: 'asc' | 'desc', filter = ''): string =>
+  read(
+    `select ${COLUMNS} from entry
+     where log = $1 and seq between $4 and $5 and ${SHOWN} ${filter} order by seq ${order} limit $6`,
+    order,
+  )
+
+/** Reads stretches of one log until the answer is full, or as much was looked at as one call may. */
+export class EntryReader {
+  readonly #tx: Transaction
+  readonly #readable: Readable
+  readonly #filter: Filter | null
+  #entriesLeft: number
+  #bytesLeft: number
+  #looksLeft = LOOKED_AT_MAX
+
+  constructor(tx: Transaction, readable: Readable, { entriesMax, bytesMax, filter }: ReadLimits) {
+    this.#tx = tx
+    this.#readable = readable
+    this.#filter = filter
+    this.#entriesLeft = entriesMax
+    this.#bytesLeft = bytesMax
+  }
+
+  /**
+   * Entries from one seq to another, both included, in the order of reading. `next`: the seq to go on with; null when
+   * nothing is left up to `to`.
+   */
+  async read({ from, to, newestFirst }: { from: number; to: number; newestFirst: boolean }): Promise<{
+    entries: Entry[]
+    next: number | null
+  }> {
+    const [low, high] = newestFirst ? [to, from] : [from, to]
+    const entries: Entry[] = []
+    const windows = newestFirst ? this.#readable.windows.toReversed() : this.#readable.windows
+    for (const window of windows) {
+      let start = Math.max(low, window.from)
+      let end = Math.min(high, window.to)
+      if (start > end) continue
+      if (this.#isFull) return { entries, next: newestFirst ? end : start }
+      const looks = Math.min(this.#looksLeft, end - start + 1)
+      this.#looksLeft -= looks
+      const isCut = looks < end - start + 1
+      if (newestFirst) start = end - looks + 1
+      else end = start + looks - 1
+      const found = await this.#readStretch(start, end, newestFirst)
+      entries.push(...found)
+      const stop = this.#isAnswerFull ? found.at(-1)!.seq : newestFirst ? start : end
+      const isDone = stop === (newestFirst ? Math.max(low, window.from) : Math.min(high, window.to))
+      if (isCut || !isDone) return { entries, next: newestFirst ? stop - 1 : stop + 1 }
+    }
+    return { entries, next: null }
+  }
+
+  /** The entries of some seqs that the person may see, in the order of the log. */
+  async pick(seqs: readonly number[]): Promise<Entry[]> {
+    if (seqs.length === 0) return []
+    const wanted = `select ${COLUMNS} from entry
+      where log = $1 and seq in ${this.#tx.list('$4', 'number')} and ${SHOWN}`
+    return this.#take(await this.#query(read(wanted, 'asc'), seqs))
+  }
+
+  get #isAnswerFull(): boolean {
+    return this.#entriesLeft <= 0 || this.#bytesLeft <= 0
+  }
+
+  get #isFull(): boolean {
+    return this.#isAnswerFull || this.#looksLeft <= 0
+  }
+
+  async #readStretch(low: number, high: number, newestFirst: boolean): Promise<Entry[]> {
+    const order = newestFirst ? 'desc' : 'asc'
+    if (this.#filter === null) {
+      return this.#take(await this.#query(stretch(order), low, high, this.#entriesLeft))
+    }
+    const { types, hasAddress } = this.#filter
+    const address = hasAddress
+      ? ` or (type = 'text' and (body like '%http://%' or body like '%https://%'))`
+      : ''
+    const filter = `and kind in ('message', 'withheld') and body <> '{}'
+      and (type in ${this.#tx.list('$7', 'text')}${address})`
+    return this.#take(await this.#query(stretch(order, filter), low, high, this.#entriesLeft, types))
+  }
+
+  #query(sql: string, ...values: readonly Value[]): Promise<Row[]> {
+    const { log, account } = this.#readable
+    return this.#tx.query<Row>(sql, [log.n, account, this.#bytesLeft, ...values])
+  }
+
+  #take(rows: readonly Row[]): Entry[] {
+    this.#entriesLeft -= rows.length
+    for (const { bytes } of rows) this.#bytesLeft -= bytes
+    return rows.map((row) => this.#build(row))
+  }
+
+  #build(row: Row): Entry {
+    const { name, epoch } = this.#readable.log
+    return {
+      log: name,
+      epoch: `k${epoch}`,
+      seq: row.seq,
+      at: row.at,
+      kind: row.kind,
+      from: row.uid,
+      ...(row.device !== null && { device: row.device }),
+      ...(row.id !== null && { id: row.id }),
+      type: row.type,
+      body: JSON.parse(row.body),
+      ...(row.state !== null && { state: JSON.parse(row.state) as EntryState }),
+    }
+  }
+}
