@@ -299,7 +299,6 @@ export interface Store
   extends AccountStore,
     SessionStore,
     OperationStore,
-    ConversationStore,
     PlainStore,
     InspectionStore,
     AsyncDisposable {

@@ -3,12 +3,14 @@ import { CATALOGUE, type OperationName } from '../../../protocol/catalogue/catal
 import { accountEndOperations } from './account-erasure.ts'
 import type { StoredCall } from '../contract.ts'
 import { contactOperations } from './contacts.ts'
+import { conversationOperations } from './conversations.ts'
 import { groupMemberOperations } from './group-members.ts'
 import { groupOperations } from './groups.ts'
 import { mediaOperations } from './media.ts'
 import { once } from './once.ts'
 import { peopleSearchOperations } from './people-search.ts'
 import { profileOperations } from './profile.ts'
+import { receiptOperations } from './receipts.ts'
 import { searchOperations } from './search.ts'
 import { settingsOperations } from './settings.ts'
 import type { StoredOperation } from './stored.ts'
@@ -16,6 +18,8 @@ import type { Transaction } from './transaction.ts'
 
 export const STORED_OPERATIONS = {
   ...contactOperations,
+  ...conversationOperations,
+  ...receiptOperations,
   ...mediaOperations,
   ...profileOperations,
   ...settingsOperations,

@@ -5,7 +5,6 @@ import { runTask } from '../operations/tasks.ts'
 import type { SharedStore } from '../shared-store.ts'
 import { accountOperations } from './accounts.ts'
 import { changeOperations } from './changes.ts'
-import { conversationOperations } from './conversations.ts'
 import { placeLogs } from './inbox.ts'
 import { inspectionOperations } from './inspection.ts'
 import { PostgresTransaction } from './operation-transaction.ts'
@@ -24,7 +23,6 @@ export const OPERATIONS: Operations<SharedStoreCalls> = {
   perform: (work, task) => runTask(new PostgresTransaction(work), task) as never,
   ...accountOperations,
   ...sessionOperations,
-  ...conversationOperations,
   ...plainOperations,
   ...inspectionOperations,
   ...changeOperations,

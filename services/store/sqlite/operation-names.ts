@@ -19,8 +19,6 @@ const NAMES: Record<keyof StoreCalls, true> = {
   expireSessions: true,
   run: true,
   perform: true,
-  conversations: true,
-  markRead: true,
   page: true,
   publishPlain: true,
   plainVersion: true,

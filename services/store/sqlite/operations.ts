@@ -3,7 +3,6 @@ import type { Store } from '../contract.ts'
 import { runStored } from '../operations/operations.ts'
 import { runTask } from '../operations/tasks.ts'
 import { accountOperations } from './accounts.ts'
-import { conversationOperations } from './conversations.ts'
 import { inspectionOperations } from './inspection.ts'
 import { plainOperations } from './plain.ts'
 import { sessionOperations } from './sessions.ts'
@@ -28,7 +27,6 @@ export const OPERATIONS: Operations<StoreCalls> = {
   perform: (work, task) => runTask(new SqliteTransaction(work), task) as never,
   ...accountOperations,
   ...sessionOperations,
-  ...conversationOperations,
   ...plainOperations,
   ...inspectionOperations,
 }

@@ -1,0 +1,125 @@
+/** Conversations as items of an answer, each with its last entry. */
+import type { Result } from '../../../protocol/catalogue/catalogue.ts'
+import type { Entry } from '../../../protocol/entry.ts'
+import { parseLog, type UserId } from '../../../protocol/ids.ts'
+import { ANSWER_BYTES_MAX } from '../answer-bytes.ts'
+import {
+  type ConversationView,
+  counts,
+  isDeletedForMe,
+  isShown,
+  LOOKED_BACK_MAX,
+} from './conversation-views.ts'
+import type { Transaction } from './transaction.ts'
+
+export type ConversationItem = Result<'conversations.list'>['items'][number]
+
+/** Items read by one statement, so that large entries do not fill the memory before the answer is found to be full. */
+const READ_TOGETHER_MAX = 250
+
+type ItemRow = Pick<
+  ConversationView,
+  'n' | 'name' | 'epoch' | 'head' | 'unread' | 'mentions' | 'readSeq' | 'clearedSeq' | 'markedUnread'
+> & {
+  pinned: number
+  mutedUntil: number | null
+  archived: number
+  draft: string | null
+  /** Null for what is no group. */
+  groupName: string | null
+  /** The last entry; null when there is none to show. */
+  seq: number | null
+  at: number
+  kind: string
+  uid: UserId
+  device: string | null
+  id: string | null
+  type: string
+  body: string
+  state: string | null
+}
+
+/** Of account $1 at the time $2, the logs $3. */
+const itemsQuery = (logs: string): string => `
+  select mine.n, mine.name, mine.epoch, mine.head, unread, mentions, read_seq as "readSeq", cleared_seq as "clearedSeq",
+    marked_unread as "markedUnread", case when pinned_at is null then 0 else 1 end as pinned,
+    mine.muted_until as "mutedUntil", case when archived_at is null then 0 else 1 end as archived, draft,
+    chat_group.name as "groupName", entry.seq, entry.at, entry.kind, account.uid, entry.device, entry.id, entry.type,
+    entry.body, entry.state
+  from (${counts(`and log in ${logs}`)}) as mine
+  left join chat_group on chat_group.log = mine.n
+  left join entry on entry.log = mine.n and entry.seq > mine.cleared_seq and entry.seq = case when mine.quiet = 0
+    then mine.head else (
+      select shown.seq from entry as shown
+      where shown.log = mine.n and shown.seq between mine.entered and mine.head
+        and shown.seq > mine.head - ${LOOKED_BACK_MAX}
+        and ${isShown('shown')} and not ${isDeletedForMe('shown.log', 'shown.seq')}
+      order by shown.seq desc limit 1
+    ) end
+  left join account on account.n = entry.account`
+
+/** The items of these logs in their order, as many of the first ones as an answer has room for, and at least one. */
+export async function readItems(
+  tx: Transaction,
+  uid: UserId,
+  account: number,
+  logs: readonly number[],
+): Promise<ConversationItem[]> {
+  const items: ConversationItem[] = []
+  let bytesLeft = ANSWER_BYTES_MAX
+  for (let start = 0; start < logs.length; start += READ_TOGETHER_MAX) {
+    const wanted = logs.slice(start, start + READ_TOGETHER_MAX)
+    const rows = await tx.query<ItemRow>(itemsQuery(tx.list('$3', 'number')), [account, tx.now, wanted])
+    const byLog = new Map(rows.map((row) => [row.n, row]))
+    for (const n of wanted) {
+      if (bytesLeft <= 0) return items
+      const row = byLog.get(n)!
+      items.push(buildItem(uid, row))
+      bytesLeft -= (row.body?.length ?? 0) + (row.draft?.length ?? 0)
+    }
+  }
+  return items
+}
+
+function buildItem(uid: UserId, row: ItemRow): ConversationItem {
+  return {
+    log: row.name,
+    epoch: `k${row.epoch}`,
+    head: row.head,
+    unread: row.unread,
+    mentions: row.mentions,
+    readSeq: row.readSeq,
+    clearedSeq: row.clearedSeq,
+    last: row.seq === null ? null : buildLast(row, row.seq),
+    pinned: row.pinned === 1,
+    muted: row.mutedUntil !== null,
+    ...(row.mutedUntil !== null && { mutedUntil: row.mutedUntil }),
+    archived: row.archived === 1,
+    markedUnread: row.markedUnread === 1,
+    ...(row.draft !== null && { draft: row.draft }),
+    ...nameOrPeer(uid, row),
+  }
+}
+
+/** What is withheld from others is a message to its author. */
+function buildLast(row: ItemRow, seq: number): Entry {
+  return {
+    log: row.name,
+    epoch: `k${row.epoch}`,
+    seq,
+    at: row.at,
+    kind: row.kind === 'withheld' ? 'message' : row.kind,
+    from: row.uid,
+    ...(row.device !== null && { device: row.device }),
+    ...(row.id !== null && { id: row.id }),
+    type: row.type,
+    body: JSON.parse(row.body),
+    ...(row.state !== null && { state: JSON.parse(row.state) }),
+  }
+}
+
+function nameOrPeer(uid: UserId, { name, groupName }: ItemRow): { name?: string; peer?: string } {
+  const log = parseLog(name)
+  if (log?.kind === 'direct') return { peer: log.a === uid ? log.b : log.a }
+  return groupName === null ? {} : { name: groupName }
+}
