@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
 const PREFLIGHT_MAX_AGE_S = 600
+const EXPOSED = 'retry-after, etag, content-range, content-disposition'
 
 /**
  * Lets pages of these origins call; `*` lets all. Tokens travel in a header, never in cookies, so credentials are not
@@ -15,7 +16,7 @@ export function allowOrigins(app: FastifyInstance, origins: readonly string[]): 
     const { origin } = request.headers
     if (origin === undefined || !(allowed.has(origin) || allowed.has('*'))) return
     reply.header('access-control-allow-origin', origin)
-    reply.header('access-control-expose-headers', 'retry-after')
+    reply.header('access-control-expose-headers', EXPOSED)
     if (isPreflight(request)) return answerPreflight(reply)
   })
 }
@@ -27,8 +28,8 @@ function isPreflight({ method, headers }: FastifyRequest): boolean {
 function answerPreflight(reply: FastifyReply): FastifyReply {
   return reply
     .headers({
-      'access-control-allow-methods': 'GET, POST',
-      'access-control-allow-headers': 'authorization, content-type',
+      'access-control-allow-methods': 'GET, POST, PUT',
+      'access-control-allow-headers': 'authorization, content-type, range, if-none-match, if-range',
       'access-control-max-age': PREFLIGHT_MAX_AGE_S,
     })
     .code(204)

@@ -68,6 +68,7 @@ export const CHAT_TABLES: readonly string[] = [
   'alter table chat_group add column muted_until bigint',
   'alter table chat_group add column changed_at bigint not null default 0',
   'alter table chat_group add column dissolved_at bigint',
+  'create index chat_group_dissolved on chat_group (log) where dissolved_at is not null and members > 0',
   "create index chat_group_by_kind on chat_group (kind, log) where kind <> 'group'",
   "alter table membership add column role text not null default 'member'",
   `update membership set role = 'owner'

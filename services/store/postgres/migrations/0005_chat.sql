@@ -78,6 +78,7 @@ alter table chat_group add column muted_until bigint;
 alter table chat_group add column changed_at bigint not null default 0;
 -- Nobody comes or writes any more; members are let out step by step.
 alter table chat_group add column dissolved_at bigint;
+create index chat_group_dissolved on chat_group (log) where dissolved_at is not null and members > 0;
 create index chat_group_by_kind on chat_group (kind, log) where kind <> 'group';
 
 -- Of the open window: what the person is in the group.
