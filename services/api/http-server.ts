@@ -20,9 +20,10 @@ import { buildOpenApi } from '../../protocol/openapi.ts'
 import type { Jwks } from '../auth/keyring.ts'
 import type { TokenVerifier } from '../auth/token.ts'
 import { clientAddress, trustNetworks } from '../client-address.ts'
-import type { Dispatcher } from '../dispatcher.ts'
+import type { CallContext, Dispatcher } from '../dispatcher.ts'
 import { allowOrigins } from './cors.ts'
 import { buildLandingPage, type Endpoints } from './landing-page.ts'
+import { type MediaRoutes, serveMedia } from './media-routes.ts'
 
 export type HttpSettings = {
   /** Bytes of a request body: the payload limit and what its envelope needs. */
@@ -39,6 +40,8 @@ export type HttpParts = {
   dispatcher: Dispatcher
   verifier: TokenVerifier
   keyring: { jwks(): Jwks }
+  /** Files, where they are served. */
+  media?: MediaRoutes
   /** The server's version. */
   version: string
   endpoints: () => Endpoints
@@ -72,6 +75,9 @@ export async function createHttpServer(parts: HttpParts): Promise<HttpServer> {
   allowOrigins(app, parts.settings.allowedOrigins)
   if (parts.servesApi) serveOperations(app, parts)
   if (parts.servesApi) serveDocuments(app, parts)
+  if (parts.servesApi && parts.media !== undefined) {
+    serveMedia(app, { ...parts.media, dispatcher: parts.dispatcher, contextOf: createContextReader(parts) })
+  }
   await app.ready()
   return {
     server: app.server,
@@ -111,16 +117,15 @@ function serverOptions(settings: HttpSettings): FastifyHttpOptions<Server> {
 
 type OperationRequest = FastifyRequest<{ Params: { operation: string } }>
 
-function serveOperations(app: FastifyInstance, { dispatcher, verifier, settings, log }: HttpParts): void {
-  const isTrusted = trustNetworks(settings.trustedProxies ?? [])
+function serveOperations(app: FastifyInstance, parts: HttpParts): void {
+  const { dispatcher, log } = parts
+  const contextOf = createContextReader(parts)
   app.post('/v1/:operation', async (request: OperationRequest, reply) => {
     const name = request.params.operation
     const operation = findOperation(name)
     if (operation === undefined) throw new WochatError('unknown_operation')
     // A public operation takes no token; a client that sends an old one along is not refused for it.
-    const token = operation.access === 'user' ? await verifier.verify(readBearer(request)) : null
-    const address = clientAddress(request.ip, request.headers['x-forwarded-for'], isTrusted)
-    const context = { token, device: token?.device ?? null, address }
+    const context = await contextOf(request, operation.access === 'user')
     const result = await dispatcher.call(name, request.body === undefined ? {} : request.body, context)
     log.debug({ op: name, ms: Math.round(reply.elapsedTime) }, 'call answered')
     return reply.header('cache-control', 'no-store').send(result)
@@ -136,7 +141,18 @@ function serveOperations(app: FastifyInstance, { dispatcher, verifier, settings,
   })
 }
 
-const BEARER = /^Bearer +([\w-]+\.[\w-]+\.[\w-]+)$/i
+/** Who makes a request, with their token where one is asked for. */
+function createContextReader({ verifier, settings }: HttpParts) {
+  const isTrusted = trustNetworks(settings.trustedProxies ?? [])
+  return async (request: FastifyRequest, withToken: boolean): Promise<CallContext> => {
+    const token = withToken ? await verifier.verify(readBearer(request)) : null
+    const address = clientAddress(request.ip, request.headers['x-forwarded-for'], isTrusted)
+    return { token, device: token?.device ?? null, address }
+  }
+}
+
+/** A JWT, or the API key of a bot. */
+const BEARER = /^Bearer +([\w-]+\.[\w-]+\.[\w-]+|wck_[\w-]+)$/i
 
 function readBearer(request: FastifyRequest): string {
   const token = BEARER.exec(request.headers.authorization ?? '')?.[1]
