@@ -139,6 +139,12 @@ export const ERRORS = {
     'The operation lasts as long as an MQTT connection: call it over one.',
   ),
   too_many_watches: final(409, QUOTA, 'The connection watches as many people as allowed.'),
+  // Moderation
+  content_refused: final(403, NOT_AUTHORIZED, 'The message was refused for what it says.'),
+  screening_away: retry(503, IMPLEMENTATION, 'The service that screens messages did not answer.'),
+  unknown_report: final(404, UNSPECIFIED, 'There is no report of this number.'),
+  report_decided: final(409, UNSPECIFIED, 'The report was decided before.'),
+  too_many_words: final(409, QUOTA, 'The list of words would exceed its size limit.'),
   // Operating
   unknown_node: final(404, UNSPECIFIED, 'No living node has this id, or several have this name.'),
   unknown_entry: final(

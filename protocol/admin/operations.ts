@@ -7,6 +7,10 @@ import { DeviceIdSchema, Log, request, Uid } from '../catalogue/operation.ts'
 import type { ErrorCode } from '../errors.ts'
 import { DEVICE_ID_PATTERN, UID_PATTERN } from '../ids.ts'
 import { checkParams } from '../validate.ts'
+import { botOperations } from './bots.ts'
+import { broadcastOperations } from './broadcasts.ts'
+import { importOperations } from './imports.ts'
+import { moderationOperations } from './moderation.ts'
 import { define } from './operation.ts'
 import {
   Away,
@@ -20,6 +24,7 @@ import {
   StreamRow,
   TraceLine,
 } from './rows.ts'
+import { webhookOperations } from './webhooks.ts'
 
 export const ADMIN_COMMON_ERRORS = [
   'bad_json',
@@ -203,6 +208,11 @@ export const ADMIN_OPERATIONS = {
     }),
     errors: ['unknown_log', 'unknown_entry'],
   }),
+  ...webhookOperations,
+  ...botOperations,
+  ...broadcastOperations,
+  ...importOperations,
+  ...moderationOperations,
 } as const
 
 export type AdminName = keyof typeof ADMIN_OPERATIONS

@@ -1,16 +1,29 @@
 /** Every operation that the store answers alone, in one transaction, and how one is run. */
 import { CATALOGUE, type OperationName } from '../../../protocol/catalogue/catalogue.ts'
-import { accountEndOperations } from './account-erasure.ts'
 import type { StoredCall } from '../contract.ts'
+import { accountEndOperations } from './account-erasure.ts'
 import { contactOperations } from './contacts.ts'
 import { conversationOperations } from './conversations.ts'
+import { editOperations } from './edits.ts'
+import { groupBanOperations } from './group-bans.ts'
+import { groupDissolvingOperations } from './group-dissolving.ts'
+import { groupJoiningOperations } from './group-joining.ts'
+import { groupListOperations } from './group-list.ts'
 import { groupMemberOperations } from './group-members.ts'
+import { groupRequestOperations } from './group-requests.ts'
+import { groupRoleOperations } from './group-roles.ts'
 import { groupOperations } from './groups.ts'
+import { hidingOperations } from './hiding.ts'
+import { historyOperations } from './history.ts'
 import { mediaOperations } from './media.ts'
 import { once } from './once.ts'
 import { peopleSearchOperations } from './people-search.ts'
+import { pinOperations } from './pins.ts'
 import { profileOperations } from './profile.ts'
+import { reactionOperations } from './reactions.ts'
 import { receiptOperations } from './receipts.ts'
+import { reportOperations } from './reports.ts'
+import { roomOperations } from './rooms.ts'
 import { searchOperations } from './search.ts'
 import { settingsOperations } from './settings.ts'
 import type { StoredOperation } from './stored.ts'
@@ -23,11 +36,24 @@ export const STORED_OPERATIONS = {
   ...mediaOperations,
   ...profileOperations,
   ...settingsOperations,
-  ...accountEndOperations,
   ...peopleSearchOperations,
+  ...accountEndOperations,
   ...groupOperations,
+  ...groupListOperations,
   ...groupMemberOperations,
+  ...groupRoleOperations,
+  ...groupBanOperations,
+  ...groupJoiningOperations,
+  ...groupRequestOperations,
+  ...groupDissolvingOperations,
+  ...roomOperations,
+  ...reportOperations,
   ...searchOperations,
+  ...historyOperations,
+  ...editOperations,
+  ...reactionOperations,
+  ...hidingOperations,
+  ...pinOperations,
 } as const satisfies { readonly [Name in OperationName]?: StoredOperation<Name> }
 
 export type StoredName = keyof typeof STORED_OPERATIONS

@@ -34,7 +34,7 @@ async function indexEntry(
   entry: CommittedRow,
   audiences: Map<number, string[]>,
 ): Promise<void> {
-  if (entry.kind === 'message') await indexMessage(tx, entry, audiences)
+  if (entry.kind === 'message' || entry.kind === 'withheld') await indexMessage(tx, entry, audiences)
   else if (entry.kind === 'edit') {
     const { seq } = JSON.parse(entry.body) as { seq: number }
     const message = await tx.first<CommittedRow>(

@@ -114,7 +114,7 @@ const VISIBLE = `
   join entry on entry.log = wanted.log and entry.seq = wanted.seq
   join account as author on author.n = entry.account
   left join conversation_state as mine on mine.account = $1 and mine.log = wanted.log
-  where entry.kind = 'message' and entry.seq >= log.first and entry.seq > coalesce(mine.cleared_seq, 0)
+  where (entry.kind = 'message' or (entry.kind = 'withheld' and entry.account = $1)) and entry.seq >= log.first and entry.seq > coalesce(mine.cleared_seq, 0)
     and exists (
       select 1 from membership where membership.account = $1 and membership.log = wanted.log
         and membership.from_seq <= wanted.seq and coalesce(membership.to_seq, wanted.seq) >= wanted.seq)

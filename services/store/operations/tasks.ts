@@ -4,20 +4,32 @@
  * them, so nothing of their input is checked, and refusals are for whoever they are run for.
  */
 import { erasureTasks } from './account-erasure-steps.ts'
+import { exportTasks } from './account-export.ts'
+import { bannedWordTasks } from './banned-words.ts'
+import { botTasks } from './bots.ts'
+import { broadcastTasks } from './broadcasts.ts'
+import { groupDissolvingTasks } from './group-dissolving.ts'
 import { mediaTasks } from './media-tasks.ts'
 import { operatorTasks } from './operator.ts'
 import { presenceTasks } from './presence-tasks.ts'
 import { retentionTasks } from './retention.ts'
 import { searchTasks } from './search-indexing.ts'
 import type { Transaction } from './transaction.ts'
+import { webhookTasks } from './webhooks.ts'
 
 type Task = (tx: Transaction, input: never) => Promise<unknown>
 
 export const STORE_TASKS = {
+  ...groupDissolvingTasks,
   ...erasureTasks,
+  ...exportTasks,
   ...mediaTasks,
   ...operatorTasks,
+  ...webhookTasks,
+  ...botTasks,
+  ...broadcastTasks,
   ...presenceTasks,
+  ...bannedWordTasks,
   ...retentionTasks,
   ...searchTasks,
 } as const satisfies Readonly<Record<string, Task>>

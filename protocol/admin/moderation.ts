@@ -1,0 +1,101 @@
+/** Admin operations of moderation: the list of words, and the queue of reports. */
+import { Type } from 'typebox'
+import { request } from '../catalogue/operation.ts'
+import { define } from './operation.ts'
+
+export const WORDS_EACH_MAX = 1000
+export const WORDS_MAX = 20_000
+const WORD_CHARS_MAX = 64
+export const REPORTS_PAGE_MAX = 100
+const NOTE_CHARS_MAX = 1000
+const MODERATION_BODY_BYTES_MAX = 1024 * 1024
+
+const Word = Type.String({ minLength: 1, maxLength: WORD_CHARS_MAX, pattern: '\\S' })
+const Action = Type.Union([Type.Literal('reject'), Type.Literal('withhold'), Type.Literal('mask')], {
+  description:
+    '`reject`: the sender is told; `withhold`: the sender is not told and nobody else sees it; `mask`: stars for the word.',
+})
+const ListedWord = Type.Object({ word: Type.String(), action: Type.String() })
+const Time = Type.Integer({ description: 'ms since 1970.' })
+const Report = Type.Object({
+  n: Type.Integer(),
+  reporter: Type.String(),
+  uid: Type.String({ description: 'Who is reported.' }),
+  log: Type.Optional(Type.String()),
+  seq: Type.Optional(Type.Integer()),
+  reason: Type.String(),
+  text: Type.Optional(Type.String({ description: 'What the reporter wrote.' })),
+  evidence: Type.Optional(Type.Unknown({ description: 'The entry as it was when it was reported.' })),
+  at: Time,
+  decision: Type.Optional(Type.String()),
+  decidedAt: Type.Optional(Time),
+  note: Type.Optional(Type.String()),
+})
+
+export const moderationOperations = {
+  words: define({
+    summary: 'The list of words that messages are screened by.',
+    kind: 'read',
+    positional: [],
+    params: request({
+      after: Type.Optional(
+        Type.String({ maxLength: WORD_CHARS_MAX, description: 'The last word of the page before.' }),
+      ),
+    }),
+    result: Type.Object({
+      words: Type.Array(ListedWord),
+      more: Type.Boolean(),
+    }),
+    errors: [],
+  }),
+  setWords: define({
+    summary:
+      'Puts words on the list, or changes what is done about them. In force on every node within seconds.',
+    kind: 'change',
+    positional: [],
+    params: request({
+      words: Type.Array(request({ word: Word, action: Action }), { minItems: 1, maxItems: WORDS_EACH_MAX }),
+    }),
+    result: Type.Object({ words: Type.Integer({ description: 'On the list now.' }) }),
+    errors: ['too_many_words'],
+    bodyBytesMax: MODERATION_BODY_BYTES_MAX,
+  }),
+  removeWords: define({
+    summary: 'Takes words off the list.',
+    kind: 'change',
+    positional: [],
+    params: request({ words: Type.Array(Word, { minItems: 1, maxItems: WORDS_EACH_MAX }) }),
+    result: Type.Object({ words: Type.Integer({ description: 'On the list now.' }) }),
+    errors: [],
+    bodyBytesMax: MODERATION_BODY_BYTES_MAX,
+  }),
+  reports: define({
+    summary: 'Reports of messages and people: those that wait for a decision, or those that were decided.',
+    kind: 'read',
+    positional: [],
+    params: request({
+      state: Type.Optional(Type.Union([Type.Literal('open'), Type.Literal('decided')])),
+      after: Type.Optional(Type.Integer({ minimum: 0, description: 'The last number of the page before.' })),
+      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: REPORTS_PAGE_MAX })),
+    }),
+    result: Type.Object({
+      reports: Type.Array(Report),
+      open: Type.Integer({ description: 'Reports that wait for a decision.' }),
+      more: Type.Boolean(),
+    }),
+    errors: [],
+  }),
+  decideReport: define({
+    summary: 'Decides about a report: `dismiss` it, or `remove` the message for everybody.',
+    kind: 'change',
+    positional: ['n', 'decision'],
+    params: request({
+      n: Type.Integer({ minimum: 1 }),
+      decision: Type.Union([Type.Literal('dismiss'), Type.Literal('remove')]),
+      note: Type.Optional(Type.String({ maxLength: NOTE_CHARS_MAX })),
+    }),
+    result: Report,
+    errors: ['unknown_report', 'report_decided', 'unknown_entry'],
+    unlogged: ['note'],
+  }),
+} as const

@@ -1,0 +1,74 @@
+/** What screens messages on this node: the list of words, which the store keeps for all nodes, and then the hook. */
+import type { Logger } from 'pino'
+import { startBackgroundTask } from '../background-task.ts'
+import type { ScreenedMessage, Screening, Verdict } from '../messages/screening.ts'
+import type { Store } from '../store/contract.ts'
+import { BeforeSendHook, type BeforeSendSettings } from './before-send-hook.ts'
+import { WordScreening } from './word-screening.ts'
+
+/** A change of the list is in force on every node after this long. */
+const RELOAD_MS = 2000
+const RETRY_MS = 2000
+
+class ModerationScreening implements Screening {
+  readonly words = new WordScreening()
+  readonly hook: BeforeSendHook | null
+
+  constructor(hook: BeforeSendHook | null) {
+    this.hook = hook
+  }
+
+  screen(message: ScreenedMessage): Verdict | Promise<Verdict> {
+    const verdict = this.words.screen(message)
+    if (this.hook === null || verdict.verdict === 'refuse' || verdict.verdict === 'withhold') return verdict
+    if (verdict.verdict === 'accept') return this.hook.screen(message)
+    return this.#screenMasked(this.hook, message, verdict)
+  }
+
+  /** The hook sees what would be stored; what it accepts stays masked. */
+  async #screenMasked(
+    hook: BeforeSendHook,
+    message: ScreenedMessage,
+    masked: Verdict & { verdict: 'replace' },
+  ): Promise<Verdict> {
+    const asked = await hook.screen({ ...message, bodyJson: JSON.stringify(masked.body) })
+    return asked.verdict === 'accept' ? masked : asked
+  }
+}
+
+export type Moderation = {
+  screening: Screening
+  hook: BeforeSendHook | null
+  /** Reads the list of words, and again whenever it has changed. Resolves when the first one is in force. */
+  start(store: Pick<Store, 'perform'>): Promise<AsyncDisposable>
+}
+
+export function createModeration(settings: BeforeSendSettings | null, log: Pick<Logger, 'warn'>): Moderation {
+  const hook = settings === null ? null : new BeforeSendHook(settings, log)
+  const screening = new ModerationScreening(hook)
+  let version = -1
+
+  async function reload(store: Pick<Store, 'perform'>): Promise<void> {
+    const list = await store.perform({ task: 'bannedWords', input: { known: version } })
+    if (list === null) return
+    screening.words.words = list.words
+    version = list.version
+  }
+
+  return {
+    screening,
+    hook,
+    async start(store) {
+      await reload(store)
+      return startBackgroundTask({
+        name: 'the list of words is read',
+        async step() {
+          await reload(store)
+          return RELOAD_MS
+        },
+        retryMs: RETRY_MS,
+        log,
+      })
+    },
+  }
+}
