@@ -7,6 +7,8 @@ import type { ErrorBody } from './errors.ts'
 export type Reply =
   /** A send was committed. Without `id` in the send there is no idempotency, and `idempotent` is false. */
   | { kind: 'accepted'; id?: string; log: string; seq: number; at: number; idempotent?: false }
+  /** A send that is not stored is on its way to those who are online. */
+  | { kind: 'accepted'; id?: string; log: string; at: number; transient: true }
   /** A send was refused. */
   | ({ kind: 'refused'; id?: string } & ErrorBody)
   /** A call has its result. `ref` is the caller's. */

@@ -2,14 +2,17 @@
  * A message on its way in: the payload of `u/{uid}/send` and the parameters of `messages.send`.
  *
  * `{"id"?, "to", "type", "body"}`, or the short form `{"id"?, "to", "text"}`. `to` is a uid, `g:...` or a
- * conversation id. Unknown fields are refused, so that a misspelt one is noticed.
+ * conversation id. `transient: true` asks for those who are online, and nothing is stored. Unknown fields are refused, so
+ * that a misspelt one is noticed; what a body holds is said in message-types.ts.
  */
 import { Type } from 'typebox'
 import { WochatError } from './errors.ts'
 import { buildDirectLog, type LogId, parseLog, parseUserId, type UserId } from './ids.ts'
-import { CLIENT_ID_CHARS_MAX, JSON_DEPTH_MAX, TYPE_CHARS_MAX } from './limits.ts'
+import { CLIENT_ID_CHARS_MAX } from './limits.ts'
+import { assertText, checkBody, type SendMarks, TYPE_PATTERN } from './message-types.ts'
 
-export const TYPE_PATTERN = `^[a-z][a-z0-9_.:-]{0,${TYPE_CHARS_MAX - 1}}$`
+export { TYPE_PATTERN }
+
 const TYPE = new RegExp(TYPE_PATTERN)
 
 export const SendSchema = Type.Object(
@@ -29,7 +32,12 @@ export const SendSchema = Type.Object(
     }),
     type: Type.Optional(Type.String({ pattern: TYPE_PATTERN, description: 'Default `text`.' })),
     body: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'The content, by type.' })),
-    text: Type.Optional(Type.String({ description: 'Short form of `type: "text", body: {text}`.' })),
+    text: Type.Optional(
+      Type.String({ minLength: 1, description: 'Short form of `type: "text", body: {text}`.' }),
+    ),
+    transient: Type.Optional(
+      Type.Boolean({ description: 'Not stored: only devices that are online get it, as a live event.' }),
+    ),
   },
   { additionalProperties: false },
 )
@@ -37,9 +45,16 @@ export const SendSchema = Type.Object(
 /** Where a message goes: the log, and for a direct one the other person (the sender, for notes to self). */
 export type Target = { log: LogId; peer: UserId | null }
 
-export type Send = { id: string | null; target: Target; type: string; bodyJson: string }
+export type Send = {
+  id: string | null
+  target: Target
+  type: string
+  bodyJson: string
+  /** What the store has to know of it; null for a plain message. */
+  marks: SendMarks | null
+}
 
-const FIELDS: ReadonlySet<string> = new Set(['id', 'to', 'type', 'body', 'text'])
+const FIELDS: ReadonlySet<string> = new Set(['id', 'to', 'type', 'body', 'text', 'transient'])
 
 /**
  * Reads a send that is already parsed JSON. Throws {@link WochatError} `bad_request` or `too_deep`.
@@ -51,7 +66,7 @@ export function readSend(value: unknown, sender: UserId): Send {
   }
   for (const key in value)
     if (!FIELDS.has(key)) throw new WochatError('bad_request', 'unknown field in a send')
-  const { id, to, type, body, text } = value as Record<string, unknown>
+  const { id, to, type, body, text, transient } = value as Record<string, unknown>
   if (id !== undefined && (typeof id !== 'string' || id.length === 0 || id.length > CLIENT_ID_CHARS_MAX)) {
     throw new WochatError('bad_request', `id: a string of 1 to ${CLIENT_ID_CHARS_MAX} characters`)
   }
@@ -60,19 +75,22 @@ export function readSend(value: unknown, sender: UserId): Send {
   const target = parseTarget(to, sender)
   if (target === undefined)
     throw new WochatError('bad_request', 'to: not a uid, a group or a conversation of the sender')
-  return { id: id ?? null, target, ...readContent(type, body, text) }
+  const send = readContent(id ?? null, target, type, body, text)
+  if (send.marks !== null) assertExpiry(send.marks, target, sender)
+  if (transient !== undefined) markTransient(send, transient)
+  return send
 }
 
-function readContent(type: unknown, body: unknown, text: unknown): { type: string; bodyJson: string } {
+function readContent(id: string | null, target: Target, type: unknown, body: unknown, text: unknown): Send {
   if (text !== undefined) {
-    if (typeof text !== 'string') throw new WochatError('bad_request', 'text: a string')
     if (body !== undefined || (type !== undefined && type !== 'text')) {
       throw new WochatError(
         'bad_request',
         'text is the short form of a text message: give text, or type and body',
       )
     }
-    return { type: 'text', bodyJson: `{"text":${JSON.stringify(text)}}` }
+    assertText(text)
+    return { id, target, type: 'text', bodyJson: `{"text":${JSON.stringify(text)}}`, marks: null }
   }
   if (type !== undefined && (typeof type !== 'string' || !TYPE.test(type))) {
     throw new WochatError('bad_request', 'type: [a-z][a-z0-9_.:-]*, at most 64 characters')
@@ -81,13 +99,20 @@ function readContent(type: unknown, body: unknown, text: unknown): { type: strin
     throw new WochatError('bad_request', 'body: a JSON object')
   }
   const kind = type ?? 'text'
-  if (kind === 'text' && typeof (body as Record<string, unknown>).text !== 'string') {
-    throw new WochatError('bad_request', 'body.text: a string')
+  const marks = checkBody(kind, body as Record<string, unknown>)
+  return { id, target, type: kind, bodyJson: JSON.stringify(body), marks }
+}
+
+/** "After it was read" needs one other reader. */
+function assertExpiry({ expire }: SendMarks, { peer }: Target, sender: UserId): void {
+  if (expire?.afterReadMs !== undefined && (peer === null || peer === sender)) {
+    throw new WochatError('bad_request', 'body.expire.afterReadMs: only in a direct conversation')
   }
-  if (!isWithinDepth(body, JSON_DEPTH_MAX - 1)) {
-    throw new WochatError('too_deep', `JSON may be nested ${JSON_DEPTH_MAX} levels deep`)
-  }
-  return { type: kind, bodyJson: JSON.stringify(body) }
+}
+
+function markTransient(send: Send, transient: unknown): void {
+  if (typeof transient !== 'boolean') throw new WochatError('bad_request', 'transient: true or false')
+  if (transient) send.marks = { ...send.marks, transient: true }
 }
 
 /** `to` of a send: a uid, `g:...`, or a direct conversation that the sender is part of. */
@@ -100,12 +125,4 @@ export function parseTarget(to: string, sender: UserId): Target | undefined {
   if (parsed.a === sender) return { log: parsed.log, peer: parsed.b }
   if (parsed.b === sender) return { log: parsed.log, peer: parsed.a }
   return undefined
-}
-
-/** Whether `value` nests at most `levels` objects or arrays; stops at the first level too deep. */
-export function isWithinDepth(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return true
-  if (levels === 0) return false
-  for (const child of Object.values(value)) if (!isWithinDepth(child, levels - 1)) return false
-  return true
 }

@@ -4,9 +4,10 @@
  */
 import { Compile, type Validator } from 'typebox/compile'
 import { CATALOGUE, type OperationName, type Params } from './catalogue/catalogue.ts'
+import { isWithinDepth } from './depth.ts'
 import { WochatError } from './errors.ts'
+import { firstFault } from './fault.ts'
 import { JSON_DEPTH_MAX } from './limits.ts'
-import { isWithinDepth } from './send.ts'
 
 /** Compiled at its first use and kept: compiling costs a millisecond, checking a microsecond. */
 const VALIDATORS = new Map<OperationName, Validator>()
@@ -46,21 +47,4 @@ function hasProtoKey(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
   if (Object.hasOwn(value, '__proto__')) return true
   return Object.values(value).some(hasProtoKey)
-}
-
-type Fault = { keyword: string; instancePath: string; message: string; params: object }
-
-/** Characters of a field name that came from outside and is named in an answer. */
-const NAMED_FIELD_CHARS_MAX = 64
-
-function firstFault(validator: Validator, params: unknown): string {
-  const fault = validator.Errors(params)[0] as Fault | undefined
-  if (fault === undefined) return 'the parameters do not match the schema'
-  const path = fault.instancePath.slice(1).replaceAll('/', '.').slice(0, NAMED_FIELD_CHARS_MAX)
-  if (fault.keyword === 'required') {
-    const missing = (fault.params as { requiredProperties: string[] }).requiredProperties[0]
-    return `${path === '' ? '' : `${path}.`}${missing}: missing`
-  }
-  if (fault.keyword === 'boolean') return `${path}: unknown field`
-  return `${path}: ${fault.message}`
 }

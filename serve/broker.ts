@@ -88,6 +88,7 @@ export async function buildBroker({
     store,
     verifier: services.verifier,
     dispatcher: services.dispatcher,
+    intake: services.intake,
     engine,
     bus,
     inbox: {

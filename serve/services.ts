@@ -10,6 +10,9 @@ import type { TokenVerifier } from '../services/auth/token.ts'
 import { createTokenVerifier } from '../services/auth/verifier.ts'
 import { createConversationHandlers } from '../services/conversations/conversation-handlers.ts'
 import { createDispatcher, type Dispatcher, type DispatcherParts } from '../services/dispatcher.ts'
+import { createMessageHandlers } from '../services/messages/message-handlers.ts'
+import { MessageSender } from '../services/messages/message-sender.ts'
+import { createIntake, type MessageIntake } from '../services/messages/ports.ts'
 import type { Store } from '../services/store/contract.ts'
 import { createStoredHandlers } from '../services/stored-handlers.ts'
 import type { Endpoints } from './listeners.ts'
@@ -33,6 +36,8 @@ export type Services = {
   dispatcher: Dispatcher
   keys: Keyring
   publicEndpoints: PublicEndpoints
+  /** What messages pass on their way in; its parts are set while the server starts. */
+  intake: MessageIntake
 }
 
 export function buildServices({
@@ -49,6 +54,7 @@ export function buildServices({
     ws: config.publicWsUrl ?? endpoints.ws,
     http: config.publicHttpUrl ?? endpoints.http,
   })
+  const intake = createIntake()
   const dispatcher = createDispatcher({
     handlers: {
       ...createAuthHandlers({
@@ -67,6 +73,7 @@ export function buildServices({
         },
       }),
       ...createStoredHandlers(store),
+      ...createMessageHandlers(new MessageSender(store, intake)),
       ...createConversationHandlers(store),
     },
     store,
@@ -80,7 +87,7 @@ export function buildServices({
     log,
   })
   const verifier = createTokenVerifier({ keyring: keys, identity, issuers: config.issuers, log })
-  return { verifier, dispatcher, keys, publicEndpoints }
+  return { verifier, dispatcher, keys, publicEndpoints, intake }
 }
 
 function smsProvider(config: Config, log: Logger): SmsProvider {

@@ -44,10 +44,10 @@ export type Frame =
   /** Doorbells of commits of up to `ageMs` ago may be lost, wherever they would have rung. */
   | { kind: 'lost'; ageMs: number }
 
-/** Writes an entry, or of a large one that its log grew. */
+/** Writes an entry, or of a large one, and of one that only its author sees, that its log grew. */
 export function writeEntry(writer: FrameWriter, entry: CommittedEntry): void {
   const length = entry.end - entry.start
-  const isCarried = length <= ENTRY_BYTES_CARRIED_MAX
+  const isCarried = length <= ENTRY_BYTES_CARRIED_MAX && !entry.withheld
   writer.u8(isCarried ? ENTRY : GREW)
   writer.short(entry.log)
   writer.short(entry.epoch)
@@ -186,3 +186,4 @@ function readLoginEnded(reader: FrameReader): Frame {
   const sid = reader.long()
   return { kind: 'loginEnded', uid, device, sid: hasSid ? sid : null }
 }
+    withheld: false,

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { ErrorCode } from '../../protocol/errors.ts'
 import type { TokenVerifier } from '../../services/auth/token.ts'
 import type { Dispatcher } from '../../services/dispatcher.ts'
+import type { MessageIntake } from '../../services/messages/ports.ts'
 import type { Store } from '../../services/store/contract.ts'
 import type { Bus } from '../cluster/bus.ts'
 import type { Engine } from '../engine/engine.ts'
@@ -73,6 +74,7 @@ export type GateServices = {
   readonly admission: Admission
   readonly turn: WriteTurn
   readonly clock: Clock
+  readonly intake: MessageIntake
   readonly limits: GateLimits
   readonly metrics: GateMetrics
   readonly tracing: Tracing

@@ -1,8 +1,11 @@
 /** Messages of one connection on their way to the store, and what becomes of their PUBLISHes. */
 import { WochatError } from '../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { SendMarks } from '../../protocol/message-types.ts'
 import { readSend } from '../../protocol/send.ts'
-import type { SendJob } from '../../services/store/contract.ts'
+import { applyVerdict, type Screening, type Verdict } from '../../services/messages/screening.ts'
+import { ScreeningOrder } from '../../services/messages/screening-order.ts'
+import { type SendJob, TO_NOBODY } from '../../services/store/contract.ts'
 import type { TracedMessage } from '../trace/tracing.ts'
 import { Answer } from './answers.ts'
 import type { Connection } from './connection.ts'
@@ -20,7 +23,8 @@ class MessageSend extends Answer implements SendJob {
   readonly log: LogId
   readonly peer: UserId | null
   readonly type: string
-  readonly bodyJson: string
+  bodyJson: string
+  marks: SendMarks | null
 
   constructor(connection: Connection, packetId: number, qos: 0 | 1 | 2, send: ReturnType<typeof readSend>) {
     super(packetId, qos)
@@ -32,6 +36,7 @@ class MessageSend extends Answer implements SendJob {
     this.peer = send.target.peer
     this.type = send.type
     this.bodyJson = send.bodyJson
+    this.marks = send.marks
   }
 
   get traced(): TracedMessage {
@@ -40,9 +45,21 @@ class MessageSend extends Answer implements SendJob {
   }
 
   accepted(seq: number, at: number): void {
+    if (seq <= 0) {
+      this.#acceptedTransient(seq, at)
+      return
+    }
     const { armed } = this.connection.services.tracing
     if (armed !== null) armed.step('stored', { ...this.traced, seq })
     this.connection.publishes.sendAccepted(this, this.log, seq, at, this.id)
+  }
+
+  #acceptedTransient(seq: number, at: number): void {
+    const { log, uid: from, device, id, type, bodyJson } = this
+    if (seq !== TO_NOBODY) {
+      this.connection.services.intake.transient.sendTransient({ log, from, device, id, type, bodyJson, at })
+    }
+    this.connection.publishes.transientAccepted(this, log, at, id)
   }
 
   refused(error: WochatError): void {
@@ -53,6 +70,8 @@ class MessageSend extends Answer implements SendJob {
 
 export class MessageSends {
   readonly #connection: Connection
+  /** Null while there is nothing that messages are screened by. */
+  #screened: ScreeningOrder<MessageSend> | null = null
   #windowStart = 0
   #sent = 0
 
@@ -75,10 +94,26 @@ export class MessageSends {
       return
     }
     connection.publishes.answers.push(send)
-    const { metrics, tracing } = connection.services
+    const { intake, metrics, store, tracing } = connection.services
     if (tracing.armed !== null) tracing.armed.step('accepted', send.traced)
     metrics.sends++
-    connection.services.store.send(send)
+    if (intake.screening === null) store.send(send)
+    else this.#screen(send, intake.screening)
+  }
+
+  #screen(send: MessageSend, screening: Screening): void {
+    this.#screened ??= new ScreeningOrder(screening, (message, verdict) => this.#store(message, verdict))
+    this.#screened.take(send)
+  }
+
+  #store(send: MessageSend, verdict: Verdict): void {
+    try {
+      applyVerdict(send, verdict)
+    } catch (error) {
+      send.refused(error as WochatError)
+      return
+    }
+    this.#connection.services.store.send(send)
   }
 
   #assertWithinRate(): void {

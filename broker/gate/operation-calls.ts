@@ -1,7 +1,8 @@
 /** Calls of one connection: operations of the catalogue on `u/{uid}/call/{operation}`. */
+
+import { isWithinDepth } from '../../protocol/depth.ts'
 import { asWochatError, WochatError } from '../../protocol/errors.ts'
 import { CLIENT_ID_CHARS_MAX, JSON_DEPTH_MAX } from '../../protocol/limits.ts'
-import { isWithinDepth } from '../../protocol/send.ts'
 import { replyTopic } from '../../protocol/topics.ts'
 import { Answer } from './answers.ts'
 import type { PublishPacket } from './codec/decode.ts'

@@ -240,7 +240,7 @@ export class InboxSession {
     const wire = this.#wire
     if (this.#mode === 'starting' || wire === null || link.isBehind || seq !== link.sent + 1) {
       this.#markBehind(link, seq)
-    } else if (entry.uid === this.uid && entry.device === this.device) {
+    } else if (entry.uid === this.uid ? entry.device === this.device : entry.withheld) {
       link.pass(seq)
     } else if (this.#room(wire) > 0) {
       this.#write(wire, link, seq, entry.bytes, entry.start, entry.end)

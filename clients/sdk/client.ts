@@ -117,7 +117,7 @@ export class Client implements AsyncDisposable {
     const message = typeof content === 'string' ? { text: content } : content
     const request = { key: id, topic: sendTopic(this.#uid), ordered: true, repeatable: true }
     const answer = await this.#request(request, { id, to, ...message })
-    const { log, seq, at } = answer as Extract<Reply, { kind: 'accepted' }>
+    const { log, seq, at } = answer as Extract<Reply, { kind: 'accepted'; seq: number }>
     return { log, seq, at }
   }
 

@@ -1,6 +1,7 @@
 /** A send whose outcome somebody awaits: how a message gets into the store from HTTP and from calls. */
 import type { WochatError } from '../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { SendMarks } from '../../protocol/message-types.ts'
 import type { Send } from '../../protocol/send.ts'
 import type { Caller, SendJob, Store } from '../store/contract.ts'
 
@@ -14,9 +15,10 @@ class AwaitedSend implements SendJob {
   readonly peer: UserId | null
   readonly type: string
   readonly bodyJson: string
+  readonly marks: SendMarks | null
   readonly #outcome = Promise.withResolvers<SentMessage>()
 
-  constructor(caller: Caller, { id, target, type, bodyJson }: Send) {
+  constructor(caller: Caller, { id, target, type, bodyJson, marks }: Send) {
     this.uid = caller.uid
     this.device = caller.device
     this.id = id
@@ -24,6 +26,7 @@ class AwaitedSend implements SendJob {
     this.peer = target.peer
     this.type = type
     this.bodyJson = bodyJson
+    this.marks = marks
   }
 
   get outcome(): Promise<SentMessage> {

@@ -1,5 +1,6 @@
 /** What sending needs of others. */
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { Screening } from './screening.ts'
 
 /** A message that is not stored. Its sender may write in the log; that was decided at `at`, ms. */
 export type TransientMessage = {
@@ -17,4 +18,15 @@ export interface TransientSender {
   sendTransient(message: TransientMessage): void
 }
 
-export const NO_TRANSIENT_SENDER: TransientSender = { sendTransient() {} }
+const NO_TRANSIENT_SENDER: TransientSender = { sendTransient() {} }
+
+/** What messages pass on their way in, on every road; its parts are set while a server starts. */
+export type MessageIntake = {
+  /** Null where nothing is configured: then messages go to the store at once. */
+  screening: Screening | null
+  transient: TransientSender
+}
+
+export function createIntake(): MessageIntake {
+  return { screening: null, transient: NO_TRANSIENT_SENDER }
+}

@@ -5,8 +5,9 @@
  * that has nothing to ask answers at once, and one that asks somebody answers with a promise. The messages of one
  * connection go to the store in the order in which they came, whichever way they were answered.
  */
-import type { ErrorCode } from '../../protocol/errors.ts'
+import { type ErrorCode, WochatError } from '../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import { checkBody, type SendMarks } from '../../protocol/message-types.ts'
 
 /** A message that is well formed, and of which nothing else is known: its sender may turn out to be blocked. */
 export type ScreenedMessage = {
@@ -35,4 +36,27 @@ export const ACCEPT: Verdict = { verdict: 'accept' }
 export interface Screening {
   /** Never throws and never rejects: what to do when a service is away is its own rule. Each message once. */
   screen(message: ScreenedMessage): Verdict | Promise<Verdict>
+}
+
+/** A message whose content may still change. */
+export type OpenMessage = { readonly type: string; bodyJson: string; marks: SendMarks | null }
+
+/** Does to a message what was decided; throws its refusal as a {@link WochatError}. */
+export function applyVerdict(message: OpenMessage, decided: Verdict): void {
+  switch (decided.verdict) {
+    case 'accept':
+      return
+    case 'withhold':
+      message.marks = { ...message.marks, withheld: true }
+      return
+    case 'replace': {
+      const { transient } = message.marks ?? {}
+      const marks = checkBody(message.type, decided.body)
+      message.bodyJson = JSON.stringify(decided.body)
+      message.marks = transient === true ? { ...marks, transient } : marks
+      return
+    }
+    case 'refuse':
+      throw new WochatError(decided.code, decided.message)
+  }
 }

@@ -20,6 +20,7 @@ import type { OperationName, Params, Result } from '../../protocol/catalogue/cat
 import type { GapReason } from '../../protocol/entry.ts'
 import type { WochatError } from '../../protocol/errors.ts'
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { SendMarks } from '../../protocol/message-types.ts'
 import type { InspectionStore } from './inspection.ts'
 import type { StoredName } from './operations/operations.ts'
 import type { StoreTask, TaskName, TaskResult } from './operations/tasks.ts'
@@ -43,10 +44,18 @@ export interface SendJob {
   readonly peer: UserId | null
   readonly type: string
   readonly bodyJson: string
-  /** Committed now, or by an earlier send of the same id. */
+  /** What it asks for beside being stored; null for nearly every message. */
+  readonly marks: SendMarks | null
+  /**
+   * Committed now, or by an earlier send of the same id. Of a transient message, which is not stored: `seq` is
+   * {@link TRANSIENT} when it may go out, {@link TO_NOBODY} when its sender is not to know that nobody gets it.
+   */
   accepted(seq: number, at: number): void
   refused(error: WochatError): void
 }
+
+export const TRANSIENT = 0
+export const TO_NOBODY = -1
 
 /** A committed entry, ready for the wire: `bytes[start, end)` is its JSON in UTF-8. Valid during the call only, unless `bytes` is kept. */
 export type CommittedEntry = {
@@ -55,6 +64,8 @@ export type CommittedEntry = {
   seq: number
   uid: UserId
   device: DeviceId | null
+  /** Only its author sees it. */
+  withheld: boolean
   bytes: Buffer
   start: number
   end: number

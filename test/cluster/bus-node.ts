@@ -49,6 +49,8 @@ export class BusNode implements AsyncDisposable {
       readMoved: (uid, log, seq) => hear(`read ${uid} ${log} ${seq}`),
       loginEnded: (uid, device, sid) => hear(`ended ${uid} ${device} ${sid}`),
       plainReceived: (frame) => hear(`plain ${frame}`),
+      signalReceived: (frame) => hear(`signal ${frame}`),
+      presenceChanged: (uid, { node, state }) => hear(`presence ${uid} ${node.split('.')[0]} ${state}`),
       doorbellsLost: (ageMs = 0) => {
         this.losses++
         this.lastLossAgeMs = ageMs
@@ -93,6 +95,7 @@ export function entryOf(log: string, seq: number, json = '{}'): CommittedEntry {
     seq,
     uid: 'alice' as UserId,
     device: null,
+    withheld: false,
     bytes,
     start: 0,
     end: bytes.length,

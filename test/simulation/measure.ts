@@ -92,7 +92,7 @@ async function main(): Promise<void> {
     },
   }
   const entryOf = (entryLog: LogId, seq: number) => ({
-    ...{ log: entryLog, epoch: 'k1', seq, uid: 'sender' as UserId, device: null },
+    ...{ log: entryLog, epoch: 'k1', seq, uid: 'sender' as UserId, device: null, withheld: false },
     ...{ bytes: Buffer.alloc(ENTRY_BYTES, 'x'), start: 0, end: ENTRY_BYTES },
   })
   const claimOf = (i: number) => ({

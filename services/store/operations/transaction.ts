@@ -106,6 +106,8 @@ export interface Transaction {
   readonly search: SearchIndex
   /** True for one process at a time, until the end of the transaction: work that must not run twice at once. */
   claim(work: string): Promise<boolean>
+  /** Rows of a log were written past {@link append}: whatever is kept of it in memory is read anew. */
+  logRewritten(log: LogId): void
   /** From now on these sources write events, each in the transaction of what it tells, and no others do. */
   watchSources(sources: EventSources): Promise<void>
   /** What may be written in a log was changed: by one person, or by anybody. Call it after the change. */

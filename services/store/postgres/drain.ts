@@ -2,6 +2,7 @@
 import { encodeEntry } from '../../../protocol/entry.ts'
 import type { LogId, UserId } from '../../../protocol/ids.ts'
 import type { DrainPage, SessionStore } from '../contract.ts'
+import { WITHHELD, wireKind } from '../withheld.ts'
 import { int8Array, textArray } from './array-values.ts'
 import type { Together } from './gathered-calls.ts'
 import type { Operations, Work } from './work.ts'
@@ -198,10 +199,11 @@ function fillPages({ input, pages, ranges }: Plan, rowsOf: (i: number) => readon
     for (const row of rowsOf(i)) {
       page.through = row.seq
       last = row.bytes >= bytesMax ? page : null
-      if (row.uid === uid && row.device !== null && row.device === device) continue
+      const isOwn = row.uid === uid
+      if (isOwn ? row.device !== null && row.device === device : row.kind === WITHHELD) continue
       if (row.hidden) continue
-      const { seq, at, kind, id, type, body: bodyJson, state: stateJson } = row
-      const place = { log: page.log, epoch: page.epoch, seq, at, kind }
+      const { seq, at, id, type, body: bodyJson, state: stateJson } = row
+      const place = { log: page.log, epoch: page.epoch, seq, at, kind: wireKind(row.kind) }
       const line = encodeEntry({ ...place, from: row.uid, device: row.device, id, type, bodyJson, stateJson })
       lines.push(line)
       end += Buffer.byteLength(line)

@@ -13,7 +13,7 @@ export function reportItems(feed: CommitFeed, items: readonly FeedItem[]): void 
       const { log, epoch, seq, uid, device, json } = item
       const start = end
       end += Buffer.byteLength(json)
-      feed.entryCommitted({ log, epoch, seq, uid, device, bytes, start, end })
+      feed.entryCommitted({ log, epoch, seq, uid, device, withheld: false, bytes, start, end })
     } else if (item.kind === 'joined') feed.memberJoined(item.log, item.uid, item.fromSeq)
     else if (item.kind === 'left') feed.memberLeft(item.log, item.uid, item.toSeq)
     else if (item.kind === 'read') feed.readMoved(item.uid, item.log, item.seq)

@@ -139,6 +139,9 @@ export class PostgresTransaction implements Transaction {
     return row!.taken
   }
 
+  /** Nothing is kept of a log but its number. */
+  logRewritten(): void {}
+
   watchSources(sources: EventSources): Promise<void> {
     return watchSources(this.#work, sources)
   }

@@ -26,7 +26,7 @@ export function nameSend(job: SendJob): NamedSend {
 
 const COMMIT = `
   select codes::text, seqs::text, ats::text, epochs::text
-  from commit_sends($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+  from commit_sends($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 
 type DecisionRow = { codes: string; seqs: string; ats: string; epochs: string }
 
@@ -47,12 +47,13 @@ export async function commitSends(
   await lookUp(executor, sends, logs, accounts)
   const authors = sends.map(({ job }) => accounts.find(job.uid)!)
   const areKnown = logs.every((log) => log.n !== 0)
+  const areMarked = sends.some(({ job }) => job.marks !== null)
   const { rows } = await execute<DecisionRow>(executor, COMMIT, [
     int8Array(authors),
     int2Array(logs.map((log) => log.kind)),
     int8Array(logs.map((log, i) => peerOf(log, sends[i]!.job.uid, accounts))),
     int8Array(logs.map((log) => log.n)),
-    areKnown ? NO_NAMES : textArray(logs.map(nameToMake)),
+    areKnown ? NONE : textArray(logs.map((log, i) => nameToMake(log, sends[i]!.job))),
     int8Array(
       sends.map(({ job, randomHash }, i) => (job.id === null ? randomHash : idHash(authors[i]!, job.id))),
     ),
@@ -60,6 +61,7 @@ export async function commitSends(
     textArray(sends.map(({ job }) => job.device)),
     textArray(sends.map(({ job }) => job.type)),
     textArray(sends.map(({ job }) => job.bodyJson)),
+    areMarked ? textArray(sends.map(({ job }) => job.marks && JSON.stringify(job.marks))) : NONE,
     contactsRequired,
   ])
   const { codes, seqs, ats, epochs } = rows[0]!
@@ -71,7 +73,8 @@ export async function commitSends(
   }
 }
 
-const NO_NAMES = '{}'
+/** An empty array: every item is null. */
+const NONE = '{}'
 
 function parseNumbers(text: string): number[] {
   return text.slice(1, -1).split(',').map(Number)
@@ -81,8 +84,9 @@ function peerOf(log: LogTarget, uid: UserId, accounts: AccountsIndex): number {
   return log.kind === DIRECT ? (accounts.find(log.a === uid ? log.b : log.a) ?? 0) : 0
 }
 
-function nameToMake({ n, kind, name }: LogTarget): string | null {
-  return n === 0 && (kind === DIRECT || kind === SELF) ? name : null
+/** Only a message that is stored makes its log. */
+function nameToMake({ n, kind, name }: LogTarget, { marks }: SendJob): string | null {
+  return n === 0 && (kind === DIRECT || kind === SELF) && marks?.transient !== true ? name : null
 }
 
 // ---------------------------------------------------------------- people and logs not met before

@@ -15,7 +15,7 @@ import type { Availability } from './availability.ts'
 import { kindOfFailure } from './failures.ts'
 import { encodeSends } from './feed-report.ts'
 import { commitSends, type Decisions, type NamedSend, nameSend, type SendContext } from './send-batch.ts'
-import { ACCEPTED, refusalOf, STORED_BEFORE } from './send-codes.ts'
+import { ACCEPTED, NOT_STORED, refusalOf, STORED_BEFORE, WITHHELD, WITHHELD_BEFORE } from './send-codes.ts'
 
 /** Sends and bytes of bodies in one batch; a batch holds at least one send. */
 const BATCH_SENDS_MAX = 1000
@@ -203,21 +203,28 @@ export class SendQueue {
     this.#settings.metrics.entries += entries.length
     const { bytes, ends } = encodeSends(entries)
     const feed = this.#settings.feed()
-    for (const [i, { job, epoch, seq }] of entries.entries()) {
+    for (const [i, { job, epoch, seq, withheld }] of entries.entries()) {
       const { log, uid, device } = job
-      feed.entryCommitted({ log, epoch, seq, uid, device, bytes, start: ends[i - 1] ?? 0, end: ends[i]! })
+      const place = { bytes, start: ends[i - 1] ?? 0, end: ends[i]! }
+      feed.entryCommitted({ log, epoch, seq, uid, device, withheld, ...place })
     }
   }
 }
 
-type Outcome = { seq: number; at: number; epoch: string; isNew: boolean } | { refused: WochatError }
+type Outcome =
+  | { seq: number; at: number; epoch: string; isNew: boolean; withheld: boolean }
+  | { refused: WochatError }
+
+/** Every other code is a refusal. */
+const TAKEN: ReadonlySet<number> = new Set([ACCEPTED, STORED_BEFORE, WITHHELD, WITHHELD_BEFORE, NOT_STORED])
 
 /** `wasSent`: an earlier try may have stored them, and then nobody has heard of it. */
 function outcomesOf({ codes, seqs, ats, epochs }: Decisions, wasSent: boolean): Outcome[] {
   return codes.map((code, i) => {
-    if (code !== ACCEPTED && code !== STORED_BEFORE) return { refused: refusal(refusalOf(code)) }
-    const isNew = code === ACCEPTED || wasSent
-    return { seq: seqs[i]!, at: ats[i]!, epoch: epochText(epochs[i]!), isNew }
+    if (!TAKEN.has(code)) return { refused: refusal(refusalOf(code)) }
+    const withheld = code === WITHHELD || code === WITHHELD_BEFORE
+    const isNew = code === ACCEPTED || code === WITHHELD || (wasSent && code !== NOT_STORED)
+    return { seq: seqs[i]!, at: ats[i]!, epoch: epochText(epochs[i]!), isNew, withheld }
   })
 }
 

@@ -152,9 +152,10 @@ class RemoteStoreClient {
       this.#jobs.delete(n)
       this.metrics.waiting--
       const seq = numbers[at + 1]!
-      if (seq > 0) {
-        this.metrics.entries++
-        job?.accepted(seq, numbers[at + 2]!)
+      const time = numbers[at + 2]!
+      if (time > 0) {
+        if (seq > 0) this.metrics.entries++
+        job?.accepted(seq, time)
       } else job?.refused(asError(refusals[nextRefusal++]!))
     }
     this.#checkIdle()

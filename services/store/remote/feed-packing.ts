@@ -10,6 +10,7 @@ const LEFT = 2
 const READ = 3
 const LOGIN_ENDED = 4
 const DEVICE_ENDED = 5
+const WITHHELD = 6
 
 /** Kind, seq, start and end of the bytes, and lengths of log, epoch, uid, device. */
 const ITEM_NUMBERS = 8
@@ -37,13 +38,14 @@ export class FeedPacker {
     return entry.bytes === this.#bytes && entry.start >= this.#end && this.#end - this.#start < BYTES_MAX
   }
 
-  entry({ log, epoch, seq, uid, device, bytes, start, end }: CommittedEntry): void {
+  entry({ log, epoch, seq, uid, device, withheld, bytes, start, end }: CommittedEntry): void {
     if (this.#bytes === null) {
       this.#bytes = bytes
       this.#start = start
     }
     this.#end = end
-    this.#add(ENTRY, seq, start - this.#start, end - this.#start, log, epoch, uid, device ?? '')
+    const kind = withheld ? WITHHELD : ENTRY
+    this.#add(kind, seq, start - this.#start, end - this.#start, log, epoch, uid, device ?? '')
   }
 
   joined(log: LogId, uid: UserId, fromSeq: number): void {
@@ -112,11 +114,13 @@ export function tellFeed({ numbers, text, bytes }: Frame, feed: CommitFeed): voi
     const uid = take(numbers[at + 6]!) as UserId
     const device = take(numbers[at + 7]!) as DeviceId
     switch (numbers[at]) {
-      case ENTRY: {
+      case ENTRY:
+      case WITHHELD: {
         const start = numbers[at + 2]!
         const end = numbers[at + 3]!
         const author = device === '' ? null : device
-        feed.entryCommitted({ log, epoch, seq, uid, device: author, bytes, start, end })
+        const withheld = numbers[at] === WITHHELD
+        feed.entryCommitted({ log, epoch, seq, uid, device: author, withheld, bytes, start, end })
         break
       }
       case JOINED:

@@ -8,6 +8,7 @@
 import { deserialize, serialize } from 'node:v8'
 import { asWochatError, WochatError } from '../../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import type { SendMarks } from '../../../protocol/message-types.ts'
 import type { CommitFeed, CommittedEntry, OpenedSession, SendJob, Store } from '../contract.ts'
 import { type PackedSend, readSends } from '../sqlite/send-batch.ts'
 import type { Channel } from './channel.ts'
@@ -259,10 +260,12 @@ class HostedSend implements SendJob {
   readonly log: LogId
   readonly type: string
   readonly bodyJson: string
+  readonly marks: SendMarks | null
   readonly #worker: HostedWorker
   readonly #n: number
 
-  constructor(worker: HostedWorker, n: number, { uid, device, id, log, type, bodyJson }: PackedSend) {
+  constructor(worker: HostedWorker, n: number, send: PackedSend) {
+    const { uid, device, id, log, type, bodyJson, marks } = send
     this.#worker = worker
     this.#n = n
     this.uid = uid
@@ -271,6 +274,7 @@ class HostedSend implements SendJob {
     this.log = log
     this.type = type
     this.bodyJson = bodyJson
+    this.marks = marks
   }
 
   get peer(): UserId | null {

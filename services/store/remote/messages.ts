@@ -16,7 +16,7 @@ export const RESULTS = 4
 /** Either way, for everything that is not the store's. */
 export const PEER = 5
 
-/** Place of the send among all of its client, seq, at; seq 0 for a refused one. */
+/** Place of the send among all of its client, seq, at; `at` 0 for a refused one. */
 export const DECISION_NUMBERS = 3
 
 export type Refusal = { body: ErrorBody; cause?: string }

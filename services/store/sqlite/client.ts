@@ -11,7 +11,7 @@ import type { BatchAnswer, CallMessage, CallResult, WorkerMessage, WorkerSetting
 import { OPERATION_NAMES } from './operation-names.ts'
 import type { StoreCalls } from './operations.ts'
 import { SendBatch } from './send-batch.ts'
-import { ACCEPTED, DECISION_FIELDS, REFUSED } from './sends.ts'
+import { DECISION_FIELDS, NOTHING_NEW, REFUSED, WITHHELD } from './sends.ts'
 import type { FeedItem } from './work.ts'
 
 export type SqliteSettings = WorkerSettings & {
@@ -190,7 +190,7 @@ class SqliteClient {
       }
       const seq = decisions[at]!
       job.accepted(seq, decisions[at + 1]!)
-      if (code !== ACCEPTED) continue
+      if (code === NOTHING_NEW) continue
       const end = ends[line++]!
       this.feed.entryCommitted({
         log: job.log,
@@ -198,6 +198,7 @@ class SqliteClient {
         seq,
         uid: job.uid,
         device: job.device,
+        withheld: code === WITHHELD,
         bytes: buffer,
         start,
         end,
@@ -208,7 +209,7 @@ class SqliteClient {
   }
 
   #tell(item: FeedItem, range: () => { bytes: Buffer; start: number; end: number }): void {
-    if (item.kind === 'entry') this.feed.entryCommitted({ ...item, ...range() })
+    if (item.kind === 'entry') this.feed.entryCommitted({ ...item, withheld: false, ...range() })
     else if (item.kind === 'joined') this.feed.memberJoined(item.log, item.uid, item.fromSeq)
     else if (item.kind === 'left') this.feed.memberLeft(item.log, item.uid, item.toSeq)
     else if (item.kind === 'read') this.feed.readMoved(item.uid, item.log, item.seq)

@@ -36,6 +36,7 @@ function send(store: Store, id: string): Promise<number | string> {
       peer: ALICE,
       type: 'text',
       bodyJson: '{"text":"note"}',
+      marks: null,
       accepted: (seq) => resolve(seq),
       refused: (error: WochatError) => resolve(error.code),
     })

@@ -10,20 +10,30 @@
 import { encodeEntry } from '../../../protocol/entry.ts'
 import type { ErrorCode } from '../../../protocol/errors.ts'
 import { type DeviceId, type LogId, parseLog, type UserId } from '../../../protocol/ids.ts'
+import { findMarks, type SendMarks } from '../../../protocol/message-types.ts'
 import { idHash } from '../id-hash.ts'
 import type { StorePolicy } from '../policy.ts'
+import { WITHHELD, wireKind } from '../withheld.ts'
 import type { AccountsIndex } from './accounts-index.ts'
 import type { Database } from './database.ts'
+import { fileMarks } from './entry-marks.ts'
+import { type AuthorId, findFiledIds, type StoredEntry } from './filed-ids.ts'
+import { WriteRules } from './write-rules.ts'
 
 /** Entries that wait in the journal before they are filed: some 30 ms of filing at 3.5 us an entry, on a busy server only. */
 export const UNFILED_ENTRIES_MAX = 8192
 /** Logs whose head is kept in memory; 300 bytes each and the same for each active sender. */
 const CACHED_LOGS_MAX = 100_000
-/** Ids looked up by one statement. */
-const PROBE_IDS = 64
 
 /** What a writer may do in a log, and how many messages it has there. */
-export type Writer = { account: number; refusal: ErrorCode | null; own: number; dirty: boolean }
+export type Writer = {
+  account: number
+  refusal: ErrorCode | null
+  /** They may write, and nobody sees it. */
+  withheld: boolean
+  own: number
+  dirty: boolean
+}
 
 export type LogState = {
   /** The log's row; 0 while it has no entry yet. */
@@ -50,6 +60,7 @@ export type UnfiledEntry = {
   id: string | null
   type: string
   bodyJson: string
+  marks: SendMarks | null
 }
 
 export type NewEntry = {
@@ -61,23 +72,10 @@ export type NewEntry = {
   bodyJson: string
 }
 
-/** A client's id of a message, which is unique per author. */
-export type AuthorId = { account: number; id: string }
-
-/** An entry under a client's id that was stored before. */
-export type StoredEntry = {
-  log: LogId
-  seq: number
-  at: number
-  epoch: number
-  type: string
-  bodyJson: string
-}
-
 export class Logs {
   readonly #db: Database
   readonly #accounts: AccountsIndex
-  readonly #policy: StorePolicy
+  readonly #rules: WriteRules
   readonly #states = new Map<string, LogState>()
   readonly #unfiled: UnfiledEntry[] = []
   /** By account and id. */
@@ -88,13 +86,17 @@ export class Logs {
   lines: string[] = []
   /** Counts the times that entries went to the tables: what was looked up before the last one may be stale. */
   filings = 0
+  /** Of `lines`, by their place: how those of withheld entries stand in the journal. On the wire they look like others. */
+  readonly #withheldLines = new Map<number, string>()
   /** How many of `lines` went straight to the tables and need no journal. */
   #linesFiled = 0
+  /** Time of the batch, ms. */
+  #now = 0
 
   constructor(db: Database, accounts: AccountsIndex, policy: StorePolicy) {
     this.#db = db
     this.#accounts = accounts
-    this.#policy = policy
+    this.#rules = new WriteRules(db, accounts, policy)
   }
 
   get unfiled(): number {
@@ -165,25 +167,41 @@ export class Logs {
     this.#db.prepare('update log set epoch = ? where n = ?').run(state.epoch, state.n)
   }
 
+  /** The rows of a log, of which everything is filed, were written by somebody else: they are read again. */
+  forget(name: LogId): void {
+    this.#states.delete(name)
+  }
+
   /** Looks up again what a user may do in a log. Call it when a contact or a membership changed. */
   recheckWriter(name: LogId, uid: UserId): void {
     const state = this.#states.get(name)
     const writer = state?.writers.get(uid)
-    if (state !== undefined && writer !== undefined)
-      writer.refusal = this.#refusal(state, uid, writer.account)
+    if (state !== undefined && writer !== undefined) this.#recheck(state, uid, writer)
   }
 
   /** Looks up again what anybody may do in a log, when they write next. */
   recheckWriters(name: LogId): void {
     const state = this.#states.get(name)
-    for (const [uid, writer] of state?.writers ?? []) {
-      writer.refusal = this.#refusal(state!, uid as UserId, writer.account)
+    for (const [uid, writer] of state?.writers ?? []) this.#recheck(state!, uid, writer)
+  }
+
+  /** Looks up again what others may write to a person, who was deactivated or came back. */
+  recheckPeersOf(uid: UserId): void {
+    for (const [name, state] of this.#states) {
+      if (!name.startsWith('d:') || state.writers.size === 0) continue
+      if (name.startsWith(`d:${uid}:`) || name.endsWith(`:${uid}`)) this.recheckWriters(state.name)
     }
   }
 
+  #recheck(state: LogState, uid: string, writer: Writer): void {
+    Object.assign(writer, this.#rules.rightOf(writer.account, uid, state.name, state.n, this.#now))
+  }
+
   /** Opens a batch: what `lines` held belongs to the one before. States are only forgotten here, so that an operation may hold one. */
-  begin(): void {
+  begin(now: number): void {
+    this.#now = now
     this.lines = []
+    this.#withheldLines.clear()
     this.#linesFiled = 0
     if (this.#states.size < CACHED_LOGS_MAX) return
     for (const [name, state] of this.#states) if (!state.dirty) this.#states.delete(name)
@@ -197,39 +215,20 @@ export class Logs {
       const row = this.#db
         .prepare('select own from reader where account = ? and log = ?')
         .get(account, state.n) as { own: number } | undefined
-      writer = { account, refusal: this.#refusal(state, uid, account), own: row?.own ?? 0, dirty: false }
-      // A refusal is not remembered: what it rests on, such as an account that does not exist yet, changes unheard.
+      const right = this.#rules.rightOf(account, uid, state.name, state.n, this.#now)
+      writer = { account, ...right, own: row?.own ?? 0, dirty: false }
       if (writer.refusal === null) state.writers.set(uid, writer)
+    } else if (writer.refusal !== null) {
+      // What a refusal rests on ends unheard: the time of a mute, an account that does not exist yet.
+      this.#recheck(state, uid, writer)
     }
     return writer
-  }
-
-  #refusal(state: LogState, uid: UserId, account: number): ErrorCode | null {
-    const parsed = parseLog(state.name)
-    if (parsed?.kind === 'direct') {
-      return this.#directRefusal(account, parsed.a === uid ? parsed.b : parsed.a, parsed.a === parsed.b)
-    }
-    if (parsed?.kind !== 'group' || state.n === 0) return 'unknown_group'
-    const window = this.#db
-      .prepare('select 1 from membership where account = ? and log = ? and to_seq is null')
-      .get(account, state.n)
-    return window === undefined ? 'not_member' : null
-  }
-
-  #directRefusal(account: number, peerUid: UserId, self: boolean): ErrorCode | null {
-    if (self) return null
-    const peer = this.#accounts.find(peerUid)
-    if (peer === undefined) return 'unknown_user'
-    const contact = this.#db.prepare('select state, blocked from contact where account = ? and peer = ?')
-    const theirs = contact.get(peer, account) as { state: string; blocked: number } | undefined
-    if (theirs?.blocked === 1) return 'blocked'
-    return this.#policy.contactsRequired && theirs?.state !== 'friend' ? 'not_friends' : null
   }
 
   // -------------------------------------------------------------- appending
 
   /** Numbers an entry and adds it to the open transaction. It is durable when {@link journal} and the commit have run. */
-  append(state: LogState, entry: NewEntry, now: number): UnfiledEntry {
+  append(state: LogState, entry: NewEntry, now: number, marks: SendMarks | null = null): UnfiledEntry {
     if (state.n === 0) this.create(state, now)
     const account = this.#accounts.ensure(entry.uid, now)
     const isMessage = entry.kind === 'message'
@@ -256,23 +255,13 @@ export class Logs {
       id: entry.id,
       type: entry.type,
       bodyJson: entry.bodyJson,
+      marks,
     }
     this.#unfiled.push(unfiled)
     if (entry.id !== null) this.#rememberId(account, entry.id, unfiled)
-    this.lines.push(
-      encodeEntry({
-        log: state.name,
-        epoch: state.epochText,
-        seq: unfiled.seq,
-        at: unfiled.at,
-        kind: entry.kind,
-        from: entry.uid,
-        device: entry.device,
-        id: entry.id,
-        type: entry.type,
-        bodyJson: entry.bodyJson,
-      }),
-    )
+    if (entry.kind === WITHHELD)
+      this.#withheldLines.set(this.lines.length, lineOf(unfiled, entry.uid, WITHHELD))
+    this.lines.push(lineOf(unfiled, entry.uid, wireKind(entry.kind)))
     return unfiled
   }
 
@@ -289,19 +278,9 @@ export class Logs {
     return { log: log.name, epoch: log.epoch, seq, at, type, bodyJson }
   }
 
-  /** Looks ids up in the tables, many in one statement; the answer is by position. */
+  /** Ids of entries that are in the tables; the answer is by position. */
   findFiled(ids: readonly AuthorId[]): Map<number, StoredEntry> {
-    const found = new Map<number, StoredEntry>()
-    for (let from = 0; from < ids.length; from += PROBE_IDS) {
-      const hashes: number[] = new Array(PROBE_IDS).fill(NO_HASH)
-      const count = Math.min(PROBE_IDS, ids.length - from)
-      for (let i = 0; i < count; i++) hashes[i] = idHash(ids[from + i]!.account, ids[from + i]!.id)
-      for (const { i, account, id, ...stored } of this.#db.prepare(PROBE_SQL).all(...hashes) as ProbeRow[]) {
-        const asked = ids[from + i]!
-        if (account === asked.account && id === asked.id) found.set(from + i, stored)
-      }
-    }
-    return found
+    return findFiledIds(this.#db, ids)
   }
 
   // -------------------------------------------------------------- journal and tables
@@ -311,11 +290,16 @@ export class Logs {
     if (this.lines.length === 0) return null
     const bytes = Buffer.from(this.lines.join('\n'))
     if (this.#linesFiled < this.lines.length) {
-      const unfiled =
-        this.#linesFiled === 0 ? bytes : Buffer.from(this.lines.slice(this.#linesFiled).join('\n'))
+      const isWhole = this.#linesFiled === 0 && this.#withheldLines.size === 0
+      const unfiled = isWhole ? bytes : Buffer.from(this.#unfiledLines().join('\n'))
       this.#db.prepare('insert into journal (lines) values (?)').run(unfiled)
     }
     return bytes
+  }
+
+  #unfiledLines(): string[] {
+    const from = this.#linesFiled
+    return this.lines.slice(from).map((line, i) => this.#withheldLines.get(from + i) ?? line)
   }
 
   /**
@@ -344,6 +328,7 @@ export class Logs {
         e.type,
         e.bodyJson,
       )
+      if (e.marks !== null) fileMarks(this.#db, this.#accounts, e)
     }
     const update = this.#db.prepare('update log set head = ?, messages = ?, last_at = ? where n = ?')
     for (const { log } of this.#unfiled) {
@@ -377,7 +362,7 @@ export class Logs {
     for (const { lines } of rows) {
       for (const line of Buffer.from(lines).toString().split('\n')) this.#recoverEntry(JSON.parse(line))
     }
-    this.begin()
+    this.begin(this.#now)
   }
 
   #recoverEntry(entry: Record<string, unknown>): void {
@@ -393,6 +378,9 @@ export class Logs {
         bodyJson: JSON.stringify(entry.body),
       },
       entry.at as number,
+      wireKind(entry.kind as string) === 'message'
+        ? findMarks(entry.type as string, entry.body as object)
+        : null,
     )
     if (unfiled.seq !== entry.seq) {
       throw new Error(
@@ -402,15 +390,11 @@ export class Logs {
   }
 }
 
-type ProbeRow = StoredEntry & AuthorId & { i: number }
-
-/** In no row: hashes are not negative. */
-const NO_HASH = -1
-
-const PROBE_SQL = `
-  with probe (i, hash) as (values ${Array.from({ length: PROBE_IDS }, (_, i) => `(${i}, ?)`).join(', ')})
-  select probe.i, entry.account, entry.id,
-    log.name as log, log.epoch, entry.seq, entry.at, entry.type, entry.body as bodyJson
-  from probe
-  cross join entry indexed by entry_by_id on entry.id_hash = probe.hash
-  cross join log on log.n = entry.log`
+function lineOf(
+  { log, seq, at, device, id, type, bodyJson }: UnfiledEntry,
+  from: UserId,
+  kind: string,
+): string {
+  const { name, epochText: epoch } = log
+  return encodeEntry({ log: name, epoch, seq, at, kind, from, device, id, type, bodyJson })
+}

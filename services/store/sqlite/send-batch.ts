@@ -3,9 +3,10 @@
  * between threads costs far more per object than per byte.
  */
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import type { SendMarks } from '../../../protocol/message-types.ts'
 import type { SendJob } from '../contract.ts'
 
-const FIELDS = 6
+const FIELDS = 7
 
 export class SendBatch {
   readonly jobs: SendJob[] = []
@@ -21,13 +22,15 @@ export class SendBatch {
     for (const job of this.jobs) {
       const device = job.device ?? ''
       const id = job.id ?? ''
-      text += job.uid + device + id + job.log + job.type + job.bodyJson
+      const marks = job.marks === null ? '' : JSON.stringify(job.marks)
+      text += job.uid + device + id + job.log + job.type + job.bodyJson + marks
       lengths[at++] = job.uid.length
       lengths[at++] = device.length
       lengths[at++] = id.length
       lengths[at++] = job.log.length
       lengths[at++] = job.type.length
       lengths[at++] = job.bodyJson.length
+      lengths[at++] = marks.length
     }
     return { text, lengths }
   }
@@ -40,6 +43,7 @@ export type PackedSend = {
   log: LogId
   type: string
   bodyJson: string
+  marks: SendMarks | null
 }
 
 /** The sends of a packed batch, in their order. */
@@ -63,7 +67,12 @@ export function readSends(text: string, lengths: Uint32Array): PackedSend[] {
       log: take() as LogId,
       type: take(),
       bodyJson: take(),
+      marks: parseMarks(take()),
     })
   }
   return sends
+}
+
+function parseMarks(text: string): SendMarks | null {
+  return text === '' ? null : (JSON.parse(text) as SendMarks)
 }

@@ -1,13 +1,20 @@
 /** The sends of a batch: idempotency, then permission, then the entry, each in the order of arrival. */
 import type { ErrorCode } from '../../../protocol/errors.ts'
-import type { AuthorId } from './logs.ts'
+import { TO_NOBODY, TRANSIENT } from '../contract.ts'
+import { WITHHELD as WITHHELD_KIND } from '../withheld.ts'
+import { refusalOfMarks } from './entry-marks.ts'
+import type { AuthorId } from './filed-ids.ts'
+import type { LogState, Writer } from './logs.ts'
 import { type PackedSend, readSends } from './send-batch.ts'
 import { errorIndex, type Work } from './work.ts'
 
-/** How a send was decided; `code` is 0 for accepted, 1 for a repeated send, else the index of its error plus 2. */
+/** How a send was decided: its code, or of a refused one {@link REFUSED} and the index of its error. */
 export const ACCEPTED = 0
-export const REPEATED = 1
-export const REFUSED = 2
+/** Accepted, and there is no new entry: it was stored before, or is transient. */
+export const NOTHING_NEW = 1
+/** Accepted as an entry that only its author sees. */
+export const WITHHELD = 2
+export const REFUSED = 3
 
 /** Numbers per send in the answer: seq, at, code, epoch. */
 export const DECISION_FIELDS = 4
@@ -52,8 +59,8 @@ export class SendDecider {
   }
 
   #decide(send: PackedSend): void {
-    const { logs, accounts, now } = this.#work
-    const account = accounts.ensure(send.uid, now)
+    const { logs, accounts } = this.#work
+    const account = accounts.ensure(send.uid, this.#work.now)
     if (send.id !== null) {
       // Two ids that differ only in a lone surrogate are one in the table: such an id would spoil the filing of others.
       if (!send.id.isWellFormed()) {
@@ -62,21 +69,46 @@ export class SendDecider {
         return
       }
       const stored = this.#filed.get(this.#nextWithId++) ?? logs.findUnfiled(account, send.id)
-      if (stored !== undefined) {
+      if (stored !== undefined && send.marks?.transient !== true) {
         const same = stored.log === send.log && stored.type === send.type && stored.bodyJson === send.bodyJson
-        if (same) this.#answer(REPEATED, stored.seq, stored.at, stored.epoch)
+        if (same) this.#answer(NOTHING_NEW, stored.seq, stored.at, stored.epoch)
         else this.#refuse('id_conflict')
         return
       }
     }
     const state = logs.state(send.log)
-    const { refusal } = logs.writer(state, send.uid, account)
-    if (refusal !== null) {
-      this.#refuse(refusal)
+    const writer = logs.writer(state, send.uid, account)
+    if (send.marks !== null) {
+      this.#decideMarked(send, state, writer)
       return
     }
-    const entry = logs.append(state, { kind: 'message', ...send }, now)
-    this.#answer(ACCEPTED, entry.seq, entry.at, state.epoch)
+    if (writer.refusal !== null) {
+      this.#refuse(writer.refusal)
+      return
+    }
+    this.#append(send, state, writer.withheld)
+  }
+
+  /** A message with something that the store has to look at: few are. */
+  #decideMarked(send: PackedSend, state: LogState, writer: Writer): void {
+    const { db, logs, now } = this.#work
+    const marks = send.marks!
+    const isTransient = marks.transient === true
+    const refusal = isTransient && writer.refusal === 'transient_only' ? null : writer.refusal
+    const withheld = writer.withheld || marks.withheld === true
+    const refused = refusal ?? refusalOfMarks(db, logs, writer.account, send.log, marks)
+    this.#lookUpAgainIfFiled()
+    if (refused !== null) this.#refuse(refused)
+    else if (isTransient) this.#answer(NOTHING_NEW, withheld ? TO_NOBODY : TRANSIENT, now, 0)
+    else this.#append(send, state, withheld)
+  }
+
+  #append(send: PackedSend, state: LogState, withheld: boolean): void {
+    const { logs, now } = this.#work
+    const entry = withheld
+      ? logs.append(state, { ...send, kind: WITHHELD_KIND }, now, send.marks)
+      : logs.append(state, { kind: 'message', ...send }, now, send.marks)
+    this.#answer(withheld ? WITHHELD : ACCEPTED, entry.seq, entry.at, state.epoch)
   }
 
   #refuse(code: ErrorCode): void {

@@ -128,6 +128,10 @@ export class SqliteTransaction implements Transaction {
     return true
   }
 
+  logRewritten(log: LogId): void {
+    this.#work.logs.forget(log)
+  }
+
   async watchSources(sources: EventSources): Promise<void> {
     watchSources(this.#work.db, sources)
   }

@@ -66,7 +66,7 @@ async function runBatch(batch: BatchMessage): Promise<void> {
 async function transact<Result>(body: () => Result | Promise<Result>): Promise<Result> {
   work.now = Date.now()
   work.feed = []
-  logs.begin()
+  logs.begin(work.now)
   db.prepare('begin immediate').run()
   const result = await body()
   db.prepare('commit').run()

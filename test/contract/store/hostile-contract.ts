@@ -50,6 +50,7 @@ export function hostileContract(engine: () => StoreEngine): void {
           bodyJson: body,
           accepted: () => resolve(),
           refused: reject,
+          marks: null,
         })
       })
       const entries = await readAll(store, bob, log)

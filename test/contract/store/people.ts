@@ -59,7 +59,7 @@ export const groupsOf = async (store: Store, caller: Caller) =>
 export const directLog = (a: Caller, b: Caller): LogId => buildDirectLog(a.uid, b.uid)
 
 export function textTo(from: Caller, log: LogId, text: string, id: string | null = null): PlainSend {
-  return { ...from, id, log, peer: null, type: 'text', bodyJson: JSON.stringify({ text }) }
+  return { ...from, id, log, peer: null, type: 'text', bodyJson: JSON.stringify({ text }), marks: null }
 }
 
 /** Hands the message in at once; the promise is the store's answer. */
@@ -71,7 +71,7 @@ export function send(
   id: string | null = null,
 ): Promise<SentMessage> {
   const { type, bodyJson } = textTo(from, log, text)
-  return sendAndWait(store, from, { id, target: { log, peer: null }, type, bodyJson })
+  return sendAndWait(store, from, { id, target: { log, peer: null }, type, bodyJson, marks: null })
 }
 
 /** Every entry of a log that the caller may see, over as many pages as it takes. */

@@ -1,0 +1,42 @@
+/** How a message that comes by a call, is forwarded, or was planned goes the way of all others. */
+import type { LogId } from '../../protocol/ids.ts'
+import type { Send } from '../../protocol/send.ts'
+import { sendAndWait } from '../conversations/awaited-send.ts'
+import { type Caller, type Store, TO_NOBODY } from '../store/contract.ts'
+import type { MessageIntake } from './ports.ts'
+import { applyVerdict } from './screening.ts'
+
+/** `seq` is 0 of a transient message. */
+export type Sent = { log: LogId; seq: number; at: number; transient?: true }
+
+export class MessageSender {
+  readonly #store: Pick<Store, 'send'>
+  readonly #intake: MessageIntake
+
+  constructor(store: Pick<Store, 'send'>, intake: MessageIntake) {
+    this.#store = store
+    this.#intake = intake
+  }
+
+  /** Resolves when the message is on disk, or a transient one on its way; rejects with the refusal. */
+  async send(caller: Caller, send: Send): Promise<Sent> {
+    await this.screen(caller, send)
+    const { log, seq, at } = await sendAndWait(this.#store, caller, send)
+    if (seq > 0) return { log, seq, at }
+    if (seq !== TO_NOBODY) {
+      const { id, type, bodyJson } = send
+      const { uid: from, device } = caller
+      this.#intake.transient.sendTransient({ log, from, device, id, type, bodyJson, at })
+    }
+    return { log, seq: 0, at, transient: true }
+  }
+
+  /** Changes the message as its screening says, or throws the refusal. */
+  async screen({ uid, device }: Caller, send: Send): Promise<void> {
+    const { screening } = this.#intake
+    if (screening === null) return
+    const { id, type, bodyJson } = send
+    const verdict = screening.screen({ uid, device, id, ...send.target, type, bodyJson })
+    applyVerdict(send, verdict instanceof Promise ? await verdict : verdict)
+  }
+}
