@@ -4,6 +4,7 @@
  */
 import { people, retention } from './chat-options.ts'
 import { cluster, drain, proxies } from './cluster-options.ts'
+import { integration } from './integration-options.ts'
 import { issuers } from './issuers.ts'
 import { media } from './media-options.ts'
 import {
@@ -283,6 +284,7 @@ const TABLE = {
   ...drain,
   ...login,
   ...people,
+  ...integration,
   ...retention,
   ...media,
   ...connections,

@@ -1,6 +1,6 @@
 /** Admin operations of accounts that are no people: bots, which log in with API keys, and system accounts. */
 import { Type } from 'typebox'
-import { request, Uid } from '../catalogue/operation.ts'
+import { DeviceIdSchema, request, Uid } from '../catalogue/operation.ts'
 import { define } from './operation.ts'
 
 export const API_KEYS_PER_BOT_MAX = 20
@@ -43,9 +43,17 @@ export const botOperations = {
       'Makes a key for a bot: its MQTT password (with the uid as username) and its HTTP bearer token, until the key is ended.',
     kind: 'change',
     positional: ['uid', 'name'],
-    params: request({ uid: Uid, name: Name }),
+    params: request({
+      uid: Uid,
+      name: Name,
+      device: Type.Optional({
+        ...DeviceIdSchema,
+        description: 'The device that logs in with it; `bot` if not given.',
+      }),
+    }),
     result: Type.Object({
       id: Type.String(),
+      device: Type.String(),
       key: Type.String({ description: 'Shown this once; only its hash is kept.' }),
     }),
     errors: ['not_a_bot', 'too_many_keys'],
@@ -60,6 +68,7 @@ export const botOperations = {
         Type.Object({
           id: Type.String(),
           name: Type.String(),
+          device: Type.String(),
           madeAt: Time('When it was made,'),
           endedAt: Type.Union([Time('When it was ended,'), Type.Null()]),
         }),

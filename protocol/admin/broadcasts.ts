@@ -44,6 +44,8 @@ export const BroadcastRow = Type.Object({
   endedAt: Type.Union([Time('When it was done or stopped,'), Type.Null()]),
 })
 
+export type BroadcastRow = Static<typeof BroadcastRow>
+
 export const broadcastOperations = {
   broadcast: define({
     summary:

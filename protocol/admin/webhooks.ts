@@ -40,7 +40,9 @@ export const WebhookRow = Type.Object({
   url: Type.String(),
   events: Type.Array(Type.String()),
   paused: Type.Boolean({ description: 'Nothing is delivered; events wait for as long as they are kept.' }),
-  acked: Type.Integer({ description: 'Every event up to this seq is delivered, a dead letter, or not asked for.' }),
+  acked: Type.Integer({
+    description: 'Every event up to this seq is delivered, a dead letter, or not asked for.',
+  }),
   lag: Type.Integer({ description: 'Events of all types after it.' }),
   attempts: Type.Integer({ description: 'Failed attempts of the batch that is next.' }),
   nextAt: Type.Union([Time('Of the next attempt, after a failed one,'), Type.Null()]),
@@ -131,7 +133,11 @@ export const webhookOperations = {
     params: request({
       id: WebhookId,
       cursor: Type.Optional(
-        Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Where the page before ended.' }),
+        Type.Integer({
+          minimum: 0,
+          maximum: Number.MAX_SAFE_INTEGER,
+          description: 'Where the page before ended.',
+        }),
       ),
       limit: Type.Optional(
         Type.Integer({ minimum: 1, maximum: DEAD_LETTERS_PAGE_MAX, description: '100 if not given.' }),
@@ -153,7 +159,8 @@ export const webhookOperations = {
     errors: ['unknown_webhook'],
   }),
   retryDeadLetters: define({
-    summary: 'Delivers the dead letters of a webhook once more; those that it does not take stay what they are.',
+    summary:
+      'Delivers the dead letters of a webhook once more; those that it does not take stay what they are.',
     kind: 'change',
     positional: ['id'],
     params: request({ id: WebhookId }),

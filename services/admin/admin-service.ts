@@ -10,11 +10,12 @@ import type { DeviceRow, DrainRow, TraceLine } from '../../protocol/admin/rows.t
 import { WochatError } from '../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import { parseDeviceId, parseLog, parseUserId } from '../../protocol/ids.ts'
-import type { AccountStore, OperationStore } from '../store/contract.ts'
+import type { AccountStore, OperationStore, Store } from '../store/contract.ts'
 import type { InspectionStore } from '../store/inspection.ts'
 import { askAll, brokersOf, getNode } from './all-nodes.ts'
 import type { ClusterPort, DrainAnswer, NodeFacts, StreamsPort } from './cluster-port.ts'
 import { createOperatorHandlers } from './operator-handlers.ts'
+import { sendAs } from './send-as.ts'
 import { traceMessages } from './trace.ts'
 
 const REBALANCE_SHARE_DEFAULT = 0.1
@@ -23,7 +24,10 @@ const READERS_DEFAULT = 100
 
 export type AdminParts = {
   cluster: ClusterPort
-  store: Pick<AccountStore, 'revokeDevice'> & Pick<OperationStore, 'perform'> & InspectionStore
+  store: Pick<AccountStore, 'revokeDevice'> &
+    Pick<OperationStore, 'perform'> &
+    Pick<Store, 'send'> &
+    InspectionStore
   /** Null where there is no Redis. */
   streams: StreamsPort | null
   /** What is wrong but stops nothing. */
@@ -57,6 +61,7 @@ export class AdminService {
       queues: () => this.#queues(),
       slow: (params) => this.#slow(params),
       message: (params) => this.#message(params),
+      sendAs: (params) => sendAs(store, params),
       ...createOperatorHandlers(store),
     }
   }

@@ -1,9 +1,10 @@
-/** Checks access tokens: ours, and those of the issuers that the configuration trusts. */
+/** Checks access tokens: ours, those of the issuers that the configuration trusts, and API keys of bots. */
 import type { KeyObject } from 'node:crypto'
 import jwt from 'jsonwebtoken'
 import type { Logger } from 'pino'
 import { WochatError } from '../../protocol/errors.ts'
 import { parseDeviceId, parseUserId } from '../../protocol/ids.ts'
+import { type ApiKeys, isApiKey } from '../bots/api-keys.ts'
 import type { TokenIdentity } from './access-token.ts'
 import { parseAcl } from './acl.ts'
 import { JWKS_DEFAULTS, JwksSource, type JwksSourceSettings } from './jwks-source.ts'
@@ -26,6 +27,8 @@ export type VerifierSettings = {
   keyring: Keyring
   identity: TokenIdentity
   issuers: readonly TrustedIssuer[]
+  /** Without them no API key is taken. */
+  apiKeys?: ApiKeys
   log: Pick<Logger, 'warn'>
   now?: () => number
   /** Bounds on fetching the keys of other issuers. */
@@ -50,6 +53,7 @@ export function createTokenVerifier(settings: VerifierSettings): TokenVerifier {
   const trusts = buildTrusts(settings)
   return {
     async verify(token) {
+      if (settings.apiKeys !== undefined && isApiKey(token)) return settings.apiKeys.verify(token)
       const { header, issuer } = peek(token)
       const trust = trusts.get(issuer)
       if (trust === undefined) throw refusal('its issuer is not trusted')

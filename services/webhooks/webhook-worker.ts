@@ -13,6 +13,8 @@ import { postEvents } from './delivery.ts'
 export type WebhookSettings = {
   /** Who holds the webhooks that are delivered from here. */
   node: string
+  /** Nobody else has the store: what an earlier process held is taken at once. */
+  isAlone: boolean
   timeoutMs: number
   /** Attempts of one batch before it is given up. */
   attemptsMax: number
@@ -78,7 +80,10 @@ export class WebhookWorker implements AsyncDisposable {
   }
 
   async #look(): Promise<void> {
-    const ids = await this.#store.perform({ task: 'leaseWebhooks', input: this.#holder() })
+    const ids = await this.#store.perform({
+      task: 'leaseWebhooks',
+      input: { ...this.#holder(), isAlone: this.#settings.isAlone },
+    })
     for (const id of ids) {
       if (this.#running.has(id)) continue
       const running = this.#tried(() => this.#deliverAll(id)).then(() => void this.#running.delete(id))

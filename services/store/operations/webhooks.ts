@@ -209,16 +209,19 @@ export type DeliveryOutcome =
 
 export const webhookTasks = {
   /** Takes the webhooks that have something to be delivered now, and that no other node has; answers their ids. */
-  async leaseWebhooks(tx: Transaction, { node, leaseMs }: Holder): Promise<string[]> {
+  async leaseWebhooks(
+    tx: Transaction,
+    { node, isAlone, leaseMs }: Holder & { isAlone: boolean },
+  ): Promise<string[]> {
     const any = await tx.first('select 1 as one from webhook limit 1')
     if (any === undefined) return []
     const last = await orderEvents(tx)
     const rows = await tx.query<{ id: string }>(
       `update webhook set lease_by = $1, lease_until = $2
-       where paused = 0 and next_at <= $3 and (lease_by is null or lease_until < $3)
+       where paused = 0 and next_at <= $3 and (lease_by is null or lease_until < $3 or ($5 = 1 and lease_by <> $1))
          and (acked < $4 or exists (select 1 from dead_letter where webhook = webhook.id and retry = 1))
        returning id`,
-      [node, tx.now + leaseMs, tx.now, last],
+      [node, tx.now + leaseMs, tx.now, last, isAlone ? 1 : 0],
     )
     return rows.map(({ id }) => id)
   },
@@ -296,7 +299,7 @@ export const webhookTasks = {
     } else {
       await tx.query(
         `insert into dead_letter (webhook, seq, attempts, error, at, event_at, type, body)
-         select $1, seq, $3, $4, $5, at, type, body from event where seq in ${tx.list('$2', 'number')}
+         select $1, seq, cast($3 as bigint), $4, cast($5 as bigint), at, type, body from event where seq in ${tx.list('$2', 'number')}
          on conflict (webhook, seq) do update set
            attempts = dead_letter.attempts + excluded.attempts, error = excluded.error, at = excluded.at`,
         [id, seqs, held.attempts + 1, outcome.error, tx.now],

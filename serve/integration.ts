@@ -1,0 +1,37 @@
+/** What works for other systems of the operator in the background: webhooks and broadcasts. */
+import { randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
+import { BroadcastWorker } from '../services/broadcasts/broadcast-worker.ts'
+import type { Store } from '../services/store/contract.ts'
+import { WebhookWorker } from '../services/webhooks/webhook-worker.ts'
+
+type IntegrationParts = {
+  config: Config
+  store: Store
+  /** Other processes have the store, too: what one of them was about is taken over when its lease ends, and not before. */
+  isShared: boolean
+  log: Logger
+  parts: AsyncDisposableStack
+}
+
+/** Any number of nodes may run them: each webhook and each broadcast is taken by one. */
+export function startIntegration({ config, store, isShared, log, parts }: IntegrationParts): void {
+  const holder = { node: randomUUID(), isAlone: !isShared }
+  parts.use(
+    new WebhookWorker(
+      store,
+      {
+        ...holder,
+        timeoutMs: config.webhookTimeoutMs,
+        attemptsMax: config.webhookAttemptsMax,
+        retryMinMs: config.webhookRetryMinMs,
+        retryMaxMs: config.webhookRetryMaxMs,
+        onGiveUp: config.webhookGiveUp,
+        eventsKeptMs: config.eventsKeptMs,
+      },
+      log,
+    ),
+  )
+  parts.use(new BroadcastWorker(store, { ...holder, perSecondMax: config.broadcastsPerSecondMax }, log))
+}

@@ -1,0 +1,140 @@
+/**
+ * Sends broadcasts: each by one node at a time, page by page, at a bounded rate. A message has an id that follows from
+ * the broadcast and the account, so a page that was sent before a crash is sent again and stored once.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { type ErrorCode, WochatError } from '../../protocol/errors.ts'
+import { buildDirectLog } from '../../protocol/ids.ts'
+import { sendAndWait } from '../conversations/awaited-send.ts'
+import type { OperationStore, Store } from '../store/contract.ts'
+import type { BroadcastPage } from '../store/operations/broadcasts.ts'
+
+export type BroadcastSettings = {
+  /** Who holds the broadcasts that are sent from here. */
+  node: string
+  /** Nobody else has the store: what an earlier process held is taken at once. */
+  isAlone: boolean
+  /** Messages that one broadcast sends in a second. */
+  perSecondMax: number
+}
+
+const LOOK_EVERY_MS = 500
+const LEASE_MS = 20_000
+const PAGE_MAX = 500
+/** After a page that the store did not take in whole. */
+const RETRY_MS = 1000
+
+/** What says that this person does not take it; anything else says that the store does not at this moment. */
+const SKIPPED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'blocked',
+  'unknown_user',
+  'not_friends',
+  'account_inactive',
+  'message_refused',
+])
+
+type BroadcastStore = Pick<OperationStore, 'perform'> & Pick<Store, 'send'>
+
+export class BroadcastWorker implements AsyncDisposable {
+  readonly #store: BroadcastStore
+  readonly #settings: BroadcastSettings
+  readonly #log: Pick<Logger, 'warn'>
+  readonly #stop = new AbortController()
+  /** Broadcasts that are sent at this moment. */
+  readonly #running = new Map<string, Promise<void>>()
+  readonly #loop: Promise<void>
+
+  constructor(store: BroadcastStore, settings: BroadcastSettings, log: Pick<Logger, 'warn'>) {
+    this.#store = store
+    this.#settings = settings
+    this.#log = log
+    this.#loop = this.#run()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await this.#loop
+    await Promise.all(this.#running.values())
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      await this.#tried(() => this.#look())
+      await this.#pause(LOOK_EVERY_MS)
+    }
+  }
+
+  /** A store that is away is asked again at the next turn. */
+  async #tried(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#log.warn({ err: error }, 'broadcasts wait for the store')
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { node, isAlone } = this.#settings
+    const ids = await this.#store.perform({
+      task: 'leaseBroadcasts',
+      input: { node, isAlone, leaseMs: LEASE_MS },
+    })
+    for (const id of ids) {
+      if (this.#running.has(id)) continue
+      const running = this.#tried(() => this.#sendAll(id)).then(() => void this.#running.delete(id))
+      this.#running.set(id, running)
+    }
+  }
+
+  async #sendAll(id: string): Promise<void> {
+    const { node, perSecondMax } = this.#settings
+    const holder = { id, node, leaseMs: LEASE_MS }
+    const limit = Math.min(PAGE_MAX, perSecondMax)
+    try {
+      while (!this.#stop.signal.aborted) {
+        const startedAt = performance.now()
+        const page = await this.#store.perform({ task: 'pageBroadcast', input: { ...holder, limit } })
+        if (page === null) return
+        const sent = await this.#sendPage(id, page)
+        if (sent === null) await this.#pause(RETRY_MS)
+        else {
+          const { through, to } = page
+          const counts = { sent, skipped: to.length - sent }
+          await this.#store.perform({ task: 'advanceBroadcast', input: { ...holder, through, ...counts } })
+          await this.#pause((to.length / perSecondMax) * 1000 - (performance.now() - startedAt))
+        }
+      }
+    } finally {
+      await this.#store.perform({ task: 'releaseBroadcast', input: { id, node } })
+    }
+  }
+
+  /** How many of the page have it; null when the page must be sent again. */
+  async #sendPage(id: string, { from, type, bodyJson, to }: BroadcastPage): Promise<number | null> {
+    const outcomes = await Promise.allSettled(
+      to.map(({ account, uid }) =>
+        sendAndWait(
+          this.#store,
+          { uid: from, device: null },
+          {
+            id: `b:${id}:${account}`,
+            target: { log: buildDirectLog(from, uid), peer: uid },
+            type,
+            bodyJson,
+            marks: null,
+          },
+        ),
+      ),
+    )
+    const failures = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason)
+    const fault = failures.find((error) => !(error instanceof WochatError && SKIPPED.has(error.code)))
+    if (fault === undefined) return to.length - failures.length
+    this.#log.warn({ broadcast: id, err: fault }, 'a page of a broadcast is sent again')
+    return null
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (ms > 0) await sleep(ms, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {})
+  }
+}
