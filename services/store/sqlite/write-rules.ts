@@ -76,6 +76,13 @@ export class WriteRules {
     if (person.takes === 'none') return refused('blocked')
     if (isBlocked) return WITHHELD
     const needsFriend = this.#policy.contactsRequired && person.takes !== 'all'
-    return needsFriend && theirs?.state !== 'friend' ? refused('not_friends') : MAY_WRITE
+    if (!needsFriend || theirs?.state === 'friend' || this.#isSystem(account)) return MAY_WRITE
+    return refused('not_friends')
+  }
+
+  /** An account of the operator writes to everybody. */
+  #isSystem(account: number): boolean {
+    const row = this.#db.prepare('select kind from account where n = ?').get(account) as { kind: string }
+    return row.kind === 'system'
   }
 }

@@ -64,7 +64,8 @@ begin
         when person.state is distinct from 'active' then 12
         when person.takes = 'none' then 6
         when theirs.blocked = 1 then 0
-        when contacts_required and person.takes is distinct from 'all' and theirs.state is distinct from 'friend' then 7
+        when contacts_required and person.takes is distinct from 'all' and theirs.state is distinct from 'friend'
+          and not exists (select from account a where a.n = send.account and a.kind = 'system') then 7
         else 0
       end as rule
     from send
@@ -210,7 +211,8 @@ begin
       and (s.kind = 3 or (s.kind = 2 and s.peer > 0 and person.state = 'active'
         and person.takes is distinct from 'none'
         and case when theirs.blocked = 1 then theirs.block_mode = 'swallow'
-          else not contacts_required or person.takes = 'all' or theirs.state = 'friend' end))
+          else not contacts_required or person.takes = 'all' or theirs.state = 'friend'
+            or exists (select from account a where a.n = s.account and a.kind = 'system') end))
       and not exists (
         select from entry e
         where e.id_hash = s.hash and e.account = s.account and e.id is not distinct from s.id)
