@@ -169,6 +169,7 @@ function readEntry(reader: FrameReader): EntryFrame {
     seq: reader.u48(),
     uid: reader.short() as UserId,
     device: (reader.short() || null) as DeviceId | null,
+    withheld: false,
     bytes: reader.bytes,
     start: reader.at,
     end: reader.end,
@@ -186,4 +187,3 @@ function readLoginEnded(reader: FrameReader): Frame {
   const sid = reader.long()
   return { kind: 'loginEnded', uid, device, sid: hasSid ? sid : null }
 }
-    withheld: false,

@@ -137,6 +137,18 @@ export class PublishSide {
     this.decide(answer)
   }
 
+  transientAccepted(answer: Answer, log: string, at: number, id: string | null): void {
+    if (this.#connection.state !== 'open') return
+    this.#connection.replies.send(() => ({
+      kind: 'accepted',
+      ...(id !== null && { id }),
+      log,
+      at,
+      transient: true,
+    }))
+    this.decide(answer)
+  }
+
   #replyAccepted(log: string, seq: number, at: number, id: string | null): void {
     this.#connection.replies.send(() => ({
       kind: 'accepted',
@@ -160,18 +172,6 @@ export class PublishSide {
       this.#connection.services.log.error({ err: error.cause ?? error }, 'a publish failed')
     if (this.#connection.state !== 'open') return
     this.#connection.replies.send(
-  transientAccepted(answer: Answer, log: string, at: number, id: string | null): void {
-    if (this.#connection.state !== 'open') return
-    this.#connection.replies.send(() => ({
-      kind: 'accepted',
-      ...(id !== null && { id }),
-      log,
-      at,
-      transient: true,
-    }))
-    this.decide(answer)
-  }
-
       () => ({ kind: 'refused', ...about, ...error.toWire() }) as Reply,
       correlationData,
     )
