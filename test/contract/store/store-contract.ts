@@ -5,6 +5,7 @@
  * it opens it again or hands it to another process.
  */
 import { contactsContract } from './contacts-contract.ts'
+import { conversationStateContract } from './conversation-state-contract.ts'
 import { conversationsContract } from './conversations-contract.ts'
 import { durabilityContract } from './durability-contract.ts'
 import type { StoreEngine } from './engine.ts'
@@ -12,7 +13,12 @@ import { feedContract } from './feed-contract.ts'
 import { groupsContract } from './groups-contract.ts'
 import { historyContract } from './history-contract.ts'
 import { hostileContract } from './hostile-contract.ts'
+import { messageLifeContract } from './message-life-contract.ts'
+import { peopleContract } from './people-contract.ts'
+import { peopleEndsContract } from './people-ends-contract.ts'
 import { plainContract } from './plain-contract.ts'
+import { profileContract } from './profile-contract.ts'
+import { receiptsContract } from './receipts-contract.ts'
 import { retentionContract } from './retention-contract.ts'
 import { searchContract } from './search-contract.ts'
 import { sendsContract } from './sends-contract.ts'
@@ -26,9 +32,15 @@ export function storeContract(engine: () => StoreEngine): void {
   durabilityContract(engine)
   feedContract(engine)
   contactsContract(engine)
+  profileContract(engine)
+  peopleContract(engine)
+  peopleEndsContract(engine)
   groupsContract(engine)
   conversationsContract(engine)
+  conversationStateContract(engine)
+  receiptsContract(engine)
   historyContract(engine)
+  messageLifeContract(engine)
   unreadContract(engine)
   hostileContract(engine)
   plainContract(engine)
