@@ -7,6 +7,7 @@ import { cluster, drain, proxies } from './cluster-options.ts'
 import { integration } from './integration-options.ts'
 import { issuers } from './issuers.ts'
 import { media } from './media-options.ts'
+import { moderation } from './moderation-options.ts'
 import {
   bytes,
   choice,
@@ -284,6 +285,7 @@ const TABLE = {
   ...drain,
   ...login,
   ...people,
+  ...moderation,
   ...integration,
   ...retention,
   ...media,

@@ -1,5 +1,6 @@
 /** The composition root: reads nothing but its configuration, builds every part once, and stops them in reverse. */
 import pino from 'pino'
+import { feedBoth } from '../broker/cluster/node-listener.ts'
 import { GateMetrics } from '../broker/gate/gate-services.ts'
 import { attachWebSocket } from '../broker/listeners/websocket-listener.ts'
 import { createMetrics } from '../broker/metrics.ts'
@@ -11,6 +12,7 @@ import { startBackground } from './background.ts'
 import { buildBroker } from './broker.ts'
 import { openBus, type RedisSide } from './bus.ts'
 import { adoptLater, adoptSessions, expireSessions } from './housekeeping.ts'
+import { startIntegration } from './integration.ts'
 import {
   buildHttp,
   type Endpoints,
@@ -20,6 +22,8 @@ import {
   listenMqtts,
   proxySettings,
 } from './listeners.ts'
+import { buildLive } from './live.ts'
+import { openMedia, sweepMedia } from './media.ts'
 import { buildServices } from './services.ts'
 import { startFanout, startPush } from './sidecars.ts'
 import { openStore } from './store.ts'
@@ -44,11 +48,13 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
     parts,
   })
   const { store, shared, keys } = await openStore({ config, node: bus.node, log, parts, onFatal })
-  const services = buildServices({ config, store, keys, endpoints, createLimiter, log })
+  const { live, watching } = buildLive({ config, store, bus, log, parts })
+  const media = await openMedia({ config, store, keys, log, parts })
+  const services = buildServices({ config, store, keys, live, media, endpoints, createLimiter, log })
   const broker = has('broker')
-    ? await buildBroker({ config, store, shared, bus, services, log, parts })
+    ? await buildBroker({ config, store, shared, bus, services, live, watching, log, parts })
     : null
-  store.feed = broker?.feed ?? bus.outgoing
+  store.feed = broker?.feed ?? feedBoth(bus.outgoing, live.receipts.feed)
 
   const admin = buildAdmin({ config, bus, store, broker, redis, parts })
   const proxyRefusals = new Map<string, number>()
@@ -84,6 +90,8 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
   if (redis === null) await adoptSessions(adoption)
   else adoptLater(adoption, parts)
 
+  parts.use(await services.moderation.start(store))
+
   if (has('api') || broker !== null) {
     const http = await buildHttp({ config, services, servesApi: has('api'), log, parts })
     if (broker !== null) {
@@ -101,6 +109,8 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
 
   expireSessions(broker, store, log, parts)
   startBackground({ config, store, log, parts })
+  startIntegration({ config, store, isShared: shared !== null, log, parts })
+  sweepMedia({ config, store, storage: media.storage, log, parts })
   // Stopped first: the HTTP server waits for its sockets, and those of MQTT over WebSocket are the gate's to close.
   if (broker !== null) parts.defer(() => broker.gate.stop())
   admin.ready()

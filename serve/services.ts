@@ -1,6 +1,9 @@
 /** Who verifies tokens and answers the catalogue: the same for MQTT and HTTP. */
 import type { Logger } from 'pino'
+import type { Live } from '../broker/live/live.ts'
 import type { Config } from '../config.ts'
+import { createAccountHandlers } from '../services/accounts/account-handlers.ts'
+import { type Archives, createArchives } from '../services/accounts/archive.ts'
 import { createAuthHandlers } from '../services/auth/auth-service.ts'
 import type { Keyring } from '../services/auth/keyring.ts'
 import { createConsoleSms } from '../services/auth/sms/console.ts'
@@ -8,19 +11,28 @@ import type { SmsProvider } from '../services/auth/sms/provider.ts'
 import { createWebhookSms } from '../services/auth/sms/webhook.ts'
 import type { TokenVerifier } from '../services/auth/token.ts'
 import { createTokenVerifier } from '../services/auth/verifier.ts'
+import { createApiKeys } from '../services/bots/api-keys.ts'
 import { createConversationHandlers } from '../services/conversations/conversation-handlers.ts'
 import { createDispatcher, type Dispatcher, type DispatcherParts } from '../services/dispatcher.ts'
+import { createMediaHandlers } from '../services/media/media-handlers.ts'
 import { createMessageHandlers } from '../services/messages/message-handlers.ts'
 import { MessageSender } from '../services/messages/message-sender.ts'
 import { createIntake, type MessageIntake } from '../services/messages/ports.ts'
+import type { BeforeSendSettings } from '../services/moderation/before-send-hook.ts'
+import { createModeration, type Moderation } from '../services/moderation/moderation.ts'
+import { createEditHandlers } from '../services/moderation/screened-edits.ts'
+import { createPresenceHandlers } from '../services/presence/presence-handlers.ts'
 import type { Store } from '../services/store/contract.ts'
 import { createStoredHandlers } from '../services/stored-handlers.ts'
 import type { Endpoints } from './listeners.ts'
+import type { Media } from './media.ts'
 
 type ServiceParts = {
   config: Config
   store: Store
   keys: Keyring
+  live: Live
+  media: Media
   /** Filled while listening starts; read when clients ask. */
   endpoints: Endpoints
   /** Limits that all nodes share; undefined for those of this process. */
@@ -36,14 +48,19 @@ export type Services = {
   dispatcher: Dispatcher
   keys: Keyring
   publicEndpoints: PublicEndpoints
+  archives: Archives
+  media: Media
   /** What messages pass on their way in; its parts are set while the server starts. */
   intake: MessageIntake
+  moderation: Moderation
 }
 
 export function buildServices({
   config,
   store,
   keys,
+  live,
+  media,
   endpoints,
   createLimiter,
   log,
@@ -55,6 +72,8 @@ export function buildServices({
     http: config.publicHttpUrl ?? endpoints.http,
   })
   const intake = createIntake()
+  intake.transient = live
+  const moderation = createModeration(beforeSend(config), intake, log)
   const dispatcher = createDispatcher({
     handlers: {
       ...createAuthHandlers({
@@ -73,8 +92,12 @@ export function buildServices({
         },
       }),
       ...createStoredHandlers(store),
-      ...createMessageHandlers(new MessageSender(store, intake)),
+      ...createEditHandlers(store, intake),
+      ...createAccountHandlers({ httpUrl: () => publicEndpoints().http }),
+      ...createPresenceHandlers(store, live.presence),
       ...createConversationHandlers(store),
+      ...createMediaHandlers({ ...media, httpUrl: () => publicEndpoints().http }),
+      ...createMessageHandlers(new MessageSender(store, intake)),
     },
     store,
     limits: {
@@ -86,8 +109,32 @@ export function buildServices({
     ...(createLimiter !== undefined && { createLimiter }),
     log,
   })
-  const verifier = createTokenVerifier({ keyring: keys, identity, issuers: config.issuers, log })
-  return { verifier, dispatcher, keys, publicEndpoints, intake }
+  const verifier = createTokenVerifier({
+    keyring: keys,
+    identity,
+    issuers: config.issuers,
+    apiKeys: createApiKeys(store),
+    log,
+  })
+  return {
+    verifier,
+    dispatcher,
+    keys,
+    publicEndpoints,
+    archives: createArchives(store),
+    media,
+    intake,
+    moderation,
+  }
+}
+
+function beforeSend({
+  beforeSendUrl: url,
+  beforeSendSecret: secret,
+  beforeSendTimeoutMs: timeoutMs,
+  beforeSendOnFailure: onFailure,
+}: Config): BeforeSendSettings | null {
+  return url === null ? null : { url, secret: secret?.reveal() ?? null, timeoutMs, onFailure }
 }
 
 function smsProvider(config: Config, log: Logger): SmsProvider {

@@ -22,6 +22,8 @@ import { buildAdmin } from './admin.ts'
 import { type Broker, buildBroker } from './broker.ts'
 import { adoptSessions } from './housekeeping.ts'
 import { buildHttp, type Endpoints, listenHttp, listenMqtt, listenMqtts, proxySettings } from './listeners.ts'
+import { buildLive } from './live.ts'
+import { openMedia } from './media.ts'
 import { buildServices } from './services.ts'
 import { unpackConfig } from './worker-config.ts'
 import type { WorkerStart, WorkerStarted } from './workers.ts'
@@ -77,14 +79,17 @@ async function serve(config: Config, log: Logger): Promise<AsyncDisposable & { e
   )
   const keys = await Keyring.read(createKeyFile(join(config.dataDir, 'keys')))
   reloadKeys(keys, log, parts)
-  const services = buildServices({ config, store, keys, endpoints, log })
-  const broker = await buildBroker({ config, store, shared: null, bus, services, log, parts })
+  const { live, watching } = buildLive({ config, store, bus, log, parts })
+  const media = await openMedia({ config, store, keys, log, parts })
+  const services = buildServices({ config, store, keys, live, media, endpoints, log })
+  const broker = await buildBroker({ config, store, shared: null, bus, services, live, watching, log, parts })
   store.feed = broker.feed
   const admin = buildAdmin({ config, bus, store, broker, redis: null, parts })
   const proxyRefusals = new Map<string, number>()
   answerPrimary(broker, store, proxyRefusals)
   peer.on('worker.adopt', () => adoptSessions({ store, bus, engine: broker.engine, config, log }))
   await bus.open()
+  parts.use(await services.moderation.start(store))
 
   const proxies = proxySettings(config, proxyRefusals, log)
   const http = await buildHttp({ config, services, servesApi: true, log, parts })

@@ -1,6 +1,10 @@
-/** What screens messages on this node: the list of words, which the store keeps for all nodes, and then the hook. */
+/**
+ * What screens messages on this node: the list of words, which the store keeps for all nodes, and then the hook. With
+ * neither of them messages go to the store at once.
+ */
 import type { Logger } from 'pino'
 import { startBackgroundTask } from '../background-task.ts'
+import type { MessageIntake } from '../messages/ports.ts'
 import type { ScreenedMessage, Screening, Verdict } from '../messages/screening.ts'
 import type { Store } from '../store/contract.ts'
 import { BeforeSendHook, type BeforeSendSettings } from './before-send-hook.ts'
@@ -37,15 +41,19 @@ class ModerationScreening implements Screening {
 }
 
 export type Moderation = {
-  screening: Screening
   hook: BeforeSendHook | null
   /** Reads the list of words, and again whenever it has changed. Resolves when the first one is in force. */
   start(store: Pick<Store, 'perform'>): Promise<AsyncDisposable>
 }
 
-export function createModeration(settings: BeforeSendSettings | null, log: Pick<Logger, 'warn'>): Moderation {
+export function createModeration(
+  settings: BeforeSendSettings | null,
+  intake: Pick<MessageIntake, 'screening'>,
+  log: Pick<Logger, 'warn'>,
+): Moderation {
   const hook = settings === null ? null : new BeforeSendHook(settings, log)
   const screening = new ModerationScreening(hook)
+  if (hook !== null) intake.screening = screening
   let version = -1
 
   async function reload(store: Pick<Store, 'perform'>): Promise<void> {
@@ -53,10 +61,11 @@ export function createModeration(settings: BeforeSendSettings | null, log: Pick<
     if (list === null) return
     screening.words.words = list.words
     version = list.version
+    // Without a hook every verdict is there at once, so that no message is overtaken when screening ends.
+    if (hook === null) intake.screening = list.words.length === 0 ? null : screening
   }
 
   return {
-    screening,
     hook,
     async start(store) {
       await reload(store)

@@ -1,0 +1,46 @@
+/** Edits pass what messages pass: else a word that is refused could be edited into a message that was sent. */
+import { WochatError } from '../../protocol/errors.ts'
+import { parseLog } from '../../protocol/ids.ts'
+import { callerOf, type HandlersOf } from '../dispatcher.ts'
+import type { MessageIntake } from '../messages/ports.ts'
+import type { ScreenedMessage, Verdict } from '../messages/screening.ts'
+import type { Caller, OperationStore } from '../store/contract.ts'
+
+export function createEditHandlers(
+  store: Pick<OperationStore, 'run'>,
+  intake: Pick<MessageIntake, 'screening'>,
+): Pick<HandlersOf<'messages.'>, 'messages.edit'> {
+  return {
+    'messages.edit': async (params, context) => {
+      const caller = callerOf(context)
+      const { screening } = intake
+      if (screening === null) return store.run({ name: 'messages.edit', caller, params })
+      const message = await findEdited(store, caller, params)
+      const body = message === null ? params.body : bodyAfter(params.body, await screening.screen(message))
+      return store.run({ name: 'messages.edit', caller, params: { ...params, body } })
+    },
+  }
+}
+
+/** The message with its new body; null for one that the caller does not see, whose edit the store refuses. */
+async function findEdited(
+  store: Pick<OperationStore, 'run'>,
+  caller: Caller,
+  { log, seq, body }: { log: string; seq: number; body: Record<string, unknown> },
+): Promise<ScreenedMessage | null> {
+  const { entries } = await store.run({ name: 'messages.get', caller, params: { log, seqs: [seq] } })
+  const [entry] = entries
+  const parsed = parseLog(log)
+  if (entry === undefined || parsed === undefined) return null
+  const peer = parsed.kind === 'direct' ? (parsed.a === caller.uid ? parsed.b : parsed.a) : null
+  const { uid, device } = caller
+  const bodyJson = JSON.stringify(body)
+  return { uid, device, id: entry.id ?? null, log: parsed.log, peer, type: entry.type, bodyJson }
+}
+
+/** A body that nobody else may see is refused: the message before it is there already. */
+function bodyAfter(body: Record<string, unknown>, verdict: Verdict): Record<string, unknown> {
+  if (verdict.verdict === 'refuse') throw new WochatError(verdict.code, verdict.message)
+  if (verdict.verdict === 'withhold') throw new WochatError('content_refused')
+  return verdict.verdict === 'replace' ? verdict.body : body
+}
