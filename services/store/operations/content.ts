@@ -129,7 +129,7 @@ async function assertFilesUsable(tx: Transaction, { log, message, marks }: NewCo
   const files = marks?.media ?? []
   if (files.length === 0) return
   const rows = await tx.query<{ id: string }>(
-    `select id from media where id in ${tx.list('$1', 'text')} and state = 'ready' and (account = $2 or exists (
+    `select id from media where id in ${tx.list('$1', 'text')} and state = 'ready' and retired_at is null and (account = $2 or exists (
        select 1 from media_use where media_use.media = media.id and media_use.log = $3 and media_use.seq = $4))`,
     [files, message.author, log.n, message.seq],
   )

@@ -12,7 +12,7 @@ const MAY_SEE = `
   where m.account = ?1 and m.log = ?2 and ?3 between max(m.from_seq, log.first) and coalesce(m.to_seq, ?4)`
 
 const MAY_USE = `
-  select 1 from media where id = ?1 and state = 'ready' and (account = ?2 or exists (
+  select 1 from media where id = ?1 and state = 'ready' and retired_at is null and (account = ?2 or exists (
     select 1 from media_use u join membership m on m.log = u.log
     where u.media = media.id and m.account = ?2
       and u.seq >= m.from_seq and (m.to_seq is null or u.seq <= m.to_seq)))`

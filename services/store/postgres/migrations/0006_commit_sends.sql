@@ -151,7 +151,8 @@ begin
   if mark ? 'media' and exists (
     select from jsonb_array_elements_text(mark -> 'media') as wanted (id)
     where not exists (
-      select from media where media.id = wanted.id and media.state = 'ready' and (media.account = author or exists (
+      select from media where media.id = wanted.id and media.state = 'ready' and media.retired_at is null
+        and (media.account = author or exists (
         select from media_use u join membership m on m.log = u.log and m.account = author
         where u.media = media.id and u.seq >= m.from_seq and (m.to_seq is null or u.seq <= m.to_seq)))
     )
