@@ -286,12 +286,6 @@ export interface OperationStore {
   perform<Name extends TaskName>(task: StoreTask<Name>): Promise<TaskResult<Name>>
 }
 
-export interface ConversationStore {
-  conversations(input: Call<'conversations.list'>): Promise<Result<'conversations.list'>>
-  markRead(input: Call<'conversations.read'>): Promise<Result<'conversations.read'>>
-  page(input: Call<'messages.page'>): Promise<Result<'messages.page'>>
-}
-
 // ---------------------------------------------------------------- the store
 
 export type StoreHealth = { writable: boolean; reason: string | null; diskFreeBytes: number }

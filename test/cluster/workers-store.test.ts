@@ -16,6 +16,7 @@ import {
   createGroup,
   directLog,
   leaveGroup,
+  pageOf,
   send,
 } from '../contract/store/people.ts'
 import { openStore as openEmbeddedStore } from '../contract/store/sqlite-engine.ts'
@@ -79,7 +80,7 @@ describe('two workers at one store', () => {
       const sent = send(sender, alice, log, `message ${i}`)
       if (i % 3 === 0) await sent
       // The answer says what the log holds: all of that has rung before.
-      const { head } = await reader.page({ caller: bob, log, limit: 1 })
+      const { head } = await pageOf(reader, bob, log, { limit: 1 })
       const rung = heard.entries.filter((entry) => entry.log === log).at(-1)?.seq ?? head
       expect(rung).toBeGreaterThanOrEqual(head)
       last = head

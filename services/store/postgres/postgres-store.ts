@@ -61,7 +61,6 @@ type CallName = keyof SharedStoreCalls
 /** Calls that write nothing; they are run again without a question when their end was not heard. */
 const READS: ReadonlySet<CallName> = new Set<CallName>([
   'devices',
-  'page',
   'pagePlainSessions',
   'findPlainSent',
   'findPlainReceipt',

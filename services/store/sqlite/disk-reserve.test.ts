@@ -59,9 +59,10 @@ test('with less free disk than the reserve, sends are refused, devices can be re
       await store.revokeDevice({ uid: ALICE, device: PHONE })
     }
     await using store = await open(file, 0)
-    const { entries, head } = await store.page({
+    const { entries, head } = await store.run({
+      name: 'messages.page',
       caller: { uid: ALICE, device: null },
-      log: buildDirectLog(ALICE, ALICE),
+      params: { log: buildDirectLog(ALICE, ALICE) },
     })
     expect([head, entries.map((entry) => entry.id)]).toEqual([1, ['before']])
     const issuedAt = Date.now() - 60_000

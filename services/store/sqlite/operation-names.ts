@@ -19,7 +19,6 @@ const NAMES: Record<keyof StoreCalls, true> = {
   expireSessions: true,
   run: true,
   perform: true,
-  page: true,
   publishPlain: true,
   plainVersion: true,
   plainChanges: true,

@@ -10,6 +10,7 @@ import {
   directLog,
   gistOf,
   groupsOf,
+  markRead,
   noticesOf,
   readAll,
   send,
@@ -40,7 +41,7 @@ export function durabilityContract(engine: () => StoreEngine): void {
         const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
         const group = await createGroup(store, alice, bob)
         await send(store, alice, group, 'hello')
-        await store.markRead({ caller: bob, log: group, seq: 1 })
+        await markRead(store, bob, group, 1)
         const params = { id: group, members: [carol.uid], requestId: 'r' }
         const added = { name: 'groups.add', caller: bob, params } as const
         await store.run(added)
@@ -108,14 +109,20 @@ export function durabilityContract(engine: () => StoreEngine): void {
       await using remote = await RemoteStore.spawn(engine())
       for (const n of upTo(3)) {
         await remote.send(textTo(alice, log, `before ${n}`))
-        await remote.call('page', { caller: alice, log: 'g:unknown' }).catch(() => null)
+        await remote
+          .call('run', { name: 'messages.page', caller: alice, params: { log: 'g:unknown' } })
+          .catch(() => null)
         await Promise.allSettled([
           remote.send(textTo(alice, log, `beside ${n}`)),
-          remote.call('markRead', { caller: bob, log: 'g:unknown', seq: 1 }),
+          remote.call('run', {
+            name: 'conversations.read',
+            caller: bob,
+            params: { log: 'g:unknown', seq: 1 },
+          }),
           remote.send(textTo(alice, log, `after ${n}`)),
         ])
       }
-      await remote.call('page', { caller: bob, log })
+      await remote.call('run', { name: 'messages.page', caller: bob, params: { log } })
       await remote.send(textTo(alice, log, 'last'))
       await remote.kill()
       const texts = upTo(3).flatMap((n) => [`before ${n}`, `beside ${n}`, `after ${n}`])
@@ -136,13 +143,13 @@ export function durabilityContract(engine: () => StoreEngine): void {
           expect((await send(store, alice, log, 'next')).seq).toBe(count + 1)
           const seq = Math.floor(count / 2)
           const unread = upTo(count).filter((n) => n > seq && n % 3 !== 0).length + 1
-          expect(await store.markRead({ caller: bob, log, seq })).toMatchObject({ unread })
+          expect(await markRead(store, bob, log, seq)).toMatchObject({ unread })
           expect(await badgeOf(store, bob)).toBe(unread)
         })
         // Counting once more after a second start shows what the first one wrote.
         await within(engine(), async (store) => {
           expect(await badgeOf(store, alice)).toBe(ofBob)
-          expect(await store.markRead({ caller: bob, log, seq: count + 1 })).toMatchObject({ unread: 0 })
+          expect(await markRead(store, bob, log, count + 1)).toMatchObject({ unread: 0 })
         })
       })
     }

@@ -8,6 +8,7 @@ import {
   createPeople,
   directLog,
   leaveGroup,
+  markRead,
   removeMembers,
   send,
 } from './people.ts'
@@ -50,7 +51,7 @@ export function feedContract(engine: () => StoreEngine): void {
         [bob, () => addMembers(store, bob, group, carol)],
         [carol, () => send(store, carol, group, 'two')],
         [carol, () => send(store, carol, directLog(carol, nobody), 'refused')],
-        [bob, () => store.markRead({ caller: bob, log: group, seq: 2 })],
+        [bob, () => markRead(store, bob, group, 2)],
         [alice, () => removeMembers(store, alice, group, carol)],
         [carol, () => send(store, carol, group, 'too late')],
         [alice, () => send(store, alice, group, 'three')],
@@ -96,7 +97,7 @@ export function feedContract(engine: () => StoreEngine): void {
       const log = directLog(alice, bob)
       await send(store, alice, log, 'one')
       const feed = recordFeed(store)
-      for (const seq of [1, 1, 0, 99]) await store.markRead({ caller: bob, log, seq })
+      for (const seq of [1, 1, 0, 99]) await markRead(store, bob, log, seq)
       expect(feed.said).toEqual(['read bob 1'])
     })
   })

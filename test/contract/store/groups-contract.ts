@@ -11,6 +11,8 @@ import {
   gistOf,
   groupsOf,
   leaveGroup as leave,
+  markRead,
+  pageOf,
   readAll,
   refusalOf,
   removeMembers as remove,
@@ -130,8 +132,8 @@ export function groupsContract(engine: () => StoreEngine): void {
         expect(await refusalOf(leave(store, caller, id))).toBe('unknown_group')
         expect(await refusalOf(membersPage(store, caller, id))).toBe('unknown_group')
       }
-      expect(await refusalOf(store.page({ caller: eve, log: id }))).toBe('unknown_log')
-      expect(await refusalOf(store.markRead({ caller: eve, log: id, seq: 1 }))).toBe('unknown_log')
+      expect(await refusalOf(pageOf(store, eve, id))).toBe('unknown_log')
+      expect(await refusalOf(markRead(store, eve, id, 1))).toBe('unknown_log')
     })
 
     test('the one who joined first owns the group after its owner left, and the last one leaves it empty', async () => {

@@ -1,5 +1,6 @@
 /** People of a test and what they do. Every uid has a random part, because all tests share one store. */
 import { randomBytes } from 'node:crypto'
+import type { Params } from '../../../protocol/catalogue/catalogue.ts'
 import type { Entry } from '../../../protocol/entry.ts'
 import type { WochatError } from '../../../protocol/errors.ts'
 import { buildDirectLog, type DeviceId, type LogId, type UserId } from '../../../protocol/ids.ts'
@@ -74,12 +75,20 @@ export function send(
   return sendAndWait(store, from, { id, target: { log, peer: null }, type, bodyJson, marks: null })
 }
 
+/** A page of history: the last entries, or those that `position` asks for. */
+export const pageOf = (
+  store: Store,
+  caller: Caller,
+  log: string,
+  position: Omit<Params<'messages.page'>, 'log'> = {},
+) => store.run({ name: 'messages.page', caller, params: { log, ...position } })
+
 /** Every entry of a log that the caller may see, over as many pages as it takes. */
 export async function readAll(store: Store, caller: Caller, log: LogId): Promise<Entry[]> {
   const entries: Entry[] = []
   for (;;) {
     const after = entries.at(-1)?.seq ?? 0
-    const page = await store.page({ caller, log, after, limit: 200 })
+    const page = await pageOf(store, caller, log, { after, limit: 200 })
     entries.push(...page.entries)
     if (page.entries.length === 0) return entries
   }
@@ -93,7 +102,7 @@ export const gistOf = (entries: readonly Entry[]): string[] =>
 
 export async function noticesOf(store: Store, person: Caller): Promise<{ type: string; body: unknown }[]> {
   const log = `n:${person.uid}` as LogId
-  const known = await store.page({ caller: person, log, limit: 200 }).catch(ignoreUnknownLog)
+  const known = await pageOf(store, person, log, { limit: 200 }).catch(ignoreUnknownLog)
   return (known?.entries ?? []).map(({ type, body }) => ({ type, body }))
 }
 
@@ -101,14 +110,20 @@ function ignoreUnknownLog(error: WochatError): undefined {
   if (error.code !== 'unknown_log') throw error
 }
 
+export const listOf = (store: Store, caller: Caller, params: Params<'conversations.list'> = {}) =>
+  store.run({ name: 'conversations.list', caller, params })
+
+export const markRead = (store: Store, caller: Caller, log: string, seq: number) =>
+  store.run({ name: 'conversations.read', caller, params: { log, seq } })
+
 /** What a conversation list says of one log; `undefined` when it is not listed. */
 export async function conversationOf(store: Store, caller: Caller, log: LogId) {
-  const { items } = await store.conversations({ caller, limit: 500 })
+  const { items } = await listOf(store, caller, { limit: 500 })
   return items.find((item) => item.log === log)
 }
 
 export const badgeOf = async (store: Store, caller: Caller): Promise<number> =>
-  (await store.conversations({ caller })).badge
+  (await store.run({ name: 'conversations.badge', caller, params: {} })).badge
 
 /** The code of a refusal; fails when there is none. */
 export async function refusalOf(promise: Promise<unknown>): Promise<string> {

@@ -4,7 +4,7 @@ import { buildClientId, type DeviceId, type LogId, type UserId } from '../../../
 import type { SharedStore } from '../../../services/store/shared-store.ts'
 import { PostgresServer } from '../../harness/postgres.ts'
 import { until } from '../../harness/wait.ts'
-import { send } from './people.ts'
+import { listOf, markRead, pageOf, send } from './people.ts'
 import { openStore } from './postgres-engine.ts'
 
 const ACCOUNTS = 20_000
@@ -143,9 +143,9 @@ const CALLS: Record<string, (n: number) => Promise<unknown>> = {
     expect(changes.logs).toHaveLength(1)
   },
   'ending sessions': () => store.expireSessions(),
-  'a page of history': (n) => store.page({ caller: callerOf(n), log: logOf(n), limit: 10 }),
-  'a list of conversations': (n) => store.conversations({ caller: callerOf(n) }),
-  'a read pointer': (n) => store.markRead({ caller: callerOf(n + 1), log: logOf(n), seq: 3 }),
+  'a page of history': (n) => pageOf(store, callerOf(n), logOf(n), { limit: 10 }),
+  'a list of conversations': (n) => listOf(store, callerOf(n)),
+  'a read pointer': (n) => markRead(store, callerOf(n + 1), logOf(n), 3),
 }
 
 describe('no table is read from end to end by', () => {

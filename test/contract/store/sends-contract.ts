@@ -10,6 +10,8 @@ import {
   directLog,
   gistOf,
   leaveGroup,
+  markRead,
+  pageOf,
   readAll,
   refusalOf,
   send,
@@ -30,8 +32,8 @@ export function sendsContract(engine: () => StoreEngine): void {
       const work: Promise<unknown>[] = []
       for (let i = 0; i < 300; i++) {
         work.push(send(store, [alice, bob, carol][i % 3]!, group, `m${i}`, `${i}`))
-        if (i % 10 === 0) work.push(store.markRead({ caller: bob, log: group, seq: i }))
-        if (i % 50 === 0) work.push(store.page({ caller: carol, log: group }))
+        if (i % 10 === 0) work.push(markRead(store, bob, group, i))
+        if (i % 50 === 0) work.push(pageOf(store, carol, group))
         if (i % 20 === 0) await Promise.race(work.slice(-3))
       }
       await Promise.all(work)
@@ -111,7 +113,7 @@ export function sendsContract(engine: () => StoreEngine): void {
       // All of these are handed in together: the read moves the first entry while the others are on their way.
       const answers = await Promise.all([
         send(store, alice, log, 'twice', 'other'),
-        store.page({ caller: bob, log }),
+        pageOf(store, bob, log),
         send(store, alice, log, 'once', 'same'),
         send(store, alice, log, 'twice', 'other'),
       ])
@@ -188,7 +190,7 @@ export function sendsContract(engine: () => StoreEngine): void {
       expect(gistOf(await readAll(store, bob, log))).toEqual(['one', 'two'])
       expect(gistOf(await readAll(store, alice, group))).toEqual(['created'])
       for (const caller of [alice, eve]) {
-        expect(await refusalOf(store.page({ caller, log: directLog(alice, eve) }))).toBe('unknown_log')
+        expect(await refusalOf(pageOf(store, caller, directLog(alice, eve)))).toBe('unknown_log')
       }
     })
 
@@ -227,11 +229,11 @@ export function sendsContract(engine: () => StoreEngine): void {
       const log = directLog(alice, bob)
       const answers = await takeTurns(engine(), [
         [alice, () => send(store, alice, log, 'one')],
-        [alice, () => store.page({ caller: alice, log: 'g:unknown' })],
+        [alice, () => pageOf(store, alice, 'g:unknown')],
         [alice, () => send(store, alice, log, 'two')],
-        [alice, () => store.page(null as never)],
+        [alice, () => store.run(null as never)],
         [bob, () => leaveGroup(store, bob, 'g:unknown')],
-        [bob, () => store.markRead({ caller: bob, log, seq: 1 })],
+        [bob, () => markRead(store, bob, log, 1)],
         [alice, () => send(store, alice, log, 'three')],
       ])
       expect(answers.map((answer) => answer.status)).toEqual([

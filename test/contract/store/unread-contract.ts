@@ -9,6 +9,9 @@ import {
   createGroup,
   directLog,
   leaveGroup,
+  listOf,
+  markRead,
+  pageOf,
   readAll,
   send,
   seqsOf,
@@ -140,7 +143,7 @@ class Scene {
     const seq = Math.round((model.head * percent) / 100)
     model.markRead(who, seq)
     const log = isDirect ? this.#logs.direct : this.#logs.group
-    const answer = await this.#store.markRead({ caller: this.#people[who]!, log, seq })
+    const answer = await markRead(this.#store, this.#people[who]!, log, seq)
     expect(answer).toEqual({ readSeq: model.read[who], unread: model.unread(who), badge: this.#badge(who) })
   }
 
@@ -154,14 +157,14 @@ class Scene {
 
   /** Leaving appends one entry or, with a new owner, two. */
   async #followLog(who: number): Promise<void> {
-    const { head } = await this.#store.page({ caller: this.#people[who]!, log: this.#logs.group })
+    const { head } = await pageOf(this.#store, this.#people[who]!, this.#logs.group)
     while (this.#group.head < head) this.#group.append(who, false)
     this.#group.leave(who)
   }
 
   async check(): Promise<void> {
     for (const [who, caller] of this.#people.entries()) {
-      const { items, badge } = await this.#store.conversations({ caller })
+      const { items, badge } = await listOf(this.#store, caller)
       expect(badge).toBe(this.#badge(who))
       const group = items.find((item) => item.log === this.#logs.group)
       const seqs = this.#group.visible(who)
