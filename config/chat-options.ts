@@ -36,6 +36,7 @@ export const people = {
     'Friends, open requests and blocks of one account.',
   ),
   groupMembersMax: count(2000, { min: 2, max: 100_000 }, 'members', 'Members of one group.'),
+  roomMembersMax: count(100_000, { min: 2, max: 1_000_000 }, 'members', 'Members of one open room.'),
   requestCooldownMs: duration(
     DAY,
     { min: 0, max: 365 * DAY },

@@ -8,6 +8,7 @@ export function policyOf(config: Config): StorePolicy {
     contactsMax: config.contactsPerAccountMax,
     requestCooldownMs: config.requestCooldownMs,
     groupMembersMax: config.groupMembersMax,
+    roomMembersMax: config.roomMembersMax,
     editWindowMs: config.editWindowMs,
     recallWindowMs: config.recallWindowMs,
     receiptMembersMax: config.receiptMembersMax,

@@ -14,6 +14,8 @@ export type StorePolicy = {
   requestCooldownMs: number
   /** Members of one group. */
   groupMembersMax: number
+  /** Members of one open room. */
+  roomMembersMax: number
   /** Age up to which a message may be edited, ms; 0 is no limit. */
   editWindowMs: number
   /** Age up to which a message may be recalled by its author, ms; 0 is no limit. */
@@ -36,6 +38,7 @@ export const DEFAULT_POLICY: StorePolicy = {
   contactsMax: 5000,
   requestCooldownMs: DAY,
   groupMembersMax: 2000,
+  roomMembersMax: 100_000,
   editWindowMs: 48 * HOUR,
   recallWindowMs: 2 * MINUTE,
   receiptMembersMax: 500,

@@ -1,88 +1,207 @@
 /**
- * In and out of a group: every change is one entry of its log, and that entry's seq opens or closes the windows, so
- * that the audience is fixed by the commit. No step reads all members, whatever the size of the group.
+ * In and out of a group: the seq of an entry of its log opens or closes the windows, so that the audience is fixed by
+ * the commit. No step reads all members, whatever the size of the group.
+ *
+ * A group tells all of who comes and goes. A room does not: with thousands who come for an evening, nobody reads it,
+ * and every device would get it.
  */
 import { WochatError } from '../../../protocol/errors.ts'
+import { buildNoticeLog, type UserId } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
 import { touchEach } from './changes.ts'
-import { findPeople, type Group } from './group-lookup.ts'
+import type { Group } from './group-lookup.ts'
 import type { Person, Transaction } from './transaction.ts'
 
-type Log = Pick<Group, 'log'>
+/** Admins of one group, beside its owner. They are told of everybody who wants to join. */
+export const GROUP_ADMINS_MAX = 50
 
-/** Opens windows that begin with the entry that is appended next. */
-export async function letIn(tx: Transaction, { log }: Log, people: readonly Person[]): Promise<void> {
-  await tx.letIn(log, people, log.head + 1)
-  await countMembers(tx, log.n, people.length)
-  await touchGroup(tx, log.name, people)
+export type GroupEntryType =
+  | 'created'
+  | 'added'
+  | 'joined'
+  | 'removed'
+  | 'left'
+  | 'owner'
+  | 'role'
+  | 'muted'
+  | 'unmuted'
+  | 'banned'
+  | 'unbanned'
+  | 'updated'
+  | 'announced'
+  | 'nickname'
+  | 'dissolved'
+
+/** Appends an entry that says what the caller did. */
+export async function tellGroup(
+  tx: Transaction,
+  { uid, device }: Caller,
+  { log }: Pick<Group, 'log'>,
+  type: GroupEntryType,
+  body: object,
+): Promise<void> {
+  const { seq } = await tx.append(log.name, { kind: 'group', uid, device, type, body })
+  log.head = seq
 }
 
-/** Closes windows with an entry that was appended. */
+/** Tells the devices of these people that what they are in the group has changed. */
+export function touchGroup(tx: Transaction, { log }: Pick<Group, 'log'>, people: readonly Person[]) {
+  return touchEach(
+    tx,
+    people.map(({ account }) => account),
+    'groups',
+    log.name,
+  )
+}
+
+/** Says that the group has changed for all of its members, without a row for each. */
+export async function groupChanged(tx: Transaction, { log }: Pick<Group, 'log'>): Promise<void> {
+  await tx.query('update chat_group set changed_at = $2 where log = $1', [log.n, tx.now])
+}
+
+// ---------------------------------------------------------------- in
+
+export function assertRoomFor(tx: Transaction, group: Pick<Group, 'kind' | 'members'>, more: number): void {
+  const { groupMembersMax, roomMembersMax } = tx.policy
+  const max = group.kind === 'room' ? roomMembersMax : groupMembersMax
+  if (group.members + more > max) throw new WochatError('too_many_members')
+}
+
+/** Lets people in who are not in, with an entry that says so. */
+export async function letIn(
+  tx: Transaction,
+  caller: Caller,
+  group: Pick<Group, 'log' | 'kind'>,
+  people: readonly Person[],
+  type: 'created' | 'added' | 'joined',
+  body: object,
+): Promise<void> {
+  const { log, kind } = group
+  await tx.letIn(log, people, log.head + 1)
+  const accounts = people.map(({ account }) => account)
+  await keepMutes(tx, group, people)
+  await tx.query(
+    `delete from join_request where (log, account) in
+       (select cast($1 as bigint), value from ${tx.list('$2', 'number')} as news)`,
+    [log.n, accounts],
+  )
+  await countMembers(tx, log.n, people.length)
+  await touchGroup(tx, group, people)
+  if (kind === 'group' || type === 'created') await tellGroup(tx, caller, group, type, body)
+}
+
+/** Who was muted when they left is it when they come again. */
+async function keepMutes(
+  tx: Transaction,
+  { log }: Pick<Group, 'log'>,
+  people: readonly Person[],
+): Promise<void> {
+  const muted = await tx.query<{ account: number; until: number }>(
+    `select earlier.account, max(earlier.muted_until) as until
+     from ${tx.list('$2', 'number')} as news
+     cross join membership as earlier
+     where earlier.account = news.value and earlier.log = $1 and earlier.muted_until > $3
+     group by earlier.account`,
+    [log.n, people.map(({ account }) => account), tx.now],
+  )
+  for (const { account, until } of muted) {
+    await muteMember(tx, log.n, account, until)
+    tx.writersChanged(log.name, await tx.uidOf(account))
+  }
+}
+
+/** Until a time, or not any more; earlier windows forget it too. */
+export async function muteMember(
+  tx: Transaction,
+  log: number,
+  account: number,
+  until: number | null,
+): Promise<void> {
+  await tx.query(
+    `update membership set muted_until = case when to_seq is null then cast($3 as bigint) else null end
+     where account = $1 and log = $2 and (to_seq is null or muted_until is not null)`,
+    [account, log, until],
+  )
+}
+
+// ---------------------------------------------------------------- out
+
+/** Lets members out, with an entry that is the last they get; in a room that is only told of those who are sent away. */
 export async function letOut(
   tx: Transaction,
-  { log }: Log,
+  caller: Caller,
+  group: Pick<Group, 'log' | 'kind'>,
   people: readonly Person[],
-  toSeq: number,
+  type: 'left' | 'removed' | 'banned',
+  body: object,
 ): Promise<void> {
-  await tx.letOut(log, people, toSeq)
+  if (group.kind === 'group' || type !== 'left') await tellGroup(tx, caller, group, type, body)
+  await closeWindows(tx, group, people)
+}
+
+/** Lets members out after the last entry. */
+export async function closeWindows(
+  tx: Transaction,
+  group: Pick<Group, 'log'>,
+  people: readonly Person[],
+): Promise<void> {
+  const { log } = group
+  await tx.letOut(log, people, log.head)
   await countMembers(tx, log.n, -people.length)
-  await touchGroup(tx, log.name, people)
+  await touchGroup(tx, group, people)
 }
 
 async function countMembers(tx: Transaction, log: number, change: number): Promise<void> {
   await tx.query('update chat_group set members = members + $1 where log = $2', [change, log])
 }
 
-/** Tells the devices of these people that what they are in the group has changed. */
-export function touchGroup(tx: Transaction, id: string, people: readonly Person[]): Promise<void> {
-  return touchEach(
-    tx,
-    people.map(({ account }) => account),
-    'groups',
-    id,
-  )
-}
+// ---------------------------------------------------------------- roles
 
-/** Appends an entry that says what the caller did, with its seq. */
-export async function tellGroup(
+export async function setRole(
   tx: Transaction,
-  caller: Caller,
-  { log }: Log,
-  type: GroupEntryType,
-  body: object,
-): Promise<number> {
-  const { uid, device } = caller
-  const { seq } = await tx.append(log.name, { kind: 'group', uid, device, type, body })
-  return seq
+  { log }: Pick<Group, 'log'>,
+  { uid, account }: Person,
+  role: 'owner' | 'admin' | 'member',
+): Promise<void> {
+  await tx.query('update membership set role = $3 where account = $1 and log = $2 and to_seq is null', [
+    account,
+    log.n,
+    role,
+  ])
+  tx.writersChanged(log.name, uid)
 }
 
-export type GroupEntryType = 'created' | 'added' | 'removed' | 'left' | 'owner'
+/** Makes a member the owner, and tells all. */
+export async function setOwner(tx: Transaction, caller: Caller, group: Group, heir: Person): Promise<void> {
+  await tx.query('update chat_group set owner = $2, changed_at = $3 where log = $1', [
+    group.log.n,
+    heir.account,
+    tx.now,
+  ])
+  await setRole(tx, group, heir, 'owner')
+  await tellGroup(tx, caller, group, 'owner', { uid: heir.uid })
+}
 
-// ---------------------------------------------------------------- who may be added
-
-type Refusal = { uid: string; code: 'unknown_user' | 'blocked' | 'not_friends' }
-
-/** The people behind the uids, if each of them may be added; else `users_refused` with all who may not. */
-export async function getAddable(tx: Transaction, by: Person, uids: readonly string[]): Promise<Person[]> {
-  if (uids.length === 0) return []
-  const people = await findPeople(tx, uids)
-  const rows = await tx.query<{ account: number; state: string; blocked: number }>(
-    `select contact.account, contact.state, contact.blocked
-     from ${tx.list('$2', 'number')} as wanted
-     cross join contact where contact.account = wanted.value and contact.peer = $1`,
-    [by.account, people.map(({ account }) => account)],
+/** The owner and the admins of a group, in the order of their uids. */
+export function findAdmins(tx: Transaction, { log }: Pick<Group, 'log'>): Promise<Person[]> {
+  return tx.query<Person>(
+    `select account.uid, account.n as account
+     from membership join account on account.n = membership.account
+     where membership.log = $1 and membership.to_seq is null and membership.role <> 'member'
+     order by account.uid limit $2`,
+    [log.n, GROUP_ADMINS_MAX + 1],
   )
-  const theirs = new Map(rows.map((row) => [row.account, row]))
-  const accounts = new Map<string, number>(people.map(({ uid, account }) => [uid, account]))
-  const refused = [...new Set(uids)].flatMap((uid): Refusal[] => {
-    const account = accounts.get(uid)
-    if (account === undefined) return [{ uid, code: 'unknown_user' }]
-    const contact = theirs.get(account)
-    // A block does not reach into groups they share, but nobody is pulled into one by somebody they blocked.
-    if (contact?.blocked === 1) return [{ uid, code: 'blocked' }]
-    if (tx.policy.contactsRequired && contact?.state !== 'friend') return [{ uid, code: 'not_friends' }]
-    return []
-  })
-  if (refused.length > 0) throw new WochatError('users_refused', undefined, { details: { users: refused } })
-  return people
+}
+
+/** Puts a notice to people on their notice logs; they are in the order of their uids. */
+export async function notify(
+  tx: Transaction,
+  { uid, device }: Caller,
+  people: readonly { uid: UserId }[],
+  type: 'joinRequested' | 'joinRejected',
+  body: object,
+): Promise<void> {
+  for (const reader of people) {
+    await tx.append(buildNoticeLog(reader.uid), { kind: 'notice', uid, device, type, body })
+  }
 }

@@ -1,0 +1,67 @@
+/**
+ * The end of a group. It is over at once: nobody sees it in a list, comes or writes. Its members are let out in steps,
+ * because windows of 100,000 people are too much for one transaction; the last entry that all of them get says why.
+ */
+import type { LogId } from '../../../protocol/ids.ts'
+import { assertOwner, findMembers, lockGroup, lockPeople, type Member, type MyGroup } from './group-lookup.ts'
+import { closeWindows, findAdmins, setRole, tellGroup } from './membership.ts'
+import type { StoredOperations } from './stored.ts'
+import type { Person, Transaction } from './transaction.ts'
+
+/** Members let out by one transaction: some 20 ms of the store. */
+export const LET_OUT_EACH = 500
+
+export const groupDissolvingOperations: StoredOperations<'groups.dissolve'> = {
+  async 'groups.dissolve'(tx, { caller, id }) {
+    const first = await lockSome(tx, id)
+    await lockPeople(tx, caller)
+    const group = await lockGroup(tx, caller, id)
+    assertOwner(group)
+    const { log } = group
+    await tx.query('update chat_group set dissolved_at = $2, changed_at = $2 where log = $1', [log.n, tx.now])
+    for (const table of ['group_link', 'join_request', 'group_ban']) {
+      await tx.query(`delete from ${table} where log = $1`, [log.n])
+    }
+    await silence(tx, group)
+    await tellGroup(tx, caller, group, 'dissolved', {})
+    await closeWindows(tx, group, await findMembers(tx, group, first))
+    return {}
+  },
+}
+
+export const groupDissolvingTasks = {
+  /** Lets some members of a dissolved group out; answers how many. */
+  async letOutOfDissolved(tx: Transaction, _input: Record<string, never>): Promise<number> {
+    const found = await tx.first<{ name: LogId }>(
+      `select log.name from chat_group join log on log.n = chat_group.log
+       where chat_group.dissolved_at is not null and chat_group.members > 0 limit 1`,
+    )
+    if (found === undefined) return 0
+    const some = await lockSome(tx, found.name)
+    const log = await tx.lockLog(found.name)
+    const members: Member[] = await findMembers(tx, { log: log! }, some)
+    await closeWindows(tx, { log: log! }, members)
+    return members.length
+  },
+}
+
+/** Members, as many as one step takes; their accounts come before the log. */
+async function lockSome(tx: Transaction, id: string): Promise<Person[]> {
+  const log = await tx.findLog(id)
+  if (log === undefined) return []
+  const people = await tx.query<Person>(
+    `select account.uid, some.account from (
+       select account from membership where log = $1 and to_seq is null order by from_seq, account limit $2
+     ) as some join account on account.n = some.account`,
+    [log.n, LET_OUT_EACH],
+  )
+  await tx.lockAccounts(people.map(({ account }) => account))
+  return people
+}
+
+/** Nobody writes any more while windows are still open. */
+async function silence(tx: Transaction, group: MyGroup): Promise<void> {
+  await tx.query(`update chat_group set who_writes = 'admins' where log = $1`, [group.log.n])
+  for (const admin of await findAdmins(tx, group)) await setRole(tx, group, admin, 'member')
+  tx.writersChanged(group.log.name)
+}
