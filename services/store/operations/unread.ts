@@ -2,7 +2,9 @@
  * The read pointer of a person in a log. With it go two numbers, the messages and the own messages up to it, from
  * which unread is a subtraction (conversation-views.ts).
  */
+import { parseLog } from '../../../protocol/ids.ts'
 import { type ConversationView, type ListedView, unreadEnds } from './conversation-views.ts'
+import { startExpiry } from './expiry.ts'
 import type { Person, Transaction } from './transaction.ts'
 
 /**
@@ -27,6 +29,9 @@ export async function moveReadPointer(
   )
   if (moved.length === 0) return false
   tx.readMoved(uid, view.name, seq)
+  if (parseLog(view.name)?.kind === 'direct') {
+    await startExpiry(tx, view.n, account, view.readSeq + 1, seq)
+  }
   return true
 }
 
@@ -48,7 +53,13 @@ export async function moveReadPointersToHead(
     [account, views.map(({ n }) => n)],
   )
   const names = new Map(views.map(({ n, name }) => [n, name]))
-  for (const { log, read_seq } of moved) tx.readMoved(uid, names.get(log)!, read_seq)
+  const ends = new Map(moved.map(({ log, read_seq }) => [log, read_seq]))
+  for (const [log, end] of ends) tx.readMoved(uid, names.get(log)!, end)
+  const expiring = await tx.query<{ log: number }>(
+    `select distinct log from expiry where log in ${tx.list('$1', 'number')} and after_read_ms is not null`,
+    [[...ends.keys()].filter((log) => parseLog(names.get(log)!)?.kind === 'direct')],
+  )
+  for (const { log } of expiring) await startExpiry(tx, log, account, 1, ends.get(log)!)
 }
 
 /** Own messages up to `seq`, counted from the nearer end: from the old pointer up, or from the head down. */
