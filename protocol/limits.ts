@@ -39,3 +39,9 @@ export const MEDIA_PER_MESSAGE_MAX = 100
 /** How long a message that destroys itself may stay, ms. */
 export const EXPIRE_MS_MIN = 1000
 export const EXPIRE_MS_MAX = 365 * 24 * 60 * 60 * 1000
+/** People whom one call of presence names. */
+export const PRESENCE_UIDS_MAX = 200
+/** How long changes are told to who watches people, or messages of a room that keeps none, ms. */
+export const PRESENCE_LEASE_MS_MIN = 1000
+export const PRESENCE_LEASE_MS_DEFAULT = 5 * 60 * 1000
+export const PRESENCE_LEASE_MS_MAX = 10 * 60 * 1000

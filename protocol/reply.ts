@@ -20,6 +20,28 @@ export type Reply =
   /** The device has been sent everything; from here on it is live. */
   | { kind: 'sync'; phase: 'done' }
 
+/**
+ * What is live: QoS 0, kept nowhere. `read` without `from` is the pointer of the user's own other devices; with it the
+ * other person of a direct conversation has read up to `seq`.
+ */
 export type LiveEvent =
-  | { kind: 'read'; log: string; seq: number }
+  | { kind: 'read'; log: string; seq: number; from?: string }
+  /** A device of `from` has acknowledged what was written up to `seq`. */
+  | { kind: 'delivered'; from: string; log: string; seq: number }
   | { kind: 'typing'; from: string; log: string }
+  /** Of somebody who is watched; `lastSeen` (ms since 1970) comes with `offline`. */
+  | { kind: 'presence'; uid: string; state: 'online' | 'away' | 'offline'; lastSeen?: number }
+  | TransientMessage
+
+/** A message that no log keeps: it has no `seq`, and who is not there does not get it. */
+export type TransientMessage = {
+  kind: 'message'
+  transient: true
+  log: string
+  at: number
+  from: string
+  device?: string
+  id?: string
+  type: string
+  body: unknown
+}

@@ -7,7 +7,7 @@
  * u/{uid}/signal             device -> server   QoS 0   transient: typing, foreground, background
  * u/{uid}/inbox              server -> device   QoS 1   log entries, in order per log
  * u/{uid}/reply/{deviceId}   server -> device   QoS 1   answers of this connection
- * u/{uid}/live               server -> device   QoS 0   transient: typing, read pointers
+ * u/{uid}/live               server -> device   QoS 0   transient: typing, presence, receipts, messages that are not kept
  * u/{uid}/own/#              the user's devices         the user's own space, plain MQTT
  * ```
  */

@@ -16,6 +16,7 @@ import { Registry } from '../broker/gate/registry.ts'
 import { CursorWriter } from '../broker/inbox/cursor-writer.ts'
 import { GroupWatch } from '../broker/inbox/group-watch.ts'
 import { Hub } from '../broker/inbox/hub.ts'
+import type { Live } from '../broker/live/live.ts'
 import { Tracing } from '../broker/trace/tracing.ts'
 import type { Config } from '../config.ts'
 import type { CommitFeed, Store } from '../services/store/contract.ts'
@@ -29,6 +30,9 @@ type BrokerParts = {
   shared: SharedStore | null
   bus: Bus
   services: Services
+  live: Live
+  /** Where the node's groups are watched. */
+  watching: Pick<Bus, 'watch' | 'unwatch'>
   log: Logger
   parts: AsyncDisposableStack
 }
@@ -55,17 +59,22 @@ export async function buildBroker({
   shared,
   bus,
   services,
+  live,
+  watching,
   log,
   parts,
 }: BrokerParts): Promise<Broker> {
   const metrics = new GateMetrics()
   const clock = new Clock()
   parts.defer(() => clock.stop())
-  const watch = bus.isOrdered ? null : new GroupWatch(bus)
+  const watch = bus.isOrdered ? null : new GroupWatch(watching)
   const tracing = parts.use(new Tracing())
   const hub = new Hub(tracing, watch)
-  const cursors = new CursorWriter(store, config.cursorFlushMs, (error) =>
-    log.warn({ err: error }, 'cursors were not written; they are written with the next ones'),
+  const cursors = new CursorWriter(
+    store,
+    config.cursorFlushMs,
+    (error) => log.warn({ err: error }, 'cursors were not written; they are written with the next ones'),
+    live.receipts,
   )
   parts.defer(() => cursors.flush())
   const engine = await createEngine({
@@ -82,6 +91,13 @@ export async function buildBroker({
   })
   parts.defer(() => engine.close())
   const registry = new Registry()
+  live.delivery.here = {
+    eachOfUser: (uid, visit) =>
+      registry.eachOfUser(uid, (connection) => {
+        if (connection.live !== null) visit(connection.live)
+      }),
+    membersOf: (group) => hub.membersOf(group),
+  }
   const admission = new Admission(clock, config.connectionsMax, config.connectsPerAddressMax)
   const draining = parts.use(new Draining(registry, admission, config))
   const gate = new Gate({
@@ -100,6 +116,7 @@ export async function buildBroker({
       backlogEntriesMax: config.backlogEntriesMax,
       shared: shared === null || watch === null ? null : { store: shared, watch },
     },
+    live,
     registry,
     admission,
     turn: new WriteTurn(),
@@ -118,6 +135,8 @@ export async function buildBroker({
     hub,
     registry,
     plain: engine,
+    live: live.delivery,
+    presence: live.presence,
     catchUp: (ageMs) => catchUp?.start(ageMs),
     nodeGone: () => adoptSessions({ store, bus, engine, config, log }),
   })

@@ -12,6 +12,7 @@ import type { DeviceId } from '../protocol/ids.ts'
 import { parseParams } from '../protocol/validate.ts'
 import { addressKey } from './address-key.ts'
 import type { VerifiedToken } from './auth/token.ts'
+import type { LiveListener } from './presence/ports.ts'
 import { type CallLimiter, type RateLimit, RateLimiter } from './rate-limiter.ts'
 import type { AccountStore, Caller } from './store/contract.ts'
 
@@ -22,6 +23,8 @@ export type CallContext = {
   device: DeviceId | null
   /** Peer address, for caps. */
   address: string
+  /** The MQTT connection that the call came over, for what lasts as long as it. */
+  live?: LiveListener | null
 }
 
 export interface Dispatcher {

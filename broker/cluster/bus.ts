@@ -6,6 +6,7 @@
  * (`workers/`), and Redis (`redis/`).
  */
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { PresenceBoard, PresencePart } from '../../services/presence/ports.ts'
 import type { CommitFeed } from '../../services/store/contract.ts'
 
 /** One life of one process; a restarted node is another one. */
@@ -68,7 +69,14 @@ export interface BusListener extends CommitFeed {
   closeDevice(clientId: ClientId): Promise<void>
   /** A message on a plain topic, as another node's engine packed it. */
   plainReceived(frame: Buffer): void
+  /** What another node handed to {@link Bus.signal}. `frame` is the callee's. */
+  signalReceived(frame: Buffer): void
+  /** Another node says of somebody whom this node follows: see {@link Bus.presence}. */
+  presenceChanged(uid: UserId, part: PresencePart): void
 }
+
+/** The other nodes that hold a device of a user, or that watch a group. */
+export type SignalAudience = { uid: UserId } | { group: LogId }
 
 /** Questions of one node to another, by name: takeover and the operator's commands. */
 export type BusAnswer = (params: unknown, from: NodeId) => Promise<unknown>
@@ -121,4 +129,17 @@ export interface Bus extends AsyncDisposable {
   // -------------------------------------------------------------- plain topics
   /** Hands a plain message to the nodes that hold a device of `uid`, or to all with null. */
   sendPlain(frame: Buffer, uid: UserId | null): void
+
+  // -------------------------------------------------------------- what is live
+  /**
+   * Hands something live to the other nodes of its audience. It may be lost and nobody catches up: what does not fit
+   * within the bound is dropped and counted. `frame` is the callee's.
+   */
+  signal(audience: SignalAudience, frame: Buffer): void
+  readonly signals: SignalCounters
+  /** Who is there, over all nodes. */
+  readonly presence: PresenceBoard
 }
+
+/** Since the start; each is a frame to the nodes of one audience. */
+export type SignalCounters = { sent: number; dropped: number }

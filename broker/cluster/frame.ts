@@ -4,6 +4,7 @@
  * so that two versions can run side by side.
  */
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import { PRESENCE_STATES, type PresencePart } from '../../services/presence/ports.ts'
 import type { CommittedEntry } from '../../services/store/contract.ts'
 import { FrameReader, FrameWriter } from './frame-writer.ts'
 
@@ -22,6 +23,8 @@ const QUESTION = 9
 const ANSWER = 10
 const LEAVING = 11
 const LOST = 12
+const SIGNAL = 13
+const PRESENCE = 14
 
 export type EntryFrame = CommittedEntry & { kind: 'entry' }
 
@@ -43,6 +46,10 @@ export type Frame =
   | { kind: 'leaving' }
   /** Doorbells of commits of up to `ageMs` ago may be lost, wherever they would have rung. */
   | { kind: 'lost'; ageMs: number }
+  /** Something live, as the other end of {@link Bus.signal} packed it. */
+  | { kind: 'signal'; bytes: Buffer }
+  /** What the sender says of a person. */
+  | { kind: 'presence'; uid: UserId; part: Omit<PresencePart, 'node'> }
 
 /** Writes an entry, or of a large one, and of one that only its author sees, that its log grew. */
 export function writeEntry(writer: FrameWriter, entry: CommittedEntry): void {
@@ -111,6 +118,17 @@ export function writeFrame(writer: FrameWriter, frame: Frame): void {
       writer.u8(LOST)
       writer.u48(frame.ageMs)
       return
+    case 'signal':
+      writer.u8(SIGNAL)
+      writer.raw(frame.bytes, 0, frame.bytes.length)
+      return
+    case 'presence':
+      writer.u8(PRESENCE)
+      writer.short(frame.uid)
+      writer.u8(PRESENCE_STATES.indexOf(frame.part.state))
+      writer.u48(frame.part.n)
+      writer.u48(frame.part.at)
+      return
   }
 }
 
@@ -156,6 +174,10 @@ export function readFrame(bytes: Buffer, start: number, end: number): Frame | nu
       return { kind: 'leaving' }
     case LOST:
       return { kind: 'lost', ageMs: reader.u48() }
+    case SIGNAL:
+      return { kind: 'signal', bytes: bytes.subarray(reader.at, end) }
+    case PRESENCE:
+      return readPresence(reader)
     default:
       return null
   }
@@ -178,6 +200,13 @@ function readEntry(reader: FrameReader): EntryFrame {
 
 function readMember(reader: FrameReader): { log: LogId; uid: UserId } {
   return { log: reader.short() as LogId, uid: reader.short() as UserId }
+}
+
+function readPresence(reader: FrameReader): Frame | null {
+  const uid = reader.short() as UserId
+  const state = PRESENCE_STATES[reader.u8()]
+  const part = { n: reader.u48(), at: reader.u48() }
+  return state === undefined ? null : { kind: 'presence', uid, part: { state, ...part } }
 }
 
 function readLoginEnded(reader: FrameReader): Frame {

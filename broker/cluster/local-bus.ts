@@ -1,5 +1,6 @@
 /** The bus of a single process: everybody is here, and the store's own feed rings. */
 import { randomUUID } from 'node:crypto'
+import type { PresenceBoard } from '../../services/presence/ports.ts'
 import type { CommitFeed } from '../../services/store/contract.ts'
 import {
   type Bus,
@@ -10,6 +11,7 @@ import {
   type NodeInfo,
   type NodeLoad,
   type NodeState,
+  type SignalCounters,
 } from './bus.ts'
 
 export const SILENT_FEED: CommitFeed = {
@@ -28,6 +30,16 @@ export const SILENT_LISTENER: BusListener = {
   deviceLost() {},
   async closeDevice() {},
   plainReceived() {},
+  signalReceived() {},
+  presenceChanged() {},
+}
+
+/** Of a node without others. */
+export const NO_PRESENCE: PresenceBoard = {
+  put() {},
+  read: async (uids) => uids.map(() => []),
+  follow: async (uids) => uids.map(() => []),
+  unfollow() {},
 }
 
 export const NO_LOAD: NodeLoad = {
@@ -50,6 +62,8 @@ export class LocalBus implements Bus {
   readonly node: NodeId
   readonly isOrdered = true
   readonly outgoing = SILENT_FEED
+  readonly signals: SignalCounters = { sent: 0, dropped: 0 }
+  readonly presence = NO_PRESENCE
   listener: BusListener = SILENT_LISTENER
   describe: () => { state: NodeState; load: NodeLoad } = () => ({ state: 'starting', load: NO_LOAD })
   readonly #self: LocalNode
@@ -98,6 +112,8 @@ export class LocalBus implements Bus {
   }
 
   sendPlain(): void {}
+
+  signal(): void {}
 
   async [Symbol.asyncDispose](): Promise<void> {}
 }

@@ -1,5 +1,6 @@
 /** What other nodes say to this one, and what the store knows when they could not. */
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { PresencePart } from '../../services/presence/ports.ts'
 import type { CommitFeed, CommittedEntry } from '../../services/store/contract.ts'
 import type { StoreChanges } from '../../services/store/shared-store.ts'
 import { ReasonCode } from '../gate/codec/constants.ts'
@@ -14,6 +15,12 @@ type Parts = {
   registry: Registry
   /** The engine, which has its own part in what is between nodes. */
   plain: { plainReceived(frame: Buffer): void; doorbellsLost(): void }
+  live: { received(frame: Buffer): void }
+  presence: {
+    changedElsewhere(uid: UserId, part: PresencePart): void
+    nodeGone(node: NodeId): void
+    refresh(): void
+  }
   /** Starts a catch-up. */
   catchUp: (ageMs?: number) => void
   /** A node died: what it held is adopted. */
@@ -42,7 +49,7 @@ export class NodeListener implements BusListener {
   }
 
   readMoved(uid: UserId, log: LogId, seq: number): void {
-    this.#parts.gate.readMoved(uid, log, seq)
+    this.#parts.gate.tellRead(uid, log, seq)
   }
 
   /** The node that committed it ends what the store holds; here only connections are to be closed. */
@@ -56,6 +63,16 @@ export class NodeListener implements BusListener {
 
   plainReceived(frame: Buffer): void {
     this.#parts.plain.plainReceived(frame)
+  }
+
+  // -------------------------------------------------------------- what is live
+
+  signalReceived(frame: Buffer): void {
+    this.#parts.live.received(frame)
+  }
+
+  presenceChanged(uid: UserId, part: PresencePart): void {
+    this.#parts.presence.changedElsewhere(uid, part)
   }
 
   // -------------------------------------------------------------- devices and nodes
@@ -72,10 +89,12 @@ export class NodeListener implements BusListener {
 
   nodeGone(node: NodeId): void {
     this.#parts.nodeGone(node)
+    this.#parts.presence.nodeGone(node)
   }
 
   doorbellsLost(ageMs?: number): void {
     this.#parts.plain.doorbellsLost()
+    this.#parts.presence.refresh()
     this.#parts.catchUp(ageMs)
   }
 

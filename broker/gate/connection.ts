@@ -7,8 +7,7 @@
  */
 import { asWochatError } from '../../protocol/errors.ts'
 import type { ClientId, DeviceId, UserId } from '../../protocol/ids.ts'
-import type { LiveEvent } from '../../protocol/reply.ts'
-import { liveTopic } from '../../protocol/topics.ts'
+import type { SessionSubscriptions } from '../../services/store/contract.ts'
 import type { InboxWire } from '../inbox/inbox-wire.ts'
 import { PacketType, type ProtocolVersion, ReasonCode } from './codec/constants.ts'
 import { type AckPacket, decodeAck, decodeDisconnect, decodePingreq, readPuback311 } from './codec/decode.ts'
@@ -18,6 +17,7 @@ import { ProtocolViolation } from './codec/violation.ts'
 import type { GateServices } from './gate-services.ts'
 import { openConnection } from './handshake.ts'
 import type { Identity } from './identity.ts'
+import { LiveSide } from './live-side.ts'
 import { Outbox } from './outbox.ts'
 import { OutgoingRoom } from './outgoing-room.ts'
 import { PublishSide } from './publish-side.ts'
@@ -28,7 +28,6 @@ import type { Transport, TransportEvents } from './transport.ts'
 /** First id of the gate's own outgoing packets; below are the engine's. */
 export const GATE_PACKET_ID_MIN = 0x8000
 const CONNECT_FIRST_BYTE = 0x10
-const PUBLISH_QOS0 = 0x30
 
 export class Connection implements TransportEvents, FrameSink, InboxWire {
   readonly services: GateServices
@@ -42,6 +41,8 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   /** Made at the first PUBLISH: most devices only listen. */
   #publishes: PublishSide | null = null
   replies!: ReplySide
+  /** Null in the open profile, and until the connection is open. */
+  live: LiveSide | null = null
   readonly #framer: Framer
   #identity: Identity | null = null
   #room!: OutgoingRoom
@@ -86,6 +87,10 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
   get publishes(): PublishSide {
     this.#publishes ??= new PublishSide(this)
     return this.#publishes
+  }
+
+  get subscriptions(): SessionSubscriptions {
+    return this.#subscribes.subscriptions
   }
 
   /** Whether one more unacknowledged reply is allowed now. */
@@ -181,6 +186,7 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     this.#subscribes = new SubscribeSide(this)
     this.state = 'open'
     services.metrics.connects++
+    if (identity.token !== null) this.live = new LiveSide(this)
     this.#subscribes.restore(identity.subscriptions)
     this.resumeReading()
   }
@@ -281,20 +287,6 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
 
   // -------------------------------------------------------------- what goes out
 
-  sendLive(event: LiveEvent): void {
-    if (this.state !== 'open' || !this.#subscribes.subscriptions.live) return
-    const payload = Buffer.from(JSON.stringify(event))
-    this.outbox.publish(
-      PUBLISH_QOS0,
-      Buffer.from(liveTopic(this.uid)),
-      0,
-      this.version,
-      payload,
-      0,
-      payload.length,
-    )
-  }
-
   entryRoom(): number {
     return this.leaving === 'no' ? this.#room.entries : 0
   }
@@ -375,6 +367,7 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     admission.closed()
     const identity = this.#identity
     if (identity === null) return
+    this.live?.close()
     registry.remove(this, identity.clientId, identity.token === null ? null : identity.uid)
     this.left = this.#leaveSession(identity).catch((error: unknown) => {
       this.services.log.warn(

@@ -8,6 +8,7 @@ import type { Store } from '../../services/store/contract.ts'
 import type { Bus } from '../cluster/bus.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { InboxServices } from '../inbox/inbox-wire.ts'
+import type { Live } from '../live/live.ts'
 import type { Tracing } from '../trace/tracing.ts'
 import type { Admission } from './admission.ts'
 import type { Clock } from './clock.ts'
@@ -24,6 +25,7 @@ export type GateLimits = {
   sessionExpirySecondsMax: number
   devicesPerAccountMax: number
   sendsPerSecondMax: number
+  signalsPerSecondMax: number
   sendsWaitingMax: number
   repliesWaitingMax: number
   windowEntries: number
@@ -38,6 +40,12 @@ export class GateMetrics {
   connects = 0
   sends = 0
   calls = 0
+  signals = 0
+  /** Above the rate of their connection. */
+  signalsDropped = 0
+  /** Live events written to devices, and those left out because a device did not keep up. */
+  liveEvents = 0
+  liveEventsDropped = 0
   plainPublishes = 0
   deliveries = 0
   redeliveries = 0
@@ -70,6 +78,7 @@ export type GateServices = {
   /** The other nodes. */
   readonly bus: Bus
   readonly inbox: InboxServices
+  readonly live: Live
   readonly registry: Registry
   readonly admission: Admission
   readonly turn: WriteTurn

@@ -52,7 +52,13 @@ export class Gate implements CommitFeed {
   }
 
   readMoved(uid: UserId, log: LogId, seq: number): void {
-    this.#services.registry.eachOfUser(uid, (connection) => connection.sendLive({ kind: 'read', log, seq }))
+    this.tellRead(uid, log, seq)
+    this.#services.live.receipts.readMoved(uid, log, seq)
+  }
+
+  /** Tells the user's own devices; whoever committed it tells the other person. */
+  tellRead(uid: UserId, log: LogId, seq: number): void {
+    this.#services.live.delivery.toUserHere(uid, { kind: 'read', log, seq })
   }
 
   loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {

@@ -36,7 +36,7 @@ export class OperationCalls {
   }
 
   async #run(op: string, packet: PublishPacket, buffer: Buffer, about: { ref?: string }): Promise<unknown> {
-    const { services, uid, device, identity, transport } = this.#connection
+    const { services, uid, device, identity, transport, live } = this.#connection
     const { payloadStart, payloadEnd, properties } = packet
     const request = readRequest(
       parsePayload(buffer, payloadStart, payloadEnd, services.limits.payloadBytesMax),
@@ -45,7 +45,7 @@ export class OperationCalls {
     if (properties?.responseTopic !== undefined && properties.responseTopic !== replyTopic(uid, device)) {
       throw new WochatError('topic_denied', 'the Response Topic is the reply topic of this device')
     }
-    const context = { token: identity.token, device, address: transport.remoteAddress }
+    const context = { token: identity.token, device, address: transport.remoteAddress, live }
     return services.dispatcher.call(op, request.params, context)
   }
 }

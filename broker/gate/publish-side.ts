@@ -1,7 +1,7 @@
 /** What a client publishes: messages, calls and plain topics, each answered in its turn. */
-import { ERRORS, WochatError } from '../../protocol/errors.ts'
+import { asWochatError, ERRORS, WochatError } from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/reply.ts'
-import { callTopicPrefix, sendTopic } from '../../protocol/topics.ts'
+import { callTopicPrefix, sendTopic, signalTopic } from '../../protocol/topics.ts'
 import { Answer, Answers } from './answers.ts'
 import { ReasonCode } from './codec/constants.ts'
 import { decodePublish, type PublishPacket, publishTopicEquals } from './codec/decode.ts'
@@ -9,6 +9,7 @@ import { ProtocolViolation } from './codec/violation.ts'
 import type { Connection } from './connection.ts'
 import { MessageSends } from './message-sends.ts'
 import { OperationCalls } from './operation-calls.ts'
+import { Signals } from './signals.ts'
 import { mayPublish } from './topic-rights.ts'
 
 /** Topic aliases that a client may use towards us (MQTT 5). */
@@ -22,8 +23,10 @@ export class PublishSide {
   readonly #sendTopicText: string
   readonly #sendTopic: Buffer
   readonly #callPrefix: string
+  readonly #signalTopic: string
   readonly #sends: MessageSends
   readonly #calls: OperationCalls
+  readonly #signals: Signals
   #aliases: Map<number, string> | null = null
   /** Packet ids of QoS 2 sends between PUBREC and PUBREL. */
   #halfOpen: Set<number> | null = null
@@ -34,8 +37,10 @@ export class PublishSide {
     this.#sendTopicText = sendTopic(connection.uid)
     this.#sendTopic = Buffer.from(this.#sendTopicText)
     this.#callPrefix = callTopicPrefix(connection.uid)
+    this.#signalTopic = signalTopic(connection.uid)
     this.#sends = new MessageSends(connection)
     this.#calls = new OperationCalls(connection)
+    this.#signals = new Signals(connection)
   }
 
   /** A QoS 1 send on MQTT 3.1.1, and on 5 without properties, is read in place; all else is decoded. */
@@ -72,6 +77,10 @@ export class PublishSide {
     }
     const answer = new Answer(packetId, qos)
     this.answers.push(answer)
+    if (topic === this.#signalTopic) {
+      this.#takeSignal(answer, buffer, payloadStart, payloadEnd)
+      return
+    }
     if (
       !mayPublish(
         this.#connection.identity.token === null ? null : this.#connection.uid,
@@ -89,6 +98,20 @@ export class PublishSide {
       if (refusal === null) this.decide(answer)
       else this.refusePublish(answer, refusal, {})
     })
+  }
+
+  /** Made for QoS 0. Above it is acknowledged, which says that it was taken and not that anybody heard it. */
+  #takeSignal(answer: Answer, buffer: Buffer, start: number, end: number): void {
+    if (answer.qos === 2) {
+      this.refusePublish(answer, new WochatError('bad_request', 'a signal is sent at QoS 0'), {})
+      return
+    }
+    try {
+      this.#signals.take(buffer, start, end)
+      this.decide(answer)
+    } catch (error) {
+      this.refusePublish(answer, asWochatError(error), {})
+    }
   }
 
   #resolveAlias({ topic, properties }: PublishPacket): string {

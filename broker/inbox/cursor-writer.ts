@@ -1,19 +1,38 @@
-/** Cursors on their way to the store: gathered, and written in batches of a flush time. */
+/**
+ * Cursors on their way to the store: gathered, and written in batches of a flush time. Authors hear of what was
+ * acknowledged in the same steps, also by devices whose cursors are in memory only.
+ */
+import type { LogId, UserId } from '../../protocol/ids.ts'
 import type { Store } from '../../services/store/contract.ts'
 import type { InboxSession } from './inbox-session.ts'
 import type { Link } from './link.ts'
+
+/** Who tells authors what was delivered. */
+export type DeliveryReceipts = {
+  /** A flush begins. */
+  begin(): void
+  /** A device of `uid` has acknowledged a direct log up to `seq`. */
+  delivered(uid: UserId, log: LogId, seq: number): void
+}
 
 export class CursorWriter {
   readonly #store: Pick<Store, 'saveCursors'>
   readonly #flushMs: number
   readonly #onError: (error: unknown) => void
+  readonly #receipts: DeliveryReceipts | null
   readonly #waiting = new Set<Link>()
   #timer: NodeJS.Timeout | null = null
 
-  constructor(store: Pick<Store, 'saveCursors'>, flushMs: number, onError: (error: unknown) => void) {
+  constructor(
+    store: Pick<Store, 'saveCursors'>,
+    flushMs: number,
+    onError: (error: unknown) => void,
+    receipts: DeliveryReceipts | null = null,
+  ) {
     this.#store = store
     this.#flushMs = flushMs
     this.#onError = onError
+    this.#receipts = receipts
   }
 
   add(link: Link): void {
@@ -35,9 +54,12 @@ export class CursorWriter {
       this.#timer = null
     }
     if (links.length === 0) return
+    this.#tellAuthors(links)
+    const stored = links.filter(({ session: { number } }) => number !== null)
+    if (stored.length === 0) return
     try {
       await this.#store.saveCursors(
-        links.map(({ session: { number, generation }, log, cursor, epoch }) => ({
+        stored.map(({ session: { number, generation }, log, cursor, epoch }) => ({
           session: number!,
           generation,
           log,
@@ -46,8 +68,18 @@ export class CursorWriter {
         })),
       )
     } catch (error) {
-      for (const link of links) this.add(link)
+      for (const link of stored) this.add(link)
       throw error
+    }
+  }
+
+  #tellAuthors(links: readonly Link[]): void {
+    if (this.#receipts === null) return
+    this.#receipts.begin()
+    for (const link of links) {
+      const { session, log, cursor, isAcked } = link
+      link.isAcked = false
+      if (isAcked && log.startsWith('d:')) this.#receipts.delivered(session.uid, log, cursor)
     }
   }
 }

@@ -50,6 +50,11 @@ export class Hub {
     this.#watch?.release(link.log)
   }
 
+  /** Users here whose inbox hears of a group. */
+  membersOf(group: LogId): Set<UserId> {
+    return new Set((this.#groups.get(group) ?? []).map(({ session }) => session.uid))
+  }
+
   entryCommitted(entry: CommittedEntry): void {
     const { log, uid } = entry
     this.#tracing.armed?.rung(entry)

@@ -409,6 +409,6 @@ export class InboxSession {
   }
 
   cursorMoved(link: Link): void {
-    if (this.number !== null) this.#services.cursors.add(link)
+    this.#services.cursors.add(link)
   }
 }

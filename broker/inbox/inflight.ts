@@ -64,6 +64,7 @@ export class Inflight {
     }
     this.entries--
     link.outstanding--
+    link.isAcked = true
     link.moveCursor(link.outstanding === 0 ? link.sent : this.#lowestUnacked(link) - 1)
     return true
   }

@@ -18,6 +18,8 @@ export class Link {
   outstanding = 0
   /** Everything up to here is acknowledged. */
   cursor: number
+  /** An entry was acknowledged by a PUBACK since the cursor was last flushed. */
+  isAcked = false
   /** The log waits in the session's queue to be read from the store. */
   isBehind = false
   /** Entries right after `sent` that a gap must report before the log goes on. */

@@ -11,6 +11,7 @@
  * | `{nodes}:version` | number, raised when a node comes or goes | bus | {@link NODES_LIFE_MS} after the last announcement |
  * | `{r<bucket>}:route:<uid>` | string, lines of packed claims (`services/redis/routes.ts`) | bus, through scripts only | {@link ROUTE_LIFE_MS}, renewed by the holders of the devices |
  * | `{w<bucket>}:watch:<group log>` | set of `<node id>/<lease number>` | bus | {@link WATCH_LIFE_MS}, renewed by the watching nodes |
+ * | `{p<bucket>}:presence:<uid>` | hash: node id -> what it says of the person, `~<node id>` -> until when it follows (`scripts/put-presence.lua`) | presence, each node its fields | {@link PRESENCE_LIFE_MS}, renewed by the nodes with devices of the person; what a dead node says counts for nothing |
  * | `{l<bucket>}:limit:<name>:<key>` | string, microseconds of Redis TIME at which the bucket is full again | shared rate limiter | until the bucket is full |
  * | `{f<shard>}:fanout` | stream of doorbells of group logs | fan-out | never trimmed: full, it takes nothing more; the shard's worker deletes what it has rung |
  * | `{fanout}:workers` | sorted set, worker by end of its lease | fan-out | entries are pruned by the workers |
@@ -24,6 +25,9 @@ const HOUR_MS = 3_600_000
 export const NODES_LIFE_MS = 24 * HOUR_MS
 export const ROUTE_LIFE_MS = 24 * HOUR_MS
 export const WATCH_LIFE_MS = 24 * HOUR_MS
+export const PRESENCE_LIFE_MS = 24 * HOUR_MS
+/** How long a node follows a person unless it asks again: longer than the lease of any watch. */
+export const FOLLOW_LIFE_MS = HOUR_MS / 4
 
 /** Slots over which users, groups and limits spread; few enough that one turn's look-ups share commands. */
 export const BUCKETS = 256
@@ -65,6 +69,10 @@ export class Keys {
     return `${this.prefix}:{w${bucketOf(group)}}:watch:${group}`
   }
 
+  presence(uid: UserId): string {
+    return `${this.prefix}:{p${bucketOf(uid)}}:presence:${uid}`
+  }
+
   /** `name`: what is limited, such as `account`. */
   limit(name: string, key: string): string {
     return `${this.prefix}:{l${bucketOf(key)}}:limit:${name}:${key}`
@@ -84,6 +92,7 @@ const PATTERNS: readonly RegExp[] = [
   /^\{nodes\}:(info|leases|version)$/,
   /^\{r\d{1,3}\}:route:[^:]+$/,
   /^\{w\d{1,3}\}:watch:g:.+$/,
+  /^\{p\d{1,3}\}:presence:[^:]+$/,
   /^\{l\d{1,3}\}:limit:[a-z]+:.+$/,
   /^\{f\d{1,4}\}:fanout$/,
   /^\{fanout\}:workers$/,

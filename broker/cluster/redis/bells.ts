@@ -53,6 +53,11 @@ export class Bells {
     this.#all = newTarget(null, keys.bellOfAll)
   }
 
+  /** What Redis has not taken yet. */
+  get bytesInFlight(): number {
+    return this.#bytesInFlight
+  }
+
   /** The frame in `bytes[start, end)` is copied. */
   ring(node: NodeId, bytes: Buffer, start = 0, end = bytes.length): void {
     this.#add(this.#targetOf(node), bytes, start, end)

@@ -17,11 +17,12 @@ import {
 import type { Doorbells, FanoutQueue } from '../../../services/fanout/ports.ts'
 import { Keys } from '../../../services/redis/keys.ts'
 import { NodeList } from '../../../services/redis/node-list.ts'
+import { PresenceKeys } from '../../../services/redis/presence.ts'
 import type { RedisClient } from '../../../services/redis/redis.ts'
-import { parseRoute, type Route, Routes } from '../../../services/redis/routes.ts'
+import { Routes } from '../../../services/redis/routes.ts'
 import { Watchers } from '../../../services/redis/watchers.ts'
 import type { CommitFeed } from '../../../services/store/contract.ts'
-import type { NodeId, NodeInfo, NodeLoad, NodeState } from '../bus.ts'
+import type { NodeId, NodeInfo, NodeLoad, NodeState, SignalAudience } from '../bus.ts'
 import { type Bus, type BusAnswer, type BusListener, type DeviceClaim, NodeAwayError } from '../bus.ts'
 import { encodeFrame, type Frame, readFrame } from '../frame.ts'
 import { type LocalNode, NO_LOAD, SILENT_LISTENER } from '../local-bus.ts'
@@ -29,14 +30,18 @@ import { Bells } from './bells.ts'
 import { type BusCounters, createBusCounters } from './bus-counters.ts'
 import { CommitBells } from './commit-bells.ts'
 import { DeviceClaims } from './device-claims.ts'
+import { DeviceLookups } from './device-lookups.ts'
 import { GroupLookups } from './group-lookups.ts'
 import { GroupWatches } from './group-watches.ts'
 import { Hearing } from './hearing.ts'
 import { LiveRoles } from './live-roles.ts'
 import { Losses } from './losses.ts'
 import { Members } from './members.ts'
+import { NodeDirectory } from './node-directory.ts'
 import { OwnRings } from './own-rings.ts'
 import { Questions } from './questions.ts'
+import { RedisPresence } from './redis-presence.ts'
+import { RedisSignals } from './redis-signals.ts'
 import { RoutedBells } from './routed-bells.ts'
 import { Subscription } from './subscription.ts'
 import { tellListener } from './tell-listener.ts'
@@ -68,10 +73,11 @@ export class RedisBus implements Bus, Doorbells {
   /** Takes the doorbells of group logs; set once, before {@link open}. */
   fanout: FanoutQueue = { append() {} }
   readonly counters: BusCounters = createBusCounters()
+  readonly presence: RedisPresence
   readonly #parts: RedisBusParts
-  readonly #startedAt = Date.now()
-  readonly #list: NodeList
-  readonly #routes: Routes
+  readonly #directory: NodeDirectory
+  readonly #devices: DeviceLookups
+  readonly #signals: RedisSignals
   readonly #members: Members
   readonly #bells: Bells
   readonly #routed: RoutedBells
@@ -88,7 +94,6 @@ export class RedisBus implements Bus, Doorbells {
   #isRestorationWanted = false
   #isRestoring = false
   #renewedAt = performance.now()
-  #lastInfos: NodeInfo[] = []
 
   constructor(parts: RedisBusParts) {
     this.#parts = parts
@@ -99,18 +104,20 @@ export class RedisBus implements Bus, Doorbells {
     const keys = new Keys(parts.keyPrefix)
     const isReady = () => client.isReady
     const onUnsure = () => this.#wantRestoration()
-    this.#list = new NodeList(client, keys)
-    this.#routes = new Routes(client, keys)
+    const list = new NodeList(client, keys)
+    this.#directory = new NodeDirectory({ node, self, list, describe: () => this.describe() })
+    const routes = new Routes(client, keys)
     this.#members = new Members({
       node,
       leaseMs: parts.nodeLeaseMs,
-      list: this.#list,
-      describe: () => this.#info(),
+      list,
+      describe: () => this.#directory.own(),
       onGone: (gone, died) => this.#nodeGone(gone, died),
       onLeaseLost: () => this.#wantRestoration(),
     })
+    this.#devices = new DeviceLookups(routes, this.#members)
     this.#roles = new LiveRoles({
-      list: this.#list,
+      list,
       log: parts.log,
       // What stands in the streams is not read before a worker comes.
       onFanoutGone: () => this.#losses.here(UNREAD_AGE_MS),
@@ -118,7 +125,7 @@ export class RedisBus implements Bus, Doorbells {
     this.#bells = new Bells(client, keys, node, counters)
     this.#routed = new RoutedBells({
       node,
-      routes: this.#routes,
+      routes,
       bells: this.#bells,
       isReady,
       live: () => this.#members.live,
@@ -126,7 +133,7 @@ export class RedisBus implements Bus, Doorbells {
     this.#claims = new DeviceClaims({
       node,
       counters,
-      routes: this.#routes,
+      routes,
       isReady,
       time: () => this.#members.time,
       onLost: (clientId) => this.listener.deviceLost(clientId),
@@ -139,6 +146,21 @@ export class RedisBus implements Bus, Doorbells {
     this.#lookups = new GroupLookups(watchers, this.#members)
     const ring = (other: NodeId, frame: Frame) => this.#bells.ringWith(other, frame)
     this.#questions = new Questions(node, ring, counters)
+    this.presence = new RedisPresence({
+      node,
+      keys: new PresenceKeys(client, keys),
+      members: this.#members,
+      isReady,
+      ring,
+      onUnsure,
+    })
+    this.#signals = new RedisSignals({
+      node,
+      bells: this.#bells,
+      routed: this.#routed,
+      watchersOf: (group) => this.watchersOf(group),
+      isReady,
+    })
     // A dead node holds its lease for some seconds more; whoever asks it need not wait for that.
     this.#bells.onUnheard = (unheard) => this.#questions.nodeGone(unheard)
     this.#ownRings = new OwnRings(node, this, counters)
@@ -189,11 +211,10 @@ export class RedisBus implements Bus, Doorbells {
   async closeElsewhere(clientId: ClientId): Promise<void> {
     const id = parseClientId(clientId)
     if (id === undefined || !this.#parts.client.isReady) return
-    const [value] = await this.#routes.read([id.uid])
-    const route = value ? parseRoute(value).find(({ device }) => device === id.deviceId) : undefined
-    if (route === undefined || route.node === this.node || !this.#members.isLive(route.node)) return
+    const holder = await this.#devices.holderOf(id.uid, id.deviceId)
+    if (holder === undefined || holder === this.node) return
     const timeoutMs = this.#parts.takeoverTimeoutMs
-    await this.ask(route.node, CLOSE_DEVICE, { clientId }, timeoutMs).catch((error) => {
+    await this.ask(holder, CLOSE_DEVICE, { clientId }, timeoutMs).catch((error) => {
       // The store has fenced what that connection still does; waiting longer would only keep this one out.
       if (!(error instanceof NodeAwayError))
         this.#parts.log.warn({ err: error }, 'a takeover was not answered')
@@ -218,14 +239,8 @@ export class RedisBus implements Bus, Doorbells {
 
   // -------------------------------------------------------------- nodes
 
-  async nodes(): Promise<NodeInfo[]> {
-    try {
-      const infos = (await this.#list.infos()).map((json) => JSON.parse(json) as NodeInfo)
-      this.#lastInfos = infos.filter(({ id }) => id !== this.node)
-    } catch {
-      // While Redis is away, whom it listed last.
-    }
-    return [this.#info(), ...this.#lastInfos].sort((a, b) => (a.id < b.id ? -1 : 1))
+  nodes(): Promise<NodeInfo[]> {
+    return this.#directory.all()
   }
 
   async devicesOf(uid: UserId): Promise<{ device: DeviceId; node: NodeId }[]> {
@@ -234,12 +249,8 @@ export class RedisBus implements Bus, Doorbells {
   }
 
   /** Where the devices of many users are connected, in the order asked; of a user whose shard does not answer, none. */
-  async devicesOfMany(uids: readonly UserId[]): Promise<{ device: DeviceId; node: NodeId }[][]> {
-    const routes = (await this.#routes.read(uids)).map((value) => (value ? parseRoute(value) : []))
-    const isLive = ({ node }: Route): boolean => this.#members.isLive(node)
-    // A node that has just come is not in the list yet.
-    if (!routes.flat().every(isLive)) await this.#members.refreshFromNow().catch(() => {})
-    return routes.map((devices) => devices.filter(isLive))
+  devicesOfMany(uids: readonly UserId[]): Promise<{ device: DeviceId; node: NodeId }[][]> {
+    return this.#devices.ofMany(uids)
   }
 
   ask(node: NodeId, question: string, params: unknown, timeoutMs?: number): Promise<unknown> {
@@ -254,6 +265,14 @@ export class RedisBus implements Bus, Doorbells {
     const packed = encodeFrame({ kind: 'plain', bytes: frame })
     if (uid === null) this.#bells.ringAll(packed)
     else this.#routed.ring((writer) => writer.raw(packed, 0, packed.length), uid, null)
+  }
+
+  signal(audience: SignalAudience, frame: Buffer): void {
+    this.#signals.signal(audience, frame)
+  }
+
+  get signals() {
+    return this.#signals.counters
   }
 
   // -------------------------------------------------------------- for the fan-out
@@ -325,7 +344,7 @@ export class RedisBus implements Bus, Doorbells {
   }
 
   #heard(frame: Frame, sender: NodeId): void {
-    if (tellListener(this.listener, frame)) return
+    if (tellListener(this.listener, frame, sender)) return
     switch (frame.kind) {
       case 'deviceLost':
         this.#claims.lostTo(frame.clientId, frame.order)
@@ -380,7 +399,8 @@ export class RedisBus implements Bus, Doorbells {
     try {
       // A lease that was lost is known before anything is claimed or watched under it.
       await this.#members.refreshFromNow()
-      const isComplete = (await this.#claims.restore()) && (await this.#watches.restore())
+      const isComplete =
+        (await this.#claims.restore()) && (await this.#watches.restore()) && (await this.presence.restore())
       if (!isComplete) this.#isRestorationWanted = true
       this.#losses.here()
     } catch {
@@ -395,20 +415,5 @@ export class RedisBus implements Bus, Doorbells {
     // It may have died between a commit and its doorbell.
     if (died) this.#losses.here()
     this.listener.nodeGone(node)
-  }
-
-  #info(): NodeInfo {
-    const { name, version, roles, adminUrl } = this.#parts.self
-    const { state, load } = this.describe()
-    return {
-      id: this.node,
-      name,
-      version,
-      roles,
-      state,
-      startedAt: this.#startedAt,
-      adminUrl: adminUrl(),
-      load,
-    }
   }
 }

@@ -58,6 +58,10 @@ export class RoutedBells {
     this.#live = parts.live
   }
 
+  get bytesWaiting(): number {
+    return this.#bytesWaiting
+  }
+
   /** Rings the other nodes of one user or of two; `write` puts one frame into the writer. */
   ring(write: (writer: FrameWriter) => void, uid: UserId, other: UserId | null): void {
     if (this.#bytesWaiting > BYTES_WAITING_MAX) {

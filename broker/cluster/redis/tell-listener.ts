@@ -1,8 +1,8 @@
-import type { BusListener } from '../bus.ts'
+import type { BusListener, NodeId } from '../bus.ts'
 import type { Frame } from '../frame.ts'
 
 /** Tells the listener what a node said; false for what is the bus's own business. */
-export function tellListener(listener: BusListener, frame: Frame): boolean {
+export function tellListener(listener: BusListener, frame: Frame, sender: NodeId): boolean {
   switch (frame.kind) {
     case 'entry':
       listener.entryCommitted(frame)
@@ -24,6 +24,12 @@ export function tellListener(listener: BusListener, frame: Frame): boolean {
       return true
     case 'plain':
       listener.plainReceived(frame.bytes)
+      return true
+    case 'signal':
+      listener.signalReceived(frame.bytes)
+      return true
+    case 'presence':
+      listener.presenceChanged(frame.uid, { node: sender, ...frame.part })
       return true
     default:
       return false

@@ -24,6 +24,8 @@ type Handler = (params: any) => unknown
 
 /** Questions that may wait for an answer; further ones are answered as from a node that is away. */
 const WAITING_MAX = 100_000
+/** With this much waiting for the other end, what may be lost is not written any more. */
+const CONGESTED_BYTES = 8 * 1024 * 1024
 
 export class Peer {
   readonly #channel: Channel
@@ -39,6 +41,10 @@ export class Peer {
   /** Answers what the other end asks or tells under a name; set before the other end may. */
   on(name: string, handler: Handler): void {
     this.#handlers.set(name, handler)
+  }
+
+  get isCongested(): boolean {
+    return this.#channel.waitingBytes > CONGESTED_BYTES
   }
 
   tell(name: string, params: unknown): void {

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { ClientId, DeviceId, UserId } from '../../../protocol/ids.ts'
+import type { PresencePart } from '../../../services/presence/ports.ts'
 import {
   type Bus,
   type BusAnswer,
@@ -14,10 +15,13 @@ import {
   type NodeInfo,
   type NodeLoad,
   type NodeState,
+  type SignalAudience,
+  type SignalCounters,
 } from '../bus.ts'
-import { NO_LOAD, SILENT_FEED, SILENT_LISTENER } from '../local-bus.ts'
+import { NO_LOAD, NO_PRESENCE, SILENT_FEED, SILENT_LISTENER } from '../local-bus.ts'
 import { DeviceClaims, type NumberedClaim } from './device-claims.ts'
 import type { Peer } from './peer.ts'
+import { PresenceTable } from './presence-table.ts'
 
 const ASK_TIMEOUT_MS = 5000
 
@@ -37,7 +41,11 @@ export class PrimaryBus implements Bus {
   readonly outgoing = SILENT_FEED
   listener: BusListener = SILENT_LISTENER
   describe: () => { state: NodeState; load: NodeLoad } = () => ({ state: 'ready', load: NO_LOAD })
+  readonly signals: SignalCounters = { sent: 0, dropped: 0 }
+  /** Nobody is connected to the primary, and nobody watches there. */
+  readonly presence = NO_PRESENCE
   readonly #settings: PrimarySettings
+  readonly #table = new PresenceTable()
   readonly #claims = new DeviceClaims()
   readonly #members = new Map<NodeId, Member>()
   readonly #ofPeer = new Map<Peer, NodeId>()
@@ -71,6 +79,23 @@ export class PrimaryBus implements Bus {
     peer.on('bus.plain', ({ frame, uid }: { frame: Uint8Array; uid: UserId | null }) =>
       this.#passPlain(from(), frame, uid),
     )
+    peer.on('bus.signal', ({ audience, frame }: { audience: SignalAudience; frame: Uint8Array }) =>
+      this.#passSignal(from(), audience, frame),
+    )
+    this.#servePresence(peer, from)
+  }
+
+  #servePresence(peer: Peer, from: () => NodeId): void {
+    peer.on('presence.put', ({ uid, part }: { uid: UserId; part: PresencePart }) => {
+      for (const node of this.#table.put(uid, part))
+        this.#members.get(node)?.peer.tell('presence.changed', { uid, part })
+    })
+    peer.on('presence.read', (uids: UserId[]) => this.#table.read(from(), uids))
+    peer.on('presence.follow', (uids: UserId[]) => {
+      this.#table.follow(from(), uids)
+      return this.#table.read(from(), uids)
+    })
+    peer.on('presence.unfollow', (uids: UserId[]) => this.#table.unfollow(from(), uids))
   }
 
   /** The worker is gone, with everything that it held. */
@@ -81,6 +106,7 @@ export class PrimaryBus implements Bus {
     this.#ofPeer.delete(peer)
     this.#members.delete(node)
     this.#claims.drop(node)
+    this.#table.drop(node)
     for (const other of this.#members.values()) other.peer.tell('bus.nodeGone', node)
   }
 
@@ -158,6 +184,26 @@ export class PrimaryBus implements Bus {
     const holders = uid === null ? null : new Set(this.#claims.ofUser(uid).map(({ node }) => node))
     for (const [node, { peer }] of this.#members) {
       if (node !== from && (holders === null || holders.has(node))) peer.tell('bus.plain', frame)
+    }
+  }
+
+  // -------------------------------------------------------------- what is live
+
+  signal(audience: SignalAudience, frame: Buffer): void {
+    this.#passSignal(this.node, audience, frame)
+  }
+
+  /** Which workers have members of a group is not known here: all of them hear of it. */
+  #passSignal(from: NodeId, audience: SignalAudience, frame: Uint8Array): void {
+    const holders =
+      'uid' in audience ? new Set(this.#claims.ofUser(audience.uid).map(({ node }) => node)) : null
+    for (const [node, { peer }] of this.#members) {
+      if (node === from || (holders !== null && !holders.has(node))) continue
+      if (peer.isCongested) this.signals.dropped++
+      else {
+        this.signals.sent++
+        peer.tell('bus.signal', frame)
+      }
     }
   }
 

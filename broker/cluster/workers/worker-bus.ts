@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { ClientId, DeviceId, UserId } from '../../../protocol/ids.ts'
+import type { PresencePart } from '../../../services/presence/ports.ts'
 import type {
   Bus,
   BusAnswer,
@@ -13,9 +14,12 @@ import type {
   NodeInfo,
   NodeLoad,
   NodeState,
+  SignalAudience,
+  SignalCounters,
 } from '../bus.ts'
 import { type LocalNode, NO_LOAD, SILENT_FEED, SILENT_LISTENER } from '../local-bus.ts'
 import type { Peer } from './peer.ts'
+import { WorkerPresence } from './worker-presence.ts'
 
 const ANNOUNCE_EVERY_MS = 1000
 
@@ -25,6 +29,8 @@ export class WorkerBus implements Bus {
   readonly outgoing = SILENT_FEED
   listener: BusListener = SILENT_LISTENER
   describe: () => { state: NodeState; load: NodeLoad } = () => ({ state: 'starting', load: NO_LOAD })
+  readonly signals: SignalCounters = { sent: 0, dropped: 0 }
+  readonly presence: WorkerPresence
   readonly #peer: Peer
   readonly #self: LocalNode
   readonly #startedAt = Date.now()
@@ -39,10 +45,15 @@ export class WorkerBus implements Bus {
     this.#peer = peer
     this.#self = self
     this.node = `${self.name}.${randomUUID().slice(0, 8)}`
+    this.presence = new WorkerPresence(peer, this.node)
     peer.on('bus.closeDevice', (clientId: ClientId) => this.listener.closeDevice(clientId))
     peer.on('bus.deviceLost', (lost: { clientId: ClientId; n: number }) => this.#deviceLost(lost))
     peer.on('bus.nodeGone', (node: NodeId) => this.listener.nodeGone(node))
     peer.on('bus.plain', (frame: Uint8Array) => this.listener.plainReceived(asBuffer(frame)))
+    peer.on('bus.signal', (frame: Uint8Array) => this.listener.signalReceived(asBuffer(frame)))
+    peer.on('presence.changed', ({ uid, part }: { uid: UserId; part: PresencePart }) =>
+      this.listener.presenceChanged(uid, part),
+    )
     peer.on('bus.asked', (asked: { question: string; params: unknown; from: NodeId }) => {
       const answer = this.#answers.get(asked.question)
       if (answer === undefined) throw new Error(`${asked.question} is not answered here`)
@@ -123,6 +134,17 @@ export class WorkerBus implements Bus {
 
   sendPlain(frame: Buffer, uid: UserId | null): void {
     this.#peer.tell('bus.plain', { frame, uid })
+  }
+
+  // -------------------------------------------------------------- what is live
+
+  signal(audience: SignalAudience, frame: Buffer): void {
+    if (this.#peer.isCongested) {
+      this.signals.dropped++
+      return
+    }
+    this.signals.sent++
+    this.#peer.tell('bus.signal', { audience, frame })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -42,6 +42,11 @@ export class Channel {
     return this.#isClosed
   }
 
+  /** What the other end has not taken yet. */
+  get waitingBytes(): number {
+    return this.#stream.writableLength
+  }
+
   /** Who takes frames of one kind. */
   on(kind: number, handler: FrameHandler): void {
     this.#handlers.set(kind, handler)

@@ -1,0 +1,82 @@
+/** Everything that is live on a node: typing, presence, receipts, messages that are not kept, rooms without entries. */
+import type { Target } from '../../protocol/send.ts'
+import type { TransientMessage, TransientSender } from '../../services/messages/ports.ts'
+import type { LiveListener } from '../../services/presence/ports.ts'
+import type { Presence } from '../../services/presence/presence.ts'
+import type { LiveDelivery } from './live-delivery.ts'
+import type { KnownRights } from './live-rights.ts'
+import type { LiveRooms } from './live-rooms.ts'
+import type { Receipts } from './receipts.ts'
+
+export type LiveParts = {
+  presence: Presence
+  delivery: LiveDelivery
+  rooms: LiveRooms
+  receipts: Receipts
+  rights: KnownRights
+  /** Members of the largest group in which somebody is told to be typing. */
+  typingMembersMax: number
+  /** Something live was not told, because the store could not be asked. */
+  onError: (error: unknown) => void
+}
+
+export class Live implements TransientSender {
+  readonly presence: Presence
+  readonly delivery: LiveDelivery
+  readonly rooms: LiveRooms
+  readonly receipts: Receipts
+  readonly #parts: LiveParts
+
+  constructor(parts: LiveParts) {
+    this.#parts = parts
+    this.presence = parts.presence
+    this.delivery = parts.delivery
+    this.rooms = parts.rooms
+    this.receipts = parts.receipts
+  }
+
+  connected(listener: LiveListener): void {
+    this.presence.connected(listener.uid)
+  }
+
+  disconnected(listener: LiveListener, isForeground: boolean): void {
+    this.rooms.end(listener)
+    this.presence.disconnected(listener, isForeground)
+  }
+
+  /** Tells those who may read it; where the sender may not write, nobody. */
+  typing(from: LiveListener, target: Target): void {
+    this.#tellTyping(from, target).catch(this.#parts.onError)
+  }
+
+  sendTransient(message: TransientMessage): void {
+    const { log, from, device, id, at, type, bodyJson } = message
+    const event = {
+      kind: 'message',
+      transient: true,
+      log,
+      at,
+      from,
+      ...(device !== null && { device }),
+      ...(id !== null && { id }),
+      type,
+      body: JSON.parse(bodyJson) as unknown,
+    } as const
+    const except = device === null ? null : { uid: from, device }
+    if (log.startsWith('g:')) {
+      this.delivery.toGroup(log, event, except)
+      return
+    }
+    const [, a, b] = log.split(':') as [string, TransientMessage['from'], TransientMessage['from']]
+    this.delivery.toUser(a, event, except)
+    if (a !== b) this.delivery.toUser(b, event, except)
+  }
+
+  async #tellTyping({ uid }: LiveListener, { log, peer }: Target): Promise<void> {
+    const { mayWrite, members } = await this.#parts.rights.find(uid, log)
+    if (!mayWrite || members > this.#parts.typingMembersMax) return
+    const event = { kind: 'typing', from: uid, log } as const
+    if (peer !== null) this.delivery.toUser(peer, event)
+    else this.delivery.toGroup(log, event, { uid, device: null })
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Receipts of direct conversations, live: the other person's devices hear that something was delivered or read. Who is
+ * not there asks for the receipts of the store.
+ */
+import { type LogId, parseLog, type UserId } from '../../protocol/ids.ts'
+import type { CommitFeed } from '../../services/store/contract.ts'
+import { SILENT_FEED } from '../cluster/local-bus.ts'
+import type { LiveDelivery } from './live-delivery.ts'
+import type { KnownRights } from './live-rights.ts'
+
+/** Logs of one flush of cursors whose authors on other nodes are told; others may ask. At four flushes a second. */
+const TOLD_ELSEWHERE_MAX = 250
+
+export type ReceiptsParts = {
+  delivery: LiveDelivery
+  rights: KnownRights
+  /** `hears`: every node hears of every commit, and tells its own devices. `tells`: the node that committed tells all. */
+  reads: 'hears' | 'tells'
+  /** There are other nodes. */
+  hasOthers: boolean
+  onError: (error: unknown) => void
+}
+
+export class Receipts {
+  /** Events that were not sent to other nodes, because there were too many. */
+  dropped = 0
+  readonly #parts: ReceiptsParts
+  #toldElsewhere = 0
+
+  constructor(parts: ReceiptsParts) {
+    this.#parts = parts
+  }
+
+  /** For a node without connections, whose calls move read pointers all the same. */
+  get feed(): CommitFeed {
+    return { ...SILENT_FEED, readMoved: (uid, log, seq) => this.readMoved(uid, log, seq) }
+  }
+
+  readMoved(uid: UserId, log: LogId, seq: number): void {
+    const peer = peerOf(log, uid)
+    if (peer === null) return
+    const { delivery, reads } = this.#parts
+    if (reads === 'hears' && !delivery.isListening(peer)) return
+    this.#tellRead(uid, peer, log, seq).catch(this.#parts.onError)
+  }
+
+  /** Cursors of `count` logs follow. */
+  begin(): void {
+    this.#toldElsewhere = 0
+  }
+
+  /** A device of `uid` has acknowledged a direct log up to `seq`. */
+  delivered(uid: UserId, log: LogId, seq: number): void {
+    const peer = peerOf(log, uid)
+    if (peer === null) return
+    const { delivery, hasOthers } = this.#parts
+    const isListening = delivery.isListening(peer)
+    if (!isListening && !hasOthers) return
+    const event = { kind: 'delivered', from: uid, log, seq } as const
+    if (hasOthers && this.#toldElsewhere < TOLD_ELSEWHERE_MAX) {
+      this.#toldElsewhere++
+      delivery.toUser(peer, event)
+      return
+    }
+    if (hasOthers) this.dropped++
+    if (isListening) delivery.toUserHere(peer, event)
+  }
+
+  async #tellRead(uid: UserId, peer: UserId, log: LogId, seq: number): Promise<void> {
+    const { delivery, rights, reads } = this.#parts
+    if (!(await rights.find(uid, log)).tellsRead) return
+    const event = { kind: 'read', from: uid, log, seq } as const
+    if (reads === 'hears') delivery.toUserHere(peer, event)
+    else delivery.toUser(peer, event)
+  }
+}
+
+/** The other person of a direct log; null of other logs, and of notes to oneself. */
+function peerOf(log: LogId, uid: UserId): UserId | null {
+  const parsed = log.startsWith('d:') ? parseLog(log) : undefined
+  if (parsed?.kind !== 'direct') return null
+  const peer = parsed.a === uid ? parsed.b : parsed.a
+  return peer === uid ? null : peer
+}
