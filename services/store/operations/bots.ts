@@ -144,7 +144,7 @@ async function lockBot(tx: Transaction, uid: string): Promise<Person> {
 /** Ends one key of a bot, or all of them. The sessions of its devices stay, for the next key. */
 async function endKeys(tx: Transaction, { account, uid }: Person, id: string | null): Promise<void> {
   const ended = await tx.query<{ hash: string }>(
-    `update api_key set ended_at = $2 where account = $1 and ended_at is null and ($3 is null or id = $3)
+    `update api_key set ended_at = $2 where account = $1 and ended_at is null and id = coalesce($3, id)
      returning hash`,
     [account, tx.now, id],
   )

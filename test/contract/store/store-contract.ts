@@ -4,6 +4,8 @@
  * All tests of an engine share one store and keep apart by random uids. A test opens the store, and closes it before
  * it opens it again or hands it to another process.
  */
+import { botsContract } from './bots-contract.ts'
+import { broadcastsContract } from './broadcasts-contract.ts'
 import { contactsContract } from './contacts-contract.ts'
 import { conversationStateContract } from './conversation-state-contract.ts'
 import { conversationsContract } from './conversations-contract.ts'
@@ -13,6 +15,7 @@ import { feedContract } from './feed-contract.ts'
 import { groupsContract } from './groups-contract.ts'
 import { historyContract } from './history-contract.ts'
 import { hostileContract } from './hostile-contract.ts'
+import { importContract } from './import-contract.ts'
 import { messageLifeContract } from './message-life-contract.ts'
 import { peopleContract } from './people-contract.ts'
 import { peopleEndsContract } from './people-ends-contract.ts'
@@ -23,6 +26,7 @@ import { retentionContract } from './retention-contract.ts'
 import { searchContract } from './search-contract.ts'
 import { sendsContract } from './sends-contract.ts'
 import { unreadContract } from './unread-contract.ts'
+import { webhooksContract } from './webhooks-contract.ts'
 
 /** Registers the suite; `engine` is asked for when the tests run. */
 export function storeContract(engine: () => StoreEngine): void {
@@ -44,4 +48,8 @@ export function storeContract(engine: () => StoreEngine): void {
   unreadContract(engine)
   hostileContract(engine)
   plainContract(engine)
+  webhooksContract(engine)
+  botsContract(engine)
+  broadcastsContract(engine)
+  importContract(engine)
 }
