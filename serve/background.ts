@@ -1,6 +1,7 @@
 /** What goes on beside the requests, where the store is opened: once in a process that has workers, in every node of a cluster. */
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
+import { startErasure } from '../services/accounts/erasure.ts'
 import { startRetention } from '../services/retention/retention.ts'
 import { startSearchIndexer } from '../services/search/indexer.ts'
 import type { Store } from '../services/store/contract.ts'
@@ -10,6 +11,7 @@ type BackgroundParts = { config: Config; store: Store; log: Logger; parts: Async
 /** Starts all of it; each ends before the store closes. Nodes that share a store agree on who does what by the store's locks. */
 export function startBackground({ config, store, log, parts }: BackgroundParts): void {
   parts.use(startSearchIndexer(store, log))
+  parts.use(startErasure(store, log))
   const keepMs = {
     direct: config.retentionDirectMs,
     system: config.retentionSystemMs,

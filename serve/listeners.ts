@@ -73,13 +73,15 @@ export async function buildHttp({
   log,
   parts,
 }: HttpBuildParts): Promise<HttpServer> {
-  const { dispatcher, verifier, keys, publicEndpoints } = services
+  const { dispatcher, verifier, keys, publicEndpoints, archives, media } = services
   const tls = tlsFiles(config)
   return parts.use(
     await createHttpServer({
       dispatcher,
       verifier,
       keyring: keys,
+      archives,
+      media,
       version: VERSION,
       endpoints: publicEndpoints,
       servesApi,

@@ -24,16 +24,18 @@ const contactFields = {
   text: Type.Optional(Type.String({ description: 'The text of an open request.' })),
 }
 
+const ShownProfile = Type.Optional(ProfileCard)
+
 const Contact = Type.Object({
   ...contactFields,
   since: Type.Integer({ description: 'Time of the last change, ms since 1970.' }),
-  profile: ProfileCard,
+  profile: ShownProfile,
 })
 
 const ChangedContact = Type.Object({
   ...contactFields,
   since: Type.Optional(Type.Integer({ description: 'Time of the last change, ms since 1970.' })),
-  profile: Type.Optional(ProfileCard),
+  profile: ShownProfile,
   removed: Type.Optional(Type.Boolean({ description: 'No longer on my list.' })),
 })
 

@@ -22,7 +22,9 @@ const ProfileFields = {
 }
 
 /** What lists of people show of each. */
-export const ProfileCard = Type.Object(ProfileFields, { description: 'What the person says of themselves.' })
+export const ProfileCard = Type.Object(ProfileFields, {
+  description: 'Of friends and of those who ask: what they say of themselves.',
+})
 
 const Profile = Type.Object({
   uid: Type.String(),

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import type { OperationName, Result } from '../../protocol/catalogue/catalogue.ts'
 import type { ErrorBody } from '../../protocol/errors.ts'
+import { createAccountHandlers } from '../accounts/account-handlers.ts'
 import { type AuthSettings, createAuthHandlers } from '../auth/auth-service.ts'
 import { createKeyFile } from '../auth/key-file.ts'
 import { Keyring } from '../auth/keyring.ts'
@@ -14,6 +15,11 @@ import type { TokenVerifier } from '../auth/token.ts'
 import { createTokenVerifier, type TrustedIssuer } from '../auth/verifier.ts'
 import { createConversationHandlers } from '../conversations/conversation-handlers.ts'
 import { createDispatcher, type Dispatcher, type DispatcherLimits } from '../dispatcher.ts'
+import { createFolderStorage } from '../media/folder-storage.ts'
+import { createImaging } from '../media/images.ts'
+import { createMediaLinks } from '../media/links.ts'
+import { createMediaHandlers } from '../media/media-handlers.ts'
+import { createMediaService } from '../media/media-service.ts'
 import type { Store } from '../store/contract.ts'
 import { DEFAULT_POLICY } from '../store/policy.ts'
 import { openSqliteStore } from '../store/sqlite/client.ts'
@@ -90,6 +96,11 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
     ws: 'ws://127.0.0.1:8080/mqtt',
     http: 'http://127.0.0.1:8080',
   })
+  const storage = createFolderStorage({ folder: join(dir, 'media'), diskReserveBytes: 0 })
+  const media = {
+    service: createMediaService({ store, storage, imaging: createImaging({ pixelsMax: 1_000_000 }) }),
+    links: createMediaLinks({ secret: () => keyring.codePepper, ttlMs: HOUR_MS, now }),
+  }
   const handlers = {
     ...createAuthHandlers({
       store,
@@ -100,7 +111,9 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
       now,
     }),
     ...createStoredHandlers(store),
+    ...createAccountHandlers({ httpUrl: () => endpoints().http }),
     ...createConversationHandlers(store),
+    ...createMediaHandlers({ ...media, httpUrl: () => endpoints().http }),
   }
   const limits = {
     account: NO_LIMIT,
@@ -115,6 +128,7 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
     dispatcher,
     verifier,
     keyring,
+    media,
     version: '1.2.3',
     endpoints,
     servesApi: true,

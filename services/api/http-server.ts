@@ -17,11 +17,13 @@ import type { Logger } from 'pino'
 import { findOperation } from '../../protocol/catalogue/catalogue.ts'
 import { asWochatError, ERRORS, WochatError } from '../../protocol/errors.ts'
 import { buildOpenApi } from '../../protocol/openapi.ts'
+import type { Archives } from '../accounts/archive.ts'
 import type { Jwks } from '../auth/keyring.ts'
 import type { TokenVerifier } from '../auth/token.ts'
 import { clientAddress, trustNetworks } from '../client-address.ts'
 import type { CallContext, Dispatcher } from '../dispatcher.ts'
 import { allowOrigins } from './cors.ts'
+import { serveExport } from './export-route.ts'
 import { buildLandingPage, type Endpoints } from './landing-page.ts'
 import { type MediaRoutes, serveMedia } from './media-routes.ts'
 
@@ -40,6 +42,8 @@ export type HttpParts = {
   dispatcher: Dispatcher
   verifier: TokenVerifier
   keyring: { jwks(): Jwks }
+  /** What people may take along, where it is served. */
+  archives?: Archives
   /** Files, where they are served. */
   media?: MediaRoutes
   /** The server's version. */
@@ -75,6 +79,13 @@ export async function createHttpServer(parts: HttpParts): Promise<HttpServer> {
   allowOrigins(app, parts.settings.allowedOrigins)
   if (parts.servesApi) serveOperations(app, parts)
   if (parts.servesApi) serveDocuments(app, parts)
+  if (parts.servesApi && parts.archives !== undefined) {
+    serveExport(app, {
+      archives: parts.archives,
+      dispatcher: parts.dispatcher,
+      contextOf: createContextReader(parts),
+    })
+  }
   if (parts.servesApi && parts.media !== undefined) {
     serveMedia(app, { ...parts.media, dispatcher: parts.dispatcher, contextOf: createContextReader(parts) })
   }

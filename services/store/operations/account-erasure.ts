@@ -1,15 +1,15 @@
 /** The two ends of an account: one that its owner may take back by logging in, and one for ever. */
 import { WochatError } from '../../../protocol/errors.ts'
 import type { Caller } from '../contract.ts'
-import { endAllLogins, friendsOf, setAccountState, touchFriends } from './account-state.ts'
+import { endAllLogins, onlookersOf, setAccountState, touchOnlookers } from './account-state.ts'
 import type { StoredOperations } from './stored.ts'
 import type { Person, Transaction } from './transaction.ts'
 
 export const accountEndOperations: StoredOperations<'accounts.deactivate' | 'accounts.erase'> = {
   async 'accounts.deactivate'(tx, { caller }) {
-    const me = await lockWithFriends(tx, caller)
+    const me = await lockWithOnlookers(tx, caller)
     await setAccountState(tx, me, 'deactivated')
-    await touchFriends(tx, me, me.friends)
+    await touchOnlookers(tx, me, me.onlookers)
     await endAllLogins(tx, me)
     return {}
   },
@@ -20,7 +20,7 @@ export const accountEndOperations: StoredOperations<'accounts.deactivate' | 'acc
    */
   async 'accounts.erase'(tx, { caller, confirm }) {
     if (confirm !== caller.uid) throw new WochatError('bad_request', 'confirm: not the uid of the caller')
-    const me = await lockWithFriends(tx, caller)
+    const me = await lockWithOnlookers(tx, caller)
     await setAccountState(tx, me, 'erased')
     await tx.query('update account set phone = null where n = $1', [me.account])
     await tx.query('delete from profile where account = $1', [me.account])
@@ -33,15 +33,18 @@ export const accountEndOperations: StoredOperations<'accounts.deactivate' | 'acc
        on conflict (account) do nothing`,
       [me.account, tx.now],
     )
-    await touchFriends(tx, me, me.friends)
+    await touchOnlookers(tx, me, me.onlookers)
     await endAllLogins(tx, me)
     return {}
   },
 }
 
-async function lockWithFriends(tx: Transaction, { uid }: Caller): Promise<Person & { friends: number[] }> {
+async function lockWithOnlookers(
+  tx: Transaction,
+  { uid }: Caller,
+): Promise<Person & { onlookers: number[] }> {
   const account = await tx.ensureAccount(uid)
-  const friends = await friendsOf(tx, account)
-  await tx.lockAccounts([account, ...friends])
-  return { uid, account, friends }
+  const onlookers = await onlookersOf(tx, account)
+  await tx.lockAccounts([account, ...onlookers])
+  return { uid, account, onlookers }
 }

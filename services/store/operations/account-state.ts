@@ -32,11 +32,11 @@ export function judgeToken(
 
 /** Takes a resting account up again. */
 export async function resumeAccount(tx: Transaction, person: Person): Promise<void> {
-  const friends = await friendsOf(tx, person.account)
-  await tx.lockAccounts([person.account, ...friends])
+  const onlookers = await onlookersOf(tx, person.account)
+  await tx.lockAccounts([person.account, ...onlookers])
   if ((await accountState(tx, person.account)) !== 'deactivated') return
   await setAccountState(tx, person, 'active')
-  await touchFriends(tx, person, friends)
+  await touchOnlookers(tx, person, onlookers)
 }
 
 /** Sets the state of an account that is locked. Who writes to it is judged anew. */
@@ -66,19 +66,19 @@ function peerOf(log: string, uid: UserId): UserId {
   return a === uid ? b : a
 }
 
-/** Lets the devices of friends, who are locked, know that something of the person changed. */
-export async function touchFriends(
+/** Lets the devices of onlookers, who are locked, know that something of the person changed. */
+export async function touchOnlookers(
   tx: Transaction,
   { uid }: Person,
-  friends: readonly number[],
+  onlookers: readonly number[],
 ): Promise<void> {
-  if (friends.length > 0) await touchEach(tx, friends, 'contacts', uid)
+  if (onlookers.length > 0) await touchEach(tx, onlookers, 'contacts', uid)
 }
 
-/** The friends of an account, in the order of their numbers: as many as a list may have. */
-export async function friendsOf(tx: Transaction, account: number): Promise<number[]> {
+/** Whose lists show the profile of an account: friends and whom it asked, in the order of their numbers. */
+export async function onlookersOf(tx: Transaction, account: number): Promise<number[]> {
   const rows = await tx.query<{ peer: number }>(
-    `select peer from contact where account = $1 and state = 'friend' order by peer limit $2`,
+    `select peer from contact where account = $1 and state in ('friend', 'requested') order by peer limit $2`,
     [account, tx.policy.contactsMax],
   )
   return rows.map(({ peer }) => peer)

@@ -78,6 +78,7 @@ function contactOf(row: ListedRow): Contact {
     ...(row.tags !== null && { tags: JSON.parse(row.tags) as string[] }),
     ...(row.text !== null && { text: row.text }),
     since: row.changed_at,
-    profile: profileCard(row),
+    // Of those whose changes are told to this list.
+    ...((row.contact_state === 'friend' || row.contact_state === 'asked') && { profile: profileCard(row) }),
   }
 }

@@ -3,7 +3,7 @@ import type { Result } from '../../../protocol/catalogue/catalogue.ts'
 import { ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX } from '../../../protocol/catalogue/profile.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import type { UserId } from '../../../protocol/ids.ts'
-import { type AccountState, friendsOf, tellSelf, touchFriends } from './account-state.ts'
+import { type AccountState, onlookersOf, tellSelf, touchOnlookers } from './account-state.ts'
 import { IS_LISTED } from './people-sides.ts'
 import type { StoredPart } from './stored.ts'
 
@@ -41,8 +41,8 @@ export const profileOperations: StoredPart<'profile.'> = {
   async 'profile.set'(tx, { caller, name, avatar, attributes }) {
     const me = { uid: caller.uid, account: await tx.ensureAccount(caller.uid) }
     // Before anything is written, and all at once: several accounts are locked in the order of their numbers.
-    const friends = await friendsOf(tx, me.account)
-    await tx.lockAccounts([me.account, ...friends])
+    const onlookers = await onlookersOf(tx, me.account)
+    await tx.lockAccounts([me.account, ...onlookers])
     const old = (await tx.first<ProfileRow>(`${PROFILES} where account.n = $1`, [me.account]))!
     const next = {
       ...old,
@@ -56,7 +56,7 @@ export const profileOperations: StoredPart<'profile.'> = {
          attributes = excluded.attributes, changed_at = excluded.changed_at`,
       [me.account, next.name ?? '', next.avatar, next.attributes ?? '{}', tx.now],
     )
-    await touchFriends(tx, me, friends)
+    await touchOnlookers(tx, me, onlookers)
     await tellSelf(tx, caller, 'profile')
     return profileOf(next)
   },

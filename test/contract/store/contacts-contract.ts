@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Caller, Store } from '../../../services/store/contract.ts'
+import { DEFAULT_POLICY } from '../../../services/store/policy.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { createFriends, createPeople, createUid, directLog, noticesOf, refusalOf, send } from './people.ts'
 
@@ -69,7 +70,7 @@ export function contactsContract(engine: () => StoreEngine): void {
       await accept(store, bob, alice)
       expect(await request(store, alice, bob)).toEqual({ state: 'friend' })
       expect(await typesOf(store, bob)).toEqual(['asked', 'friend'])
-      expect(await store.run({ name: 'contacts.list', caller: carol, params: {} })).toEqual({ items: [] })
+      expect((await store.run({ name: 'contacts.list', caller: carol, params: {} })).items).toEqual([])
     })
 
     test('oneself and nobody cannot be asked or blocked', async () => {
@@ -95,15 +96,25 @@ export function contactsContract(engine: () => StoreEngine): void {
       expect(await refusalOf(accept(store, bob, alice))).toBe('no_request')
     })
 
-    test('who is refused is not told, and may ask again', async () => {
+    test('who is refused is not told, and cannot ask again until the cool-down is over', async () => {
       const store = shared()
       const [alice, bob] = await createPeople(store, 'alice', 'bob')
       await request(store, alice, bob)
       await store.run({ name: 'contacts.refuse', caller: bob, params: { uid: alice.uid } })
       expect(await typesOf(store, alice)).toEqual(['requested'])
       expect(await typesOf(store, bob)).toEqual(['asked', 'refused'])
-      expect(await request(store, alice, bob)).toEqual({ state: 'requested' })
-      expect(await stateOf(store, bob, alice)).toBe('asked')
+      await expect(request(store, alice, bob)).rejects.toMatchObject({
+        code: 'request_refused',
+        retryAfterMs: expect.closeTo(DEFAULT_POLICY.requestCooldownMs, -5),
+      })
+      expect([await stateOf(store, alice, bob), await stateOf(store, bob, alice)]).toEqual([
+        undefined,
+        undefined,
+      ])
+      // The one who refused may change their mind.
+      await request(store, bob, alice)
+      await accept(store, alice, bob)
+      expect(await stateOf(store, bob, alice)).toBe('friend')
     })
 
     test('removing ends a friendship on both sides, tells both, and does nothing when done twice', async () => {

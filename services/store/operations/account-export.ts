@@ -1,0 +1,165 @@
+/** What is a person's own, in pages of bounded size, one part after the other: for the archive that they may fetch. */
+import type { DeviceId, UserId } from '../../../protocol/ids.ts'
+import { contactListOperations } from './people-lists.ts'
+import { profileOperations } from './profile.ts'
+import { settingsOperations } from './settings.ts'
+import type { Transaction } from './transaction.ts'
+
+/** Items of one page, and entries of a log looked at for it. */
+const ITEMS_EACH = 200
+const ENTRIES_EACH = 5000
+
+export const EXPORT_PARTS = [
+  'account',
+  'profile',
+  'settings',
+  'devices',
+  'contacts',
+  'groups',
+  'conversations',
+  'messages',
+  'media',
+] as const
+export type ExportPart = (typeof EXPORT_PARTS)[number]
+
+/** Where a page begins: after this item. What it holds is the part's own. */
+export type ExportCursor = readonly (string | number)[]
+/** `next` is null after the last page. A page may be empty and have a next one. */
+export type ExportPage = { items: object[]; next: ExportCursor | null }
+
+type Owner = { uid: UserId; account: number }
+type PartReader = (tx: Transaction, owner: Owner, after: ExportCursor | null) => Promise<ExportPage>
+
+export const exportTasks = {
+  async exportPage(
+    tx: Transaction,
+    { uid, part, after }: { uid: UserId; part: ExportPart; after: ExportCursor | null },
+  ): Promise<ExportPage> {
+    const account = await tx.findAccount(uid)
+    return account === undefined ? { items: [], next: null } : PARTS[part](tx, { uid, account }, after)
+  },
+}
+
+const PARTS: Readonly<Record<ExportPart, PartReader>> = {
+  async account(tx, { account }) {
+    const items = await tx.query<object>(
+      'select uid, phone, kind, state, created_at as "createdAt" from account where n = $1',
+      [account],
+    )
+    return { items, next: null }
+  },
+
+  async profile(tx, owner) {
+    const { items } = await profileOperations['profile.get'](tx, { caller: callerOf(owner) })
+    return { items, next: null }
+  },
+
+  async settings(tx, owner) {
+    return { items: [await settingsOperations['settings.get'](tx, { caller: callerOf(owner) })], next: null }
+  },
+
+  async devices(tx, { account }, after) {
+    const items = await tx.query<{ id: DeviceId }>(
+      `select id, kind, name, created_at as "createdAt", seen_at as "seenAt", revoked_at as "revokedAt"
+       from device where account = $1 and id > $2 order by id limit $3`,
+      [account, String(after?.[0] ?? ''), ITEMS_EACH],
+    )
+    return pageOf(items, ({ id }) => [id])
+  },
+
+  async contacts(tx, owner, after) {
+    const { items, cursor } = await contactListOperations['contacts.list'](tx, {
+      caller: callerOf(owner),
+      limit: ITEMS_EACH,
+      ...(after !== null && { cursor: String(after[0]) }),
+    })
+    return { items, next: cursor === undefined ? null : [cursor] }
+  },
+
+  async groups(tx, { account }, after) {
+    const rows = await tx.query<{ n: number }>(
+      `select log.n, log.name as id, chat_group.name, membership.role, membership.nickname,
+         membership.joined_at as "joinedAt"
+       from membership join log on log.n = membership.log join chat_group on chat_group.log = log.n
+       where membership.account = $1 and membership.to_seq is null and log.n > $2 order by log.n limit $3`,
+      [account, Number(after?.[0] ?? 0), ITEMS_EACH],
+    )
+    return numberedPage(rows)
+  },
+
+  async conversations(tx, { account }, after) {
+    const rows = await tx.query<{ n: number }>(
+      `select log.n, log.name as log, s.pinned_at as "pinnedAt", s.muted_until as "mutedUntil",
+         s.archived_at as "archivedAt", s.draft
+       from conversation_state s join log on log.n = s.log
+       where s.account = $1 and s.log > $2 order by s.log limit $3`,
+      [account, Number(after?.[0] ?? 0), ITEMS_EACH],
+    )
+    return numberedPage(rows)
+  },
+
+  messages: readMessages,
+
+  async media(tx, { account }, after) {
+    const items = await tx.query<{ id: string; madeAt: number }>(
+      `select id, name, type, bytes, sha256, made_at as "madeAt" from media
+       where account = $1 and state = 'ready' and (made_at, id) > ($2, $3) order by made_at, id limit $4`,
+      [account, Number(after?.[0] ?? 0), String(after?.[1] ?? ''), ITEMS_EACH],
+    )
+    return pageOf(items, ({ madeAt, id }) => [madeAt, id])
+  },
+}
+
+type MessageRow = {
+  seq: number
+  at: number
+  id: string | null
+  type: string
+  body: string
+  state: string | null
+}
+
+/** What the person wrote, conversation by conversation; the cursor is a log and the last seq that was looked at. */
+async function readMessages(
+  tx: Transaction,
+  { account }: Owner,
+  after: ExportCursor | null,
+): Promise<ExportPage> {
+  const [fromLog, afterSeq] = [Number(after?.[0] ?? 0), Number(after?.[1] ?? 0)]
+  const log = await tx.first<{ n: number; name: string; head: number }>(
+    `select log.n, log.name, log.head from membership join log on log.n = membership.log
+     where membership.account = $1 and membership.log >= $2 order by membership.log limit 1`,
+    [account, fromLog],
+  )
+  if (log === undefined) return { items: [], next: null }
+  const start = log.n === fromLog ? afterSeq : 0
+  const through = Math.min(log.head, start + ENTRIES_EACH)
+  const rows = await tx.query<MessageRow>(
+    `select seq, at, id, type, body, state from entry
+     where log = $1 and seq > $2 and seq <= $3 and account = $4 and kind in ('message', 'withheld')
+     order by seq limit $5`,
+    [log.n, start, through, account, ITEMS_EACH],
+  )
+  const items = rows.map(({ body, state, id, ...row }) => ({
+    log: log.name,
+    ...row,
+    ...(id !== null && { id }),
+    body: JSON.parse(body) as unknown,
+    ...(state !== null && { state: JSON.parse(state) as unknown }),
+  }))
+  const reached = rows.length === ITEMS_EACH ? rows.at(-1)!.seq : through
+  return { items, next: reached < log.head ? [log.n, reached] : [log.n + 1, 0] }
+}
+
+const callerOf = ({ uid }: Owner) => ({ uid, device: null })
+
+function pageOf<Item extends object>(items: Item[], cursorOf: (item: Item) => ExportCursor): ExportPage {
+  const last = items.at(-1)
+  return { items, next: items.length < ITEMS_EACH || last === undefined ? null : cursorOf(last) }
+}
+
+/** A page of rows with the number of their log, which stays inside. */
+function numberedPage(rows: { n: number }[]): ExportPage {
+  const { next } = pageOf(rows, ({ n }) => [n])
+  return { items: rows.map(({ n: _, ...item }) => item), next }
+}
