@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { WochatError } from '../../protocol/errors.ts'
 import { ClientError } from '../sdk/errors.ts'
 import { formatFailure } from './command.ts'
-import { escapeText, formatEntry, formatTable, formatTime, noPaint } from './format.ts'
+import { escapeText, formatEntry, formatHistory, formatTable, formatTime, noPaint } from './format.ts'
 
 const entry = {
   log: 'd:alice:bob',
@@ -27,6 +27,26 @@ test('what is not a text message shows its type and its body', () => {
   expect(formatEntry({ ...entry, kind: 'group', type: 'left', body: {} }, noPaint)).toMatch(
     /: \[group left\] \{\}$/,
   )
+})
+
+test('history names the entry without its log, and says what became of the message', () => {
+  const line = (changes: object) =>
+    formatHistory({ ...entry, ...changes }, noPaint)
+      .split(': ')
+      .slice(1)
+      .join(': ')
+  expect(formatHistory(entry, noPaint)).toBe(`${formatTime(entry.at)} 42 alice/phone: Hello!`)
+  const state = { edited: { at: 1, count: 2 }, reactions: { '👍': 3, ':+1:': 1 } }
+  expect(line({ state })).toBe('Hello! (edited) 👍 3 :+1: 1')
+  expect(line({ body: {}, state: { recalled: { at: 1, by: 'bob', reason: 'recalled' } } })).toBe(
+    '[text, recalled]',
+  )
+  const edit = { seq: 41, body: { text: 'so\nbe it' }, count: 1 }
+  expect(line({ kind: 'edit', type: 'edited', body: edit })).toBe('[edit of 41] so\\nbe it')
+  expect(line({ kind: 'edit', type: 'edited', body: { seq: 41, count: 1 } })).toBe('[edit of 41]')
+  expect(line({ kind: 'recall', type: 'recalled', body: { seq: 41, by: 'bob' } })).toBe('[recall of 41]')
+  const reaction = { seq: 41, emoji: '👍', on: true }
+  expect(line({ kind: 'reaction', type: 'added', body: reaction })).toBe('[reaction to 41 added] 👍')
 })
 
 test('time is local, in full', () => {

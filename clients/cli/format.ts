@@ -35,17 +35,42 @@ export function formatTime(at: number): string {
 
 /** `2026-11-22 07:01:02 d:alice:bob 42 alice/phone: Hello!` */
 export function formatEntry(entry: Entry, paint: Paint): string {
-  const author = entry.device === undefined ? entry.from : `${entry.from}/${entry.device}`
-  const time = paint('dim', formatTime(entry.at))
-  const place = paint('dim', escapeText(`${entry.log} ${entry.seq}`))
-  return `${time} ${place} ${paint('cyan', escapeText(author))}: ${formatContent(entry)}`
+  return formatAt(`${entry.log} ${entry.seq}`, entry, paint)
 }
 
-function formatContent({ kind, type, body }: Entry): string {
+/** A line of one conversation, whose log need not be said: `2026-11-22 07:01:02 42 alice/phone: Hello! (edited) 👍 2` */
+export function formatHistory(entry: Entry, paint: Paint): string {
+  return formatAt(String(entry.seq), entry, paint)
+}
+
+function formatAt(place: string, entry: Entry, paint: Paint): string {
+  const author = entry.device === undefined ? entry.from : `${entry.from}/${entry.device}`
+  const when = `${paint('dim', formatTime(entry.at))} ${paint('dim', escapeText(place))}`
+  const marks = formatState(entry.state)
+  const tail = marks === '' ? '' : ` ${paint('dim', escapeText(marks))}`
+  return `${when} ${paint('cyan', escapeText(author))}: ${formatContent(entry)}${tail}`
+}
+
+function formatContent({ kind, type, body, state }: Entry): string {
+  if (state?.recalled !== undefined) return escapeText(`[${type}, ${state.recalled.reason}]`)
+  if (kind === 'message') return formatBody(type, body)
+  const { seq, body: edited, emoji } = body as { seq?: unknown; body?: unknown; emoji?: unknown }
+  if (kind === 'edit' && edited !== undefined) return `[edit of ${Number(seq)}] ${formatBody('text', edited)}`
+  if (kind === 'edit' || kind === 'recall') return `[${kind} of ${Number(seq)}]`
+  if (kind === 'reaction') return escapeText(`[reaction to ${Number(seq)} ${type}] ${String(emoji)}`)
+  return escapeText(`[${kind} ${type}] ${JSON.stringify(body)}`)
+}
+
+function formatBody(type: string, body: unknown): string {
   const text = (body as { text?: unknown } | null)?.text
-  if (kind === 'message' && type === 'text' && typeof text === 'string') return escapeText(text)
-  const what = kind === 'message' ? type : `${kind} ${type}`
-  return escapeText(`[${what}] ${JSON.stringify(body)}`)
+  if (type === 'text' && typeof text === 'string') return escapeText(text)
+  return escapeText(`[${type}] ${JSON.stringify(body)}`)
+}
+
+/** `(edited) 👍 2` */
+function formatState(state: Entry['state']): string {
+  const counts = Object.entries(state?.reactions ?? {}).map(([emoji, count]) => `${emoji} ${count}`)
+  return [...(state?.edited === undefined ? [] : ['(edited)']), ...counts].join(' ')
 }
 
 export function formatGap({ log, from, to, reason }: Gap): string {

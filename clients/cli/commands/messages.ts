@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildDirectLog, parseLog, parseUserId } from '../../../protocol/ids.ts'
 import { type CommonOptions, print, printJson, printTable, userCommand } from '../command.ts'
-import { createPaint, formatEntry, formatTime } from '../format.ts'
+import { createPaint, formatHistory, formatTime } from '../format.ts'
 import type { Session } from '../session.ts'
 
 export function registerMessages(program: Command): void {
@@ -21,6 +21,9 @@ export function registerMessages(program: Command): void {
   )
     .option('--before <seq>', 'entries before this one')
     .option('--after <seq>', 'entries after this one')
+    .option('--around <seq>', 'this entry with those before and after it')
+    .option('--at <time>', 'from a time on, such as 2026-11-22 or 2026-11-22T07:01')
+    .option('--kind <kind>', 'only media, files or links')
     .option('--limit <count>', 'how many', '50')
   userCommand<ConversationsOptions>(
     program,
@@ -38,7 +41,14 @@ async function send(session: Session, [to, ...words]: string[], options: SendOpt
   await (options.json ? printJson({ id, ...sent }) : print(`${sent.log} ${sent.seq}`))
 }
 
-type HistoryOptions = CommonOptions & { before?: string; after?: string; limit: string }
+type HistoryOptions = CommonOptions & {
+  before?: string
+  after?: string
+  around?: string
+  at?: string
+  kind?: string
+  limit: string
+}
 
 async function history(session: Session, [conversation]: string[], options: HistoryOptions): Promise<void> {
   const page = await session.call('messages.page', {
@@ -46,10 +56,13 @@ async function history(session: Session, [conversation]: string[], options: Hist
     limit: parseCount('--limit', options.limit),
     ...(options.before !== undefined && { before: parseCount('--before', options.before) }),
     ...(options.after !== undefined && { after: parseCount('--after', options.after) }),
+    ...(options.around !== undefined && { around: parseCount('--around', options.around) }),
+    ...(options.at !== undefined && { at: parseTime('--at', options.at) }),
+    ...(options.kind !== undefined && { kind: parseKind(options.kind) }),
   })
   if (options.json) return printJson(page)
   const paint = createPaint(process.stdout)
-  for (const entry of page.entries) await print(formatEntry(entry, paint))
+  for (const entry of page.entries) await print(formatHistory(entry, paint))
 }
 
 /** A log as it is, or the direct one with a uid. */
@@ -66,6 +79,21 @@ export function findLog(self: string, conversation: string): string {
 export function parseCount(option: string, text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new WochatError('bad_request', `${option}: ${text} is not a number`)
   return Number(text)
+}
+
+/** Local time where it names no zone; ms since 1970. */
+function parseTime(option: string, text: string): number {
+  const at = new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text).getTime()
+  if (!(at >= 0)) throw new WochatError('bad_request', `${option}: ${text} is not a time`)
+  return at
+}
+
+const KINDS = ['media', 'files', 'links'] as const
+
+function parseKind(text: string): (typeof KINDS)[number] {
+  const kind = KINDS.find((known) => known === text)
+  if (kind === undefined) throw new WochatError('bad_request', `--kind: ${KINDS.join(', ')}`)
+  return kind
 }
 
 type ConversationsOptions = CommonOptions & { limit: string }

@@ -17,6 +17,8 @@ export type StoredEntry = {
   epoch: number
   type: string
   bodyJson: string
+  /** 1: it has another body than it was sent with, since it was edited or recalled. */
+  changed: number
 }
 
 /** Looks ids up, many in one statement; the answer is by position. */
@@ -42,7 +44,8 @@ const NO_HASH = -1
 const PROBE_SQL = `
   with probe (i, hash) as (values ${Array.from({ length: PROBE_IDS }, (_, i) => `(${i}, ?)`).join(', ')})
   select probe.i, entry.account, entry.id,
-    log.name as log, log.epoch, entry.seq, entry.at, entry.type, entry.body as bodyJson
+    log.name as log, log.epoch, entry.seq, entry.at, entry.type, entry.body as bodyJson,
+    coalesce(entry.state like '%"edited":%' or entry.state like '%"recalled":%', 0) as changed
   from probe
   cross join entry indexed by entry_by_id on entry.id_hash = probe.hash
   cross join log on log.n = entry.log`

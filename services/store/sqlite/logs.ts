@@ -275,7 +275,7 @@ export class Logs {
     const entry = this.#unfiledById.get(account)?.get(id)
     if (entry === undefined) return undefined
     const { log, seq, at, type, bodyJson } = entry
-    return { log: log.name, epoch: log.epoch, seq, at, type, bodyJson }
+    return { log: log.name, epoch: log.epoch, seq, at, type, bodyJson, changed: 0 }
   }
 
   /** Ids of entries that are in the tables; the answer is by position. */

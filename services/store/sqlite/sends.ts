@@ -70,7 +70,8 @@ export class SendDecider {
       }
       const stored = this.#filed.get(this.#nextWithId++) ?? logs.findUnfiled(account, send.id)
       if (stored !== undefined && send.marks?.transient !== true) {
-        const same = stored.log === send.log && stored.type === send.type && stored.bodyJson === send.bodyJson
+        const sameBody = stored.changed === 1 || stored.bodyJson === send.bodyJson
+        const same = stored.log === send.log && stored.type === send.type && sameBody
         if (same) this.#answer(NOTHING_NEW, stored.seq, stored.at, stored.epoch)
         else this.#refuse('id_conflict')
         return

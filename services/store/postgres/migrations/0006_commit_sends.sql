@@ -45,7 +45,9 @@ begin
       theirs.blocked = 1 or coalesce(send.mark ? 'withheld', false) as withheld,
       case
         when stored.seq is not null then
-          case when stored.log = send.log and stored.type = send.type and stored.body = send.body
+          -- One that was edited or recalled has another body than it was sent with.
+          case when stored.log = send.log and stored.type = send.type and (stored.body = send.body
+              or stored.state like '%"edited":%' or stored.state like '%"recalled":%')
             then case when stored.kind = 'withheld' then 22 else 1 end
             else 2 end
         when send.kind = 0 or (send.kind = 1 and log.n is null) then 3
@@ -86,7 +88,7 @@ begin
       where send.kind = 1 and g.log = send.log offset 0
     ) rules on true
     left join lateral (
-      select e.log, e.seq, e.at, e.kind, e.type, e.body from entry e
+      select e.log, e.seq, e.at, e.kind, e.type, e.body, e.state from entry e
       where not send.transient
         and e.id_hash = send.hash and e.account = send.account and e.id is not distinct from send.id
       order by e.log = send.log desc limit 1
