@@ -16,6 +16,7 @@ import { groupsContract } from './groups-contract.ts'
 import { historyContract } from './history-contract.ts'
 import { hostileContract } from './hostile-contract.ts'
 import { importContract } from './import-contract.ts'
+import { mediaContract } from './media-contract.ts'
 import { messageLifeContract } from './message-life-contract.ts'
 import { peopleContract } from './people-contract.ts'
 import { peopleEndsContract } from './people-ends-contract.ts'
@@ -45,6 +46,7 @@ export function storeContract(engine: () => StoreEngine): void {
   receiptsContract(engine)
   historyContract(engine)
   messageLifeContract(engine)
+  mediaContract(engine)
   unreadContract(engine)
   hostileContract(engine)
   plainContract(engine)
