@@ -4,6 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Store } from '../services/store/contract.ts'
 import { type ClusterSources, observeCluster } from './cluster-metrics.ts'
 import type { GateMetrics } from './gate/gate-services.ts'
+import { type LiveSources, observeLive } from './live-metrics.ts'
 
 const COMMIT_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1]
 const BATCH_SENDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
@@ -18,6 +19,8 @@ type Sources = {
   behind: () => number
   /** Null where a primary gathers the metrics of its workers. */
   cluster?: ClusterSources | null
+  /** Null where no device connects. */
+  live?: Omit<LiveSources, 'gate'> | null
 }
 
 /** A registry with the metrics of this process; `wochat_*` are ours, the rest is Node's. */
@@ -28,6 +31,7 @@ export function createMetrics({
   inflight,
   behind,
   cluster = null,
+  live = null,
 }: Sources): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -98,6 +102,7 @@ export function createMetrics({
     proxyRefusals,
   )
   if (cluster !== null) observeCluster(registry, cluster)
+  if (live !== null) observeLive(registry, { gate, ...live })
   observeCommits(registry, store)
   observeEventLoop(registry)
   return registry

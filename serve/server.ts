@@ -65,6 +65,7 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
     proxyRefusals,
     inflight: () => broker?.inflight() ?? 0,
     behind: () => broker?.behind() ?? 0,
+    live: { live, signals: bus.signals },
     cluster: {
       state: admin.state,
       isReady: async () => (await admin.readiness()).ready,

@@ -86,7 +86,7 @@ async function serve(config: Config, log: Logger): Promise<AsyncDisposable & { e
   store.feed = broker.feed
   const admin = buildAdmin({ config, bus, store, broker, redis: null, parts })
   const proxyRefusals = new Map<string, number>()
-  answerPrimary(broker, store, proxyRefusals)
+  answerPrimary(broker, store, proxyRefusals, { live, signals: bus.signals })
   peer.on('worker.adopt', () => adoptSessions({ store, bus, engine: broker.engine, config, log }))
   await bus.open()
   parts.use(await services.moderation.start(store))
@@ -112,6 +112,7 @@ function answerPrimary(
   broker: Broker,
   store: Parameters<typeof createMetrics>[0]['store'],
   proxyRefusals: Map<string, number>,
+  live: Parameters<typeof createMetrics>[0]['live'],
 ): void {
   const metrics = createMetrics({
     gate: broker.gate.metrics,
@@ -119,6 +120,7 @@ function answerPrimary(
     proxyRefusals,
     inflight: () => broker.inflight(),
     behind: () => broker.behind(),
+    live: live ?? null,
   })
   peer.on('worker.metrics', () => metrics.getMetricsAsJSON())
   peer.on('worker.endPlainSession', (clientId: ClientId) => broker.gate.endPlainSession(clientId))

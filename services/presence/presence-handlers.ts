@@ -29,7 +29,10 @@ export function createPresenceHandlers(
       const listener = listenerOf(context)
       const until = Date.now() + leaseMs
       const seen = await look(listener.uid, uids)
-      await presence.watches.watch(listener, visibleOf(seen), until)
+      const visible = new Set(visibleOf(seen))
+      const hidden = seen.flatMap(({ uid }) => (visible.has(uid) ? [] : [uid]))
+      presence.watches.unwatch(listener, hidden)
+      await presence.watches.watch(listener, [...visible], until)
       return { people: await describe(presence, seen), until }
     },
 

@@ -136,7 +136,7 @@ describe('receipts', () => {
 
   test('that somebody has read is not told where they do not want it', async () => {
     const { alice, bob } = await newFriends(server)
-    await server.http('settings.set', { values: { sendReadReceipts: false } }, server.token(bob, null))
+    await server.http('settings.set', { sendReadReceipts: false }, server.token(bob, null))
     using author = await Device.connect(server, alice, 'phone')
     using reader = await Device.connect(server, bob, 'phone')
     using other = await Device.connect(server, bob, 'pc')
