@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { LogId } from '../../../protocol/ids.ts'
+import type { Params, Result } from '../../../protocol/catalogue/catalogue.ts'
+import type { DeviceId, LogId } from '../../../protocol/ids.ts'
+import { sendAndWait } from '../../../services/conversations/awaited-send.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
@@ -13,174 +15,256 @@ import {
   markRead,
   pageOf,
   readAll,
-  send,
   seqsOf,
 } from './people.ts'
+import { ModelLog, PEOPLE } from './unread-model.ts'
 
 /** A run is some hundred calls one after the other, each a few round trips to a database. */
 const RUNS_MS = 120_000
-const RUNS = 40
-const STEPS_MAX = 80
+const RUNS = 15
+const STEPS_MAX = 60
+const DEVICES = ['phone', 'tablet', 'desk'] as DeviceId[]
+const FOREVER = Number.MAX_SAFE_INTEGER
 
-type Step =
-  | { do: 'send'; who: number; direct: boolean }
-  | { do: 'read'; who: number; direct: boolean; percent: number }
-  | { do: 'join'; who: number }
-  | { do: 'leave'; who: number }
+/** Whom a message names: nobody, all, or one person. */
+const MENTIONS = ['none', 'all', 0, 1, 2] as const
 
-const person = fc.integer({ min: 0, max: 2 })
-const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 5,
-    arbitrary: fc.record({ do: fc.constant('send' as const), who: person, direct: fc.boolean() }),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      do: fc.constant('read' as const),
-      who: person,
-      direct: fc.boolean(),
-      percent: fc.integer({ min: 0, max: 120 }),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('join' as const), who: person }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), who: person }) },
-)
-
-type Window = { from: number; to: number }
-
-/** A log as the design words it: every entry, every window, every pointer; unread is counted one by one. */
-class ModelLog {
-  readonly entries: { from: number; isMessage: boolean }[] = []
-  readonly windows: Window[][] = [[], [], []]
-  readonly read = [0, 0, 0]
-
-  get head(): number {
-    return this.entries.length
-  }
-
-  join(who: number): void {
-    this.windows[who]!.push({ from: this.head + 1, to: Number.POSITIVE_INFINITY })
-    this.read[who] = this.head
-  }
-
-  leave(who: number): void {
-    this.windows[who]!.at(-1)!.to = this.head
-  }
-
-  isIn(who: number): boolean {
-    return this.windows[who]!.at(-1)?.to === Number.POSITIVE_INFINITY
-  }
-
-  append(from: number, isMessage: boolean): void {
-    this.entries.push({ from, isMessage })
-  }
-
-  visible(who: number): number[] {
-    const seqs = this.entries.map((_, i) => i + 1)
-    return seqs.filter((seq) => this.windows[who]!.some(({ from, to }) => from <= seq && seq <= to))
-  }
-
-  markRead(who: number, seq: number): void {
-    this.read[who] = Math.max(this.read[who]!, Math.min(seq, this.visible(who).at(-1) ?? 0))
-  }
-
-  unread(who: number): number {
-    return this.visible(who).filter((seq) => {
-      const { from, isMessage } = this.entries[seq - 1]!
-      return seq > this.read[who]! && isMessage && from !== who
-    }).length
-  }
+/** One person at one of their devices does something to one of the two logs; `percent` is a place in it. */
+type Step = {
+  do: (typeof DEEDS)[number]
+  who: number
+  device: number
+  direct: boolean
+  percent: number
+  on: boolean
+  mentions: (typeof MENTIONS)[number]
 }
+
+const DEEDS = [
+  ...(['send', 'send', 'send', 'send', 'read', 'read', 'join', 'leave'] as const),
+  ...(['mute', 'clear', 'hide', 'archive', 'delete', 'recall', 'reconnect', 'readAll'] as const),
+] as const
+
+const step: fc.Arbitrary<Step> = fc.record({
+  do: fc.constantFrom(...DEEDS),
+  who: fc.constantFrom(...PEOPLE),
+  device: fc.integer({ min: 0, max: DEVICES.length - 1 }),
+  direct: fc.boolean(),
+  percent: fc.integer({ min: 0, max: 120 }),
+  on: fc.boolean(),
+  mentions: fc.constantFrom(...MENTIONS),
+})
+
+type Conversation = Result<'conversations.list'>['items'][number]
+
+/** What one device has been told: a list brought up to date by changes, and drained entries. */
+type DeviceState = { version: number; got: Map<LogId, Set<number>>; cursors: Map<LogId, number> }
 
 /** The store and the model, side by side. Persons 0 and 1 also have a direct conversation. */
 class Scene {
   readonly #store: Store
   readonly #people: readonly Caller[]
-  readonly #logs: { direct: LogId; group: LogId }
-  readonly #direct = new ModelLog()
-  readonly #group = new ModelLog()
+  readonly #logs: ReadonlyMap<LogId, ModelLog>
+  readonly #direct: LogId
+  readonly #group: LogId
+  readonly #devices: DeviceState[][] = PEOPLE.map(() =>
+    DEVICES.map(() => ({ version: 0, got: new Map(), cursors: new Map() })),
+  )
 
   static async open(store: Store): Promise<Scene> {
     const people = await createFriends(store, 'zero', 'one', 'two')
-    return new Scene(store, people, {
-      direct: directLog(people[0], people[1]),
-      group: await createGroup(store, ...people),
-    })
+    return new Scene(store, people, directLog(people[0], people[1]), await createGroup(store, ...people))
   }
 
-  private constructor(store: Store, people: readonly Caller[], logs: { direct: LogId; group: LogId }) {
+  private constructor(store: Store, people: readonly Caller[], direct: LogId, group: LogId) {
     this.#store = store
     this.#people = people
-    this.#logs = logs
-    for (const who of [0, 1, 2]) this.#group.join(who)
-    for (const who of [0, 1]) this.#direct.join(who)
-    this.#group.append(0, false)
+    this.#direct = direct
+    this.#group = group
+    this.#logs = new Map([
+      [direct, new ModelLog()],
+      [group, new ModelLog()],
+    ])
+    for (const who of PEOPLE) this.#modelOf(group).join(who)
+    for (const who of [0, 1]) this.#modelOf(direct).join(who)
+    this.#modelOf(group).append(0)
+  }
+
+  #modelOf(log: LogId): ModelLog {
+    return this.#logs.get(log)!
+  }
+
+  #callerOf(who: number, device: number): Caller {
+    return { uid: this.#people[who]!.uid, device: DEVICES[device]! }
   }
 
   async take(taken: Step): Promise<void> {
-    const caller = this.#people[taken.who]!
-    if (taken.do === 'send') await this.#send(taken.who, taken.direct)
-    else if (taken.do === 'read') await this.#read(taken.who, taken.direct, taken.percent)
-    else if (taken.do === 'leave' && this.#group.isIn(taken.who)) {
-      await leaveGroup(this.#store, caller, this.#logs.group)
-      await this.#followLog(taken.who)
-    } else if (taken.do === 'join') await this.#join(taken.who)
-  }
-
-  async #send(who: number, direct: boolean): Promise<void> {
-    const isDirect = direct && who < 2
-    const model = isDirect ? this.#direct : this.#group
-    if (!model.isIn(who)) return
-    await send(this.#store, this.#people[who]!, isDirect ? this.#logs.direct : this.#logs.group, 'x')
-    model.append(who, true)
-  }
-
-  async #read(who: number, direct: boolean, percent: number): Promise<void> {
-    const isDirect = direct && who < 2
-    const model = isDirect ? this.#direct : this.#group
-    if (model.head === 0) return
+    const { who, device, direct, percent, on } = taken
+    const log = direct && who < 2 ? this.#direct : this.#group
+    const model = this.#modelOf(log)
+    const caller = this.#callerOf(who, device)
     const seq = Math.round((model.head * percent) / 100)
-    model.markRead(who, seq)
-    const log = isDirect ? this.#logs.direct : this.#logs.group
-    const answer = await markRead(this.#store, this.#people[who]!, log, seq)
-    expect(answer).toEqual({ readSeq: model.read[who], unread: model.unread(who), badge: this.#badge(who) })
+    const isKnown = model.head > 0
+    const { run } = this.#callsOf(caller)
+    if (taken.do === 'send' && model.isIn(who)) await this.#send(taken, caller, log)
+    else if (taken.do === 'read' && isKnown) {
+      model.markRead(who, seq)
+      const answer = await markRead(this.#store, caller, log, seq)
+      const { read } = model
+      expect(answer).toEqual({ readSeq: read[who], unread: model.unread(who), badge: this.#badge(who) })
+    } else if (taken.do === 'join') await this.#join(who)
+    else if (taken.do === 'leave' && this.#modelOf(this.#group).isIn(who)) {
+      await leaveGroup(this.#store, caller, this.#group)
+      await this.#followLog(who)
+    } else if (taken.do === 'mute' && isKnown) {
+      model.muted[who] = on
+      await this.#update(who, caller, { log, mutedUntil: on ? FOREVER : null })
+    } else if (taken.do === 'hide' && isKnown) {
+      model.hide(who, on)
+      await this.#update(who, caller, { log, hidden: on })
+    } else if (taken.do === 'archive' && isKnown) {
+      await this.#update(who, caller, { log, archived: on })
+    } else if (taken.do === 'clear' && isKnown) {
+      model.clear(who, seq)
+      const { badge, clearedSeq } = await run('conversations.clear', { log, seq })
+      expect({ badge, clearedSeq }).toEqual({ badge: this.#badge(who), clearedSeq: model.cleared[who] })
+    } else if (taken.do === 'delete' && isKnown && seq > 0) {
+      model.delete(who, seq)
+      await run('messages.delete', { log, seqs: [seq] })
+    } else if (taken.do === 'recall' && model.isIn(who)) {
+      const own = model.shown(who).filter((at) => isMessageOf(model, at, who))
+      if (own.length === 0) return
+      const recalled = own[Math.floor((own.length * Math.min(percent, 99)) / 100)]!
+      const isFirst = !this.#recalled.has(`${log} ${recalled}`)
+      this.#recalled.add(`${log} ${recalled}`)
+      await run('messages.recall', { log, seq: recalled })
+      model.recall(recalled)
+      if (isFirst) model.append(who)
+    } else if (taken.do === 'readAll') {
+      for (const each of this.#logs.values()) if (each.unread(who) > 0) each.markRead(who, each.head)
+      expect((await run('conversations.readAll', {})).badge).toBe(0)
+    } else if (taken.do === 'reconnect') await this.#drain(who, device)
+  }
+
+  readonly #recalled = new Set<string>()
+
+  #callsOf(caller: Caller) {
+    type Name = 'conversations.clear' | 'conversations.readAll' | 'messages.delete' | 'messages.recall'
+    return {
+      run: <N extends Name>(name: N, params: Params<N>): Promise<Result<N>> =>
+        this.#store.run({ name, caller, params }),
+    }
+  }
+
+  async #send({ who, device, mentions }: Step, caller: Caller, log: LogId): Promise<void> {
+    const model = this.#modelOf(log)
+    const named = mentions === 'none' ? undefined : mentions === 'all' ? 'all' : [this.#people[mentions]!.uid]
+    await sendAndWait(this.#store, caller, {
+      ...{ id: null, target: { log, peer: null }, type: 'text', bodyJson: '{"text":"x"}' },
+      marks: named === undefined ? null : { mentions: named },
+    })
+    const people = mentions === 'none' ? [] : mentions === 'all' ? PEOPLE : [mentions]
+    model.send(who, device, people)
+  }
+
+  async #update(who: number, caller: Caller, params: Params<'conversations.update'>): Promise<void> {
+    const { badge } = await this.#store.run({ name: 'conversations.update', caller, params })
+    expect(badge).toBe(this.#badge(who))
   }
 
   async #join(who: number): Promise<void> {
-    const by = [0, 1, 2].find((other) => other !== who && this.#group.isIn(other))
-    if (by === undefined || this.#group.isIn(who)) return
-    await addMembers(this.#store, this.#people[by]!, this.#logs.group, this.#people[who]!)
-    this.#group.join(who)
-    this.#group.append(by, false)
+    const model = this.#modelOf(this.#group)
+    const by = PEOPLE.find((other) => other !== who && model.isIn(other))
+    if (by === undefined || model.isIn(who)) return
+    await addMembers(this.#store, this.#people[by]!, this.#group, this.#people[who]!)
+    model.join(who)
+    model.append(by)
   }
 
   /** Leaving appends one entry or, with a new owner, two. */
   async #followLog(who: number): Promise<void> {
-    const { head } = await pageOf(this.#store, this.#people[who]!, this.#logs.group)
-    while (this.#group.head < head) this.#group.append(who, false)
-    this.#group.leave(who)
+    const model = this.#modelOf(this.#group)
+    const { head } = await pageOf(this.#store, this.#people[who]!, this.#group)
+    while (model.head < head) model.append(who)
+    model.leave(who)
+  }
+
+  /** What a device gets that comes back to where it was. */
+  async #drain(who: number, device: number): Promise<void> {
+    const state = this.#devices[who]![device]!
+    for (const [log, model] of this.#logs) {
+      if (model.headOf(who) === 0) continue
+      const after = state.cursors.get(log) ?? 0
+      const caller = this.#callerOf(who, device)
+      const limits = { entriesMax: 1000, bytesMax: 1_000_000 }
+      const { pages } = await this.#store.drain({ ...caller, requests: [{ log, after }], ...limits })
+      const got = state.got.get(log) ?? new Set()
+      for (const page of pages) {
+        for (const seq of page.seqs) got.add(seq)
+        state.cursors.set(log, Math.max(after, page.through))
+      }
+      state.got.set(log, got)
+    }
   }
 
   async check(): Promise<void> {
-    for (const [who, caller] of this.#people.entries()) {
-      const { items, badge } = await listOf(this.#store, caller)
-      expect(badge).toBe(this.#badge(who))
-      const group = items.find((item) => item.log === this.#logs.group)
-      const seqs = this.#group.visible(who)
-      expect(group).toMatchObject({
-        head: seqs.at(-1),
-        unread: this.#group.unread(who),
-        readSeq: this.#group.read[who],
-        last: { seq: seqs.at(-1) },
-      })
-      expect(seqsOf(await readAll(this.#store, caller, this.#logs.group))).toEqual(seqs)
+    for (const who of PEOPLE) {
+      for (const [log, model] of this.#logs) {
+        if (model.headOf(who) === 0) continue
+        expect(seqsOf(await readAll(this.#store, this.#people[who]!, log))).toEqual(model.shown(who))
+      }
+      for (const device of DEVICES.keys()) await this.#checkDevice(who, device)
+    }
+  }
+
+  async #checkDevice(who: number, device: number): Promise<void> {
+    const caller = this.#callerOf(who, device)
+    const list = await listOf(this.#store, caller)
+    const ask = { caller, params: {} }
+    const { badge } = await this.#store.run({ name: 'conversations.badge', ...ask })
+    const since = { since: this.#devices[who]![device]!.version }
+    const changes = await this.#store.run({ name: 'conversations.changes', caller, params: since })
+    expect([list.badge, badge, changes.badge]).toEqual(Array(3).fill(this.#badge(who)))
+    const known = [...this.#logs].filter(([, model]) => model.isListed(who))
+    expect(list.items.map((item) => item.log).sort()).toEqual(known.map(([log]) => log).sort())
+    for (const item of [...list.items, ...changes.items]) this.#checkItem(who, item)
+    for (const log of changes.removed) expect(this.#modelOf(log as LogId).isListed(who)).toBe(false)
+    await this.#checkDrained(who, device)
+  }
+
+  #checkItem(who: number, item: Conversation): void {
+    const model = this.#modelOf(item.log as LogId)
+    expect(item).toMatchObject({
+      ...{ head: model.headOf(who), unread: model.unread(who), mentions: model.mentions(who) },
+      ...{ readSeq: model.read[who], clearedSeq: model.cleared[who], muted: model.muted[who] },
+    })
+    if (item.last !== null) expect(model.shown(who)).toContain(item.last.seq)
+  }
+
+  /** Everything by others that they are shown reaches the device, and nothing that they may not see. */
+  async #checkDrained(who: number, device: number): Promise<void> {
+    await this.#drain(who, device)
+    for (const [log, model] of this.#logs) {
+      const got = this.#devices[who]![device]!.got.get(log) ?? new Set()
+      const isOwn = (seq: number) => {
+        const { from, device: author } = model.entries[seq - 1]!
+        return from === who && author === device
+      }
+      const visible = new Set(model.visible(who))
+      expect([...got].filter((seq) => !visible.has(seq))).toEqual([])
+      const isMissing = (seq: number) => model.entries[seq - 1]!.isMessage && !isOwn(seq) && !got.has(seq)
+      expect(model.shown(who).filter(isMissing)).toEqual([])
     }
   }
 
   #badge(who: number): number {
-    return this.#group.unread(who) + this.#direct.unread(who)
+    return [...this.#logs.values()].reduce((sum, model) => sum + model.due(who), 0)
   }
+}
+
+const isMessageOf = (model: ModelLog, seq: number, who: number): boolean => {
+  const { isMessage, from } = model.entries[seq - 1]!
+  return isMessage && from === who
 }
 
 export function unreadContract(engine: () => StoreEngine): void {
@@ -188,7 +272,7 @@ export function unreadContract(engine: () => StoreEngine): void {
     const shared = shareStore(engine)
 
     test(
-      'and badge, head and pages equal a count by hand after any sends, reads, joins and leaves',
+      'mentions, badge, head and pages equal a count by hand, on every device and from every operation',
       async () => {
         const store = shared()
         await fc.assert(

@@ -1,0 +1,113 @@
+/** A log as the contract words it: every entry, every window, every pointer; each number is counted one by one. */
+
+export const PEOPLE = [0, 1, 2] as const
+
+type Window = { from: number; to: number }
+type ModelEntry = {
+  from: number
+  /** The author's device, of a message. */
+  device: number
+  isMessage: boolean
+  /** Whom it names; nobody any more once it is recalled. */
+  mentions: readonly number[]
+}
+
+export class ModelLog {
+  readonly entries: ModelEntry[] = []
+  readonly #windows: Window[][] = PEOPLE.map(() => [])
+  readonly read = PEOPLE.map(() => 0)
+  readonly cleared = PEOPLE.map(() => 0)
+  readonly muted = PEOPLE.map(() => false)
+  readonly #hiddenAt: (number | null)[] = PEOPLE.map(() => null)
+  readonly #deleted = PEOPLE.map(() => new Set<number>())
+
+  get head(): number {
+    return this.entries.length
+  }
+
+  join(who: number): void {
+    this.#windows[who]!.push({ from: this.head + 1, to: Number.POSITIVE_INFINITY })
+    this.read[who] = this.head
+  }
+
+  leave(who: number): void {
+    this.#windows[who]!.at(-1)!.to = this.head
+  }
+
+  isIn(who: number): boolean {
+    return this.#windows[who]!.at(-1)?.to === Number.POSITIVE_INFINITY
+  }
+
+  append(from: number): void {
+    this.entries.push({ from, device: -1, isMessage: false, mentions: [] })
+  }
+
+  send(from: number, device: number, mentions: readonly number[]): void {
+    this.entries.push({ from, device, isMessage: true, mentions })
+  }
+
+  recall(seq: number): void {
+    this.entries[seq - 1] = { ...this.entries[seq - 1]!, mentions: [] }
+  }
+
+  markRead(who: number, seq: number): void {
+    this.read[who] = Math.max(this.read[who]!, Math.min(seq, this.headOf(who)))
+  }
+
+  clear(who: number, seq: number): void {
+    const upTo = Math.min(seq, this.headOf(who))
+    this.markRead(who, upTo)
+    this.cleared[who] = Math.max(this.cleared[who]!, upTo)
+  }
+
+  delete(who: number, seq: number): void {
+    if (this.shown(who).includes(seq)) this.#deleted[who]!.add(seq)
+  }
+
+  hide(who: number, hidden: boolean): void {
+    this.#hiddenAt[who] = hidden ? this.headOf(who) : null
+  }
+
+  /** Inside the windows of a person. */
+  visible(who: number): number[] {
+    const seqs = this.entries.map((_, i) => i + 1)
+    return seqs.filter((seq) => this.#windows[who]!.some(({ from, to }) => from <= seq && seq <= to))
+  }
+
+  headOf(who: number): number {
+    return this.visible(who).at(-1) ?? 0
+  }
+
+  /** What pages show: neither cleared nor deleted by the person. */
+  shown(who: number): number[] {
+    return this.visible(who).filter((seq) => seq > this.cleared[who]! && !this.#deleted[who]!.has(seq))
+  }
+
+  isListed(who: number): boolean {
+    if (this.visible(who).length === 0) return false
+    const hiddenAt = this.#hiddenAt[who] ?? null
+    return (
+      hiddenAt === null || this.visible(who).some((seq) => seq > hiddenAt && this.entries[seq - 1]!.isMessage)
+    )
+  }
+
+  #unreadSeqs(who: number): number[] {
+    return this.shown(who).filter((seq) => {
+      const { from, isMessage } = this.entries[seq - 1]!
+      return seq > this.read[who]! && isMessage && from !== who
+    })
+  }
+
+  unread(who: number): number {
+    return this.#unreadSeqs(who).length
+  }
+
+  mentions(who: number): number {
+    return this.#unreadSeqs(who).filter((seq) => this.entries[seq - 1]!.mentions.includes(who)).length
+  }
+
+  due(who: number): number {
+    if (!this.isListed(who)) return 0
+    return this.muted[who] ? this.mentions(who) : this.unread(who)
+  }
+}
