@@ -45,3 +45,9 @@ export const PRESENCE_UIDS_MAX = 200
 export const PRESENCE_LEASE_MS_MIN = 1000
 export const PRESENCE_LEASE_MS_DEFAULT = 5 * 60 * 1000
 export const PRESENCE_LEASE_MS_MAX = 10 * 60 * 1000
+/** Messages that one account has planned for later, and how far ahead, ms. */
+export const SCHEDULED_MAX = 100
+export const SCHEDULE_AHEAD_MS_MAX = 366 * 24 * 60 * 60 * 1000
+/** Conversations that one call forwards to, and messages that it makes there in all. */
+export const FORWARD_TARGETS_MAX = 20
+export const FORWARD_COPIES_MAX = 200

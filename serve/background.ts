@@ -2,6 +2,8 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { startErasure } from '../services/accounts/erasure.ts'
+import { startExpirySweeper } from '../services/messages/expiry-sweeper.ts'
+import { startScheduledSender } from '../services/messages/scheduled-sender.ts'
 import { startRetention } from '../services/retention/retention.ts'
 import { startSearchIndexer } from '../services/search/indexer.ts'
 import type { Store } from '../services/store/contract.ts'
@@ -12,6 +14,8 @@ type BackgroundParts = { config: Config; store: Store; log: Logger; parts: Async
 export function startBackground({ config, store, log, parts }: BackgroundParts): void {
   parts.use(startSearchIndexer(store, log))
   parts.use(startErasure(store, log))
+  parts.use(startScheduledSender(store, log))
+  parts.use(startExpirySweeper(store, log))
   const keepMs = {
     direct: config.retentionDirectMs,
     system: config.retentionSystemMs,

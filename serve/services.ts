@@ -97,7 +97,11 @@ export function buildServices({
       ...createPresenceHandlers(store, live.presence),
       ...createConversationHandlers(store),
       ...createMediaHandlers({ ...media, httpUrl: () => publicEndpoints().http }),
-      ...createMessageHandlers(new MessageSender(store, intake)),
+      ...createMessageHandlers({
+        store,
+        sender: new MessageSender(store, intake),
+        payloadBytesMax: config.payloadBytesMax,
+      }),
     },
     store,
     limits: {

@@ -144,6 +144,7 @@ export const CHAT_TABLES: readonly string[] = [
      body text not null,
      due_at bigint not null,
      made_at bigint not null,
+     withheld integer not null default 0,
      lease_until bigint not null default 0
    )`,
   'create index scheduled_send_by_time on scheduled_send (due_at)',

@@ -24,6 +24,7 @@ import { reactionOperations } from './reactions.ts'
 import { receiptOperations } from './receipts.ts'
 import { reportOperations } from './reports.ts'
 import { roomOperations } from './rooms.ts'
+import { scheduledOperations } from './scheduled.ts'
 import { searchOperations } from './search.ts'
 import { settingsOperations } from './settings.ts'
 import type { StoredOperation } from './stored.ts'
@@ -48,6 +49,7 @@ export const STORED_OPERATIONS = {
   ...groupDissolvingOperations,
   ...roomOperations,
   ...reportOperations,
+  ...scheduledOperations,
   ...searchOperations,
   ...historyOperations,
   ...editOperations,

@@ -8,11 +8,14 @@ import { exportTasks } from './account-export.ts'
 import { bannedWordTasks } from './banned-words.ts'
 import { botTasks } from './bots.ts'
 import { broadcastTasks } from './broadcasts.ts'
+import { expiryTasks } from './expiring.ts'
+import { forwardingTasks } from './forwarding.ts'
 import { groupDissolvingTasks } from './group-dissolving.ts'
 import { mediaTasks } from './media-tasks.ts'
 import { operatorTasks } from './operator.ts'
 import { presenceTasks } from './presence-tasks.ts'
 import { retentionTasks } from './retention.ts'
+import { scheduledTasks } from './scheduled.ts'
 import { searchTasks } from './search-indexing.ts'
 import type { Transaction } from './transaction.ts'
 import { webhookTasks } from './webhooks.ts'
@@ -23,6 +26,8 @@ export const STORE_TASKS = {
   ...groupDissolvingTasks,
   ...erasureTasks,
   ...exportTasks,
+  ...expiryTasks,
+  ...forwardingTasks,
   ...mediaTasks,
   ...operatorTasks,
   ...webhookTasks,
@@ -31,6 +36,7 @@ export const STORE_TASKS = {
   ...presenceTasks,
   ...bannedWordTasks,
   ...retentionTasks,
+  ...scheduledTasks,
   ...searchTasks,
 } as const satisfies Readonly<Record<string, Task>>
 

@@ -170,6 +170,8 @@ create table scheduled_send (
   body text not null,
   due_at bigint not null,
   made_at bigint not null,
+  -- Its author is told that it was sent, and nobody else sees it.
+  withheld integer not null default 0,
   -- Until when a node that sends it has it for itself.
   lease_until bigint not null default 0
 );
