@@ -12,7 +12,6 @@ import { createWebhookSms } from '../services/auth/sms/webhook.ts'
 import type { TokenVerifier } from '../services/auth/token.ts'
 import { createTokenVerifier } from '../services/auth/verifier.ts'
 import { createApiKeys } from '../services/bots/api-keys.ts'
-import { createConversationHandlers } from '../services/conversations/conversation-handlers.ts'
 import { createDispatcher, type Dispatcher, type DispatcherParts } from '../services/dispatcher.ts'
 import { createMediaHandlers } from '../services/media/media-handlers.ts'
 import { createMessageHandlers } from '../services/messages/message-handlers.ts'
@@ -95,7 +94,6 @@ export function buildServices({
       ...createEditHandlers(store, intake),
       ...createAccountHandlers({ httpUrl: () => publicEndpoints().http }),
       ...createPresenceHandlers(store, live.presence),
-      ...createConversationHandlers(store),
       ...createMediaHandlers({ ...media, httpUrl: () => publicEndpoints().http }),
       ...createMessageHandlers({
         store,

@@ -13,13 +13,15 @@ import { createConsoleSms } from '../auth/sms/console.ts'
 import type { SmsProvider } from '../auth/sms/provider.ts'
 import type { TokenVerifier } from '../auth/token.ts'
 import { createTokenVerifier, type TrustedIssuer } from '../auth/verifier.ts'
-import { createConversationHandlers } from '../conversations/conversation-handlers.ts'
 import { createDispatcher, type Dispatcher, type DispatcherLimits } from '../dispatcher.ts'
 import { createFolderStorage } from '../media/folder-storage.ts'
 import { createImaging } from '../media/images.ts'
 import { createMediaLinks } from '../media/links.ts'
 import { createMediaHandlers } from '../media/media-handlers.ts'
 import { createMediaService } from '../media/media-service.ts'
+import { createMessageHandlers } from '../messages/message-handlers.ts'
+import { MessageSender } from '../messages/message-sender.ts'
+import { createIntake } from '../messages/ports.ts'
 import type { Store } from '../store/contract.ts'
 import { DEFAULT_POLICY } from '../store/policy.ts'
 import { openSqliteStore } from '../store/sqlite/client.ts'
@@ -112,7 +114,11 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
     }),
     ...createStoredHandlers(store),
     ...createAccountHandlers({ httpUrl: () => endpoints().http }),
-    ...createConversationHandlers(store),
+    ...createMessageHandlers({
+      store,
+      sender: new MessageSender(store, createIntake()),
+      payloadBytesMax: 64 * 1024,
+    }),
     ...createMediaHandlers({ ...media, httpUrl: () => endpoints().http }),
   }
   const limits = {

@@ -8,7 +8,9 @@ import type { Store } from '../store/contract.ts'
 import { DEFAULT_POLICY } from '../store/policy.ts'
 import { openSqliteStore } from '../store/sqlite/client.ts'
 import { createStoredHandlers } from '../stored-handlers.ts'
-import { createConversationHandlers } from './conversation-handlers.ts'
+import { createMessageHandlers } from './message-handlers.ts'
+import { MessageSender } from './message-sender.ts'
+import { createIntake } from './ports.ts'
 
 let folder: string
 let store: Store
@@ -17,7 +19,11 @@ let handlers: ReturnType<typeof createHandlers>
 function createHandlers() {
   return {
     ...createStoredHandlers(store),
-    ...createConversationHandlers(store),
+    ...createMessageHandlers({
+      store,
+      sender: new MessageSender(store, createIntake()),
+      payloadBytesMax: 64 * 1024,
+    }),
   }
 }
 
