@@ -21,6 +21,7 @@ import type { BeforeSendSettings } from '../services/moderation/before-send-hook
 import { createModeration, type Moderation } from '../services/moderation/moderation.ts'
 import { createEditHandlers } from '../services/moderation/screened-edits.ts'
 import { createPresenceHandlers } from '../services/presence/presence-handlers.ts'
+import { createRoomHandlers } from '../services/rooms/room-handlers.ts'
 import type { Store } from '../services/store/contract.ts'
 import { createStoredHandlers } from '../services/stored-handlers.ts'
 import type { Endpoints } from './listeners.ts'
@@ -94,6 +95,7 @@ export function buildServices({
       ...createEditHandlers(store, intake),
       ...createAccountHandlers({ httpUrl: () => publicEndpoints().http }),
       ...createPresenceHandlers(store, live.presence),
+      ...createRoomHandlers(store, live.rooms),
       ...createMediaHandlers({ ...media, httpUrl: () => publicEndpoints().http }),
       ...createMessageHandlers({
         store,

@@ -4,7 +4,7 @@
  */
 import { WochatError } from '../../protocol/errors.ts'
 import type { LogId } from '../../protocol/ids.ts'
-import type { LiveListener } from '../../services/presence/ports.ts'
+import type { LiveListener, LiveRoomSeats } from '../../services/presence/ports.ts'
 import type { Bus } from '../cluster/bus.ts'
 
 /** Rooms that one connection is in. */
@@ -13,7 +13,7 @@ const SWEEP_EVERY_MS = 5000
 
 type Watching = Pick<Bus, 'watch' | 'unwatch'>
 
-export class LiveRooms implements Disposable {
+export class LiveRooms implements LiveRoomSeats, Disposable {
   readonly #bus: Watching
   readonly #rooms = new Map<LogId, Set<LiveListener>>()
   /** Until when, ms since 1970. */
@@ -31,7 +31,6 @@ export class LiveRooms implements Disposable {
     return sum
   }
 
-  /** Resolves when messages to the room reach the listener. Again: renews the lease. Refuses `too_many_watches`. */
   async join(listener: LiveListener, room: LogId, until: number): Promise<void> {
     const leases = this.#leases.get(listener) ?? new Map<LogId, number>()
     if (!leases.has(room) && leases.size >= ROOMS_MAX) {
@@ -59,11 +58,6 @@ export class LiveRooms implements Disposable {
 
   end(listener: LiveListener): void {
     for (const room of [...(this.#leases.get(listener)?.keys() ?? [])]) this.leave(listener, room)
-  }
-
-  /** Whether the listener is in the room. */
-  has(listener: LiveListener, room: LogId): boolean {
-    return (this.#leases.get(listener)?.get(room) ?? 0) > Date.now()
   }
 
   listenersOf(room: LogId): ReadonlySet<LiveListener> {

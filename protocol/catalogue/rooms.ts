@@ -55,12 +55,19 @@ export const roomsOperations = {
     errors: [],
   }),
   'rooms.join': operation({
-    summary: 'Join a room. Who is in already stays in.',
+    summary:
+      'Join a room. Who is in already stays in. A room that keeps no entries is joined for a time by this connection: called again it is renewed, and it ends with the connection.',
     access: 'user',
     mutating: true,
     params: request({ id: GroupId, requestId: RequestId }),
-    result: Empty,
-    errors: ['unknown_group', 'banned', 'too_many_members'],
+    result: Type.Object({
+      until: Type.Optional(
+        Type.Integer({
+          description: 'Of a room that keeps no entries: when to have joined again, ms since 1970.',
+        }),
+      ),
+    }),
+    errors: ['unknown_group', 'banned', 'too_many_members', 'connection_required', 'too_many_watches'],
   }),
   'rooms.leave': operation({
     summary: 'Leave a room.',

@@ -1,5 +1,5 @@
 /** What presence needs of the broker: the connections of this node, and what other nodes say. */
-import type { DeviceId, UserId } from '../../protocol/ids.ts'
+import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 
 /**
  * `online`: somebody looks at a device. `away`: all connected devices are in the background. `gone`: no device is
@@ -27,6 +27,14 @@ export interface PresenceBoard {
   /** The same, and this node hears of changes of these people until {@link unfollow}. */
   follow(uids: readonly UserId[]): Promise<PresencePart[][]>
   unfollow(uids: readonly UserId[]): void
+}
+
+/** Rooms that keep no entries, as the connections of this node are in them. */
+export interface LiveRoomSeats {
+  /** Resolves when messages to the room reach the listener, until a time in ms. Again: renews it. Refuses `too_many_watches`. */
+  join(listener: LiveListener, room: LogId, until: number): Promise<void>
+  /** Done twice it changes nothing. */
+  leave(listener: LiveListener, room: LogId): void
 }
 
 /** A connection of a device that takes what is live. */

@@ -187,3 +187,57 @@ describe('a message that is not kept', () => {
     await until(() => reader.messages.length === 0, 'nothing on the inbox')
   })
 })
+
+describe('a room that keeps no entries', () => {
+  const hello = (room: string, id: string) =>
+    JSON.stringify({ id, to: room, text: 'Hello!', transient: true })
+
+  async function newRoom(owner: string): Promise<string> {
+    await makeAccounts(server, owner)
+    const params = { name: 'stage', keepsEntries: false }
+    return (await server.http<{ id: string }>('rooms.create', params, server.token(owner, null))).id
+  }
+
+  test('carries messages to the connections that joined it, until they leave or end', async () => {
+    const [owner, fan, late] = ['owner', 'fan', 'late'].map(newUid) as [string, string, string]
+    const room = await newRoom(owner)
+    await makeAccounts(server, fan, late)
+    using stage = await Device.connect(server, owner, 'phone')
+    using listener = await Device.connect(server, fan, 'phone')
+    using other = await Device.connect(server, late, 'phone', { version: 5 })
+    const [ofFan, ofLate] = await Promise.all([listener, other].map((device) => LiveEvents.follow(device)))
+    const joined = await listener.call('rooms.join', { id: room }, 'join')
+    expect((joined.result as { until: number }).until).toBeGreaterThan(Date.now())
+    await other.call('rooms.join', { id: room }, 'join')
+    await other.call('rooms.leave', { id: room }, 'leave')
+    stage.publishSend(hello(room, 'h1'))
+    expect(await ofFan!.next('message')).toMatchObject({ log: room, from: owner, body: { text: 'Hello!' } })
+    other.publishSend(hello(room, 'h2'))
+    expect(await ofFan!.next('message', ({ id }) => id === 'h2')).toMatchObject({ from: late })
+    await other.settle()
+    expect(ofLate!.events).toEqual([])
+    expect((await server.metrics()).sum('wochat_room_connections')).toBe(1)
+    listener.cut()
+    await until(
+      async () => (await server.metrics()).sum('wochat_room_connections') === 0,
+      'the seat to be free',
+    )
+  })
+
+  test('is closed to the banned, takes nothing to be kept, and is joined over a connection only', async () => {
+    const [owner, fan] = ['owner', 'fan'].map(newUid) as [string, string]
+    const room = await newRoom(owner)
+    await makeAccounts(server, fan)
+    using device = await Device.connect(server, fan, 'phone')
+    await expect(server.http('rooms.join', { id: room }, server.token(fan, 'phone'))).rejects.toMatchObject({
+      code: 'connection_required',
+    })
+    expect(await device.send({ id: 'k1', to: room, text: 'Keep me' })).toMatchObject({
+      code: 'transient_only',
+    })
+    await server.http('groups.ban', { id: room, uid: fan }, server.token(owner, null))
+    expect(await device.call('rooms.join', { id: room }, 'join')).toMatchObject({ code: 'banned' })
+    device.publishSend(hello(room, 'b1'))
+    expect(await device.reply(({ id }) => id === 'b1')).toMatchObject({ code: 'not_member' })
+  })
+})

@@ -73,6 +73,23 @@ export const presenceTasks = {
     return { people, next }
   },
 
+  /** A room that keeps no entries, by its id; null of anything else. */
+  async findLiveRoom(
+    tx: Transaction,
+    { uid, room }: { uid: UserId; room: string },
+  ): Promise<{ isBanned: boolean } | null> {
+    const log = await tx.findLog(room)
+    if (log === undefined) return null
+    const row = await tx.first<{ bans: number }>(
+      `select (select count(*) from group_ban join account on account.n = group_ban.account
+         where group_ban.log = chat_group.log and account.uid = $2
+           and (group_ban.until is null or group_ban.until > $3)) as bans
+       from chat_group where log = $1 and kind = 'room' and keeps_entries = 0 and dissolved_at is null`,
+      [log.n, uid, tx.now],
+    )
+    return row === undefined ? null : { isBanned: row.bans > 0 }
+  },
+
   /** Notes that devices were connected until a time, ms; one that was revoked stays so. */
   async noteDevicesSeen(
     tx: Transaction,

@@ -25,6 +25,13 @@ type GroupRow = {
   keeps_entries: number | null
 }
 
+/** A room that keeps nothing: nobody is a member but who made it, and all may write who are not banned. */
+const VISITOR_RIGHT = `
+  select 'member' as role, null as muted_until, g.who_writes, g.muted_until as group_muted_until, g.keeps_entries
+  from chat_group g
+  where g.log = ? and g.keeps_entries = 0 and g.dissolved_at is null and not exists (
+    select 1 from group_ban b where b.log = g.log and b.account = ? and (b.until is null or b.until > ?))`
+
 export class WriteRules {
   readonly #db: Database
   readonly #accounts: AccountsIndex
@@ -51,7 +58,8 @@ export class WriteRules {
   }
 
   #groupRight(account: number, log: number, now: number): Right {
-    const row = this.#db.prepare(GROUP_RIGHT).get(account, log) as GroupRow | undefined
+    const row = (this.#db.prepare(GROUP_RIGHT).get(account, log) ??
+      this.#db.prepare(VISITOR_RIGHT).get(log, account, now)) as GroupRow | undefined
     if (row === undefined) return refused('not_member')
     const isMember = row.role === 'member'
     if ((row.muted_until ?? 0) > now) return refused('muted')

@@ -53,10 +53,10 @@ begin
         when send.kind = 0 or (send.kind = 1 and log.n is null) then 3
         when send.kind = 1 then
           case
-            when member.role is null then 4
+            when member.role is null and not coalesce(rules.is_open, false) then 4
             when member.muted_until > now_ms then 9
-            when member.role = 'member' and rules.who_writes = 'admins' then 10
-            when member.role = 'member' and rules.muted_until > now_ms then 9
+            when coalesce(member.role, 'member') = 'member' and rules.who_writes = 'admins' then 10
+            when coalesce(member.role, 'member') = 'member' and rules.muted_until > now_ms then 9
             when rules.keeps_entries = 0 and not send.transient then 11
             else 0
           end
@@ -84,7 +84,12 @@ begin
       where send.kind = 1 and m.account = send.account and m.log = send.log and m.to_seq is null offset 0
     ) member on true
     left join lateral (
-      select g.who_writes, g.muted_until, g.keeps_entries from chat_group g
+      -- In a room that keeps nothing, nobody is a member but who made it: all may write who are not banned.
+      select g.who_writes, g.muted_until, g.keeps_entries,
+        g.keeps_entries = 0 and g.dissolved_at is null and not exists (
+          select 1 from group_ban b
+          where b.log = send.log and b.account = send.account and (b.until is null or b.until > now_ms)) as is_open
+      from chat_group g
       where send.kind = 1 and g.log = send.log offset 0
     ) rules on true
     left join lateral (

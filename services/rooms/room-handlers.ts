@@ -1,0 +1,38 @@
+/** Joining and leaving rooms: one that keeps entries is the store's, one that keeps none is joined by a connection alone. */
+import { WochatError } from '../../protocol/errors.ts'
+import type { LogId } from '../../protocol/ids.ts'
+import { PRESENCE_LEASE_MS_MAX } from '../../protocol/limits.ts'
+import { callerOf, type Handler } from '../dispatcher.ts'
+import type { LiveRoomSeats } from '../presence/ports.ts'
+import { listenerOf } from '../presence/presence-handlers.ts'
+import type { Store } from '../store/contract.ts'
+
+export type RoomHandlers = {
+  readonly 'rooms.join': Handler<'rooms.join'>
+  readonly 'rooms.leave': Handler<'rooms.leave'>
+}
+
+export function createRoomHandlers(
+  store: Pick<Store, 'run' | 'perform'>,
+  seats: LiveRoomSeats,
+): RoomHandlers {
+  return {
+    async 'rooms.join'(params, context) {
+      const caller = callerOf(context)
+      const room = await store.perform({ task: 'findLiveRoom', input: { uid: caller.uid, room: params.id } })
+      if (room === null) return store.run({ name: 'rooms.join', caller, params })
+      if (room.isBanned) throw new WochatError('banned')
+      const until = Date.now() + PRESENCE_LEASE_MS_MAX
+      await seats.join(listenerOf(context), params.id as LogId, until)
+      return { until }
+    },
+
+    async 'rooms.leave'(params, context) {
+      const caller = callerOf(context)
+      const room = await store.perform({ task: 'findLiveRoom', input: { uid: caller.uid, room: params.id } })
+      if (room === null) return store.run({ name: 'rooms.leave', caller, params })
+      seats.leave(listenerOf(context), params.id as LogId)
+      return {}
+    },
+  }
+}
