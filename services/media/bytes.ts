@@ -46,6 +46,8 @@ export function createDigestGuard(sha256: string): Transform {
  */
 export function feed(body: Readable, guard: Transform): void {
   const breakOff = () => guard.destroy(new WochatError('bad_request', 'the body: broke off'))
+  // What the guard fails by is told by who reads from it.
+  guard.on('error', () => {})
   body.once('error', breakOff)
   body.once('close', () => {
     if (!body.readableEnded) breakOff()

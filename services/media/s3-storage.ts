@@ -15,11 +15,12 @@ import { type MediaStorage, MissingObjectError } from './storage.ts'
 
 /** Objects of one page of a listing. */
 const PAGE_OBJECTS = 200
-/** Requests at once of this process; further ones wait. */
 const CONNECT_TIMEOUT_MS = 5000
 /** Without a byte for this long a request is given up. */
 const IDLE_TIMEOUT_MS = 30_000
+/** Of a request without a stream. */
 const ATTEMPTS = 3
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
 export type S3Settings = {
   /** Null for AWS itself. */
@@ -40,6 +41,8 @@ export function createS3Storage(settings: S3Settings): MediaStorage {
     forcePathStyle: settings.pathStyle,
     credentials: { accessKeyId: settings.accessKey, secretAccessKey: settings.secretKey },
     maxAttempts: ATTEMPTS,
+    // Failures are told by rejections; the client's own words would go to the console.
+    logger: SILENT,
     // Not every storage knows the newer checksums; files have their SHA-256 anyway.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
@@ -51,7 +54,7 @@ export function createS3Storage(settings: S3Settings): MediaStorage {
     async write(name, bytes, body) {
       const stop = new AbortController()
       // A body that breaks off ends the request, so that the storage does not wait for the rest.
-      body.once('error', () => stop.abort())
+      body.on('error', () => stop.abort())
       try {
         await client.send(
           new PutObjectCommand({ Bucket, Key: keyOf(name), Body: body, ContentLength: bytes }),
