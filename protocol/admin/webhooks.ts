@@ -80,7 +80,7 @@ export const webhookOperations = {
   updateWebhook: define({
     summary: 'Changes what is given of a webhook; a batch that is under way still goes the old way.',
     kind: 'change',
-    positional: ['id'],
+    positional: ['id', 'url'],
     params: request({
       id: WebhookId,
       url: Type.Optional(Url),

@@ -30,7 +30,7 @@ export type WebhookSettings = {
 /** How often is looked for something to deliver. */
 const LOOK_EVERY_MS = 200
 /** Beyond the time of one attempt, for the store to answer. */
-const LEASE_SPARE_MS = 10_000
+const LEASE_SPARE_MS = 5000
 const BATCH_EVENTS_MAX = 100
 const BATCH_CHARS_MAX = 512 * 1024
 const FORGET_EVERY_MS = 60_000
