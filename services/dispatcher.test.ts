@@ -100,6 +100,18 @@ describe('a limit', () => {
     await call('bob', '192.0.2.1')
   })
 
+  it('on a class of calls holds for all of the class together, and not for calls that are refused for their form', async () => {
+    await using limited = await startApi({ limits: { costly: { perSecond: 0.001, burst: 2 } } })
+    const call = (name: string, params: unknown, uid = 'alice') =>
+      codeOf(limited.dispatcher.call(name, params, contextOf(tokenOf(uid))))
+    expect(await call('accounts.search', {})).toBe('bad_request')
+    expect(await call('accounts.search', { query: 'bob' })).toBe('ok')
+    expect(await call('profile.set', { name: 'Alice' })).toBe('ok')
+    expect(await call('accounts.search', { query: 'bob' })).toBe('rate_limited')
+    expect(await call('contacts.list', {})).toBe('ok')
+    expect(await call('accounts.search', { query: 'alice' }, 'bob')).toBe('ok')
+  })
+
   it('on an address holds before a token is looked at, and for a whole IPv6 network', async () => {
     await using limited = await startApi({ limits: { address: { perSecond: 0.001, burst: 2 } } })
     const call = (address: string) =>

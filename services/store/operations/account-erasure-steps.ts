@@ -3,6 +3,7 @@
  * kept for the person alone. How far it is stands in `erasure`, so that any node goes on after a restart, and two that
  * work at once do no harm: a step holds the account and looks again.
  */
+import type { EntryState } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildNoticeLog, type LogId, type UserId } from '../../../protocol/ids.ts'
 import { touchEach } from './changes.ts'
@@ -102,9 +103,22 @@ async function partFromContacts(tx: Transaction, erasure: Erasure): Promise<void
   const told = new Set(known.map((row) => row.account))
   // In the order of the names of their logs.
   for (const peer of peers) {
+    if (!told.has(peer.account)) continue
     const log = buildNoticeLog(peer.uid)
-    if (told.has(peer.account)) await tell(tx, log, { uid, kind: 'contact', type: 'removed', body: { uid } })
+    await forgetRequests(tx, erasure, log)
+    await tell(tx, log, { uid, kind: 'contact', type: 'removed', body: { uid } })
   }
+}
+
+/** Takes the texts of the person's requests out of somebody's latest notices. */
+async function forgetRequests(tx: Transaction, { account, uid }: Person, log: LogId): Promise<void> {
+  const notices = await tx.lockLog(log)
+  if (notices === undefined) return
+  await tx.query(
+    `update entry set body = $4
+     where log = $1 and seq > $2 and account = $3 and kind = 'contact' and type = 'asked'`,
+    [notices.n, notices.head - ENTRIES_EACH, account, JSON.stringify({ uid })],
+  )
 }
 
 async function leaveGroup(tx: Transaction, erasure: Erasure): Promise<void> {
@@ -173,7 +187,50 @@ async function emptyStretch(
       await tx.query(`update entry set body = '{}' where log = $1 and seq = $2`, [log.n, seq])
     }
   }
-  return rows.length === MESSAGES_EACH ? rows.at(-1)!.seq : through
+  const emptied = rows.length === MESSAGES_EACH ? rows.at(-1)!.seq : through
+  return takeBackReactions(tx, { log: log.n, account, after, through: emptied })
+}
+
+type ReactionStretch = { log: number; account: number; after: number; through: number }
+
+/** Takes back what the person reacted to in a stretch, as much as a step may; gives the seq up to which nothing is left. */
+async function takeBackReactions(
+  tx: Transaction,
+  { log, account, after, through }: ReactionStretch,
+): Promise<number> {
+  const rows = await tx.query<{ seq: number; emoji: string }>(
+    `select seq, emoji from reaction where log = $1 and seq > $2 and seq <= $3 and account = $4
+     order by seq limit $5`,
+    [log, after, through, account, MESSAGES_EACH],
+  )
+  for (const [seq, given] of Map.groupBy(rows, (row) => row.seq)) {
+    const entry = await tx.first<{ state: string | null }>(
+      'select state from entry where log = $1 and seq = $2',
+      [log, seq],
+    )
+    const state = JSON.parse(entry?.state ?? '{}') as EntryState
+    const counts = new Map(Object.entries(state.reactions ?? {}))
+    for (const { emoji } of given) {
+      const count = (counts.get(emoji) ?? 1) - 1
+      if (count === 0) counts.delete(emoji)
+      else counts.set(emoji, count)
+      await tx.query('delete from reaction where log = $1 and seq = $2 and account = $3 and emoji = $4', [
+        log,
+        seq,
+        account,
+        emoji,
+      ])
+    }
+    const { reactions: _, ...others } = state
+    const next = counts.size === 0 ? others : { ...others, reactions: Object.fromEntries(counts) }
+    await tx.query('update entry set state = $3 where log = $1 and seq = $2', [
+      log,
+      seq,
+      Object.keys(next).length === 0 ? null : JSON.stringify(next),
+    ])
+  }
+  // Of the last one there may be more.
+  return rows.length === MESSAGES_EACH ? rows.at(-1)!.seq - 1 : through
 }
 
 async function hasWritten(tx: Transaction, account: number, { n }: LogFacts): Promise<boolean> {

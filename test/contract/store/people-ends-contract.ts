@@ -120,13 +120,18 @@ export function peopleEndsContract(engine: () => StoreEngine): void {
       const log = directLog(alice, bob)
       await send(store, alice, log, 'a secret', 'id-1')
       await send(store, bob, log, 'an answer')
+      for (const caller of [alice, bob]) {
+        await store.run({ name: 'messages.react', caller, params: { log, seq: 2, emoji: '👍' } })
+      }
       const { version } = await store.run({ name: 'contacts.list', caller: bob, params: {} })
 
       await erase(store, alice)
 
       for (const login of [sid, null]) expect(await refusalOf(check(store, alice, login))).toBe('revoked')
       expect(await refusalOf(check(store, alice, null, Date.now() + NEXT_SECOND_MS))).toBe('revoked')
-      const [first, answer, last] = await readAll(store, bob, log)
+      const entries = await readAll(store, bob, log)
+      const [first, answer] = entries
+      const last = entries.at(-1)
       expect(first).toMatchObject({
         seq: 1,
         kind: 'message',
@@ -134,7 +139,7 @@ export function peopleEndsContract(engine: () => StoreEngine): void {
         body: {},
         state: { recalled: { by: alice.uid, reason: 'erased' } },
       })
-      expect(answer).toMatchObject({ body: { text: 'an answer' } })
+      expect(answer).toMatchObject({ body: { text: 'an answer' }, state: { reactions: { '👍': 1 } } })
       expect(last).toMatchObject({ kind: 'notice', type: 'erased', body: { uid: alice.uid } })
       const changes = await store.run({ name: 'contacts.changes', caller: bob, params: { since: version } })
       expect(changes.items).toMatchObject([{ uid: alice.uid, removed: true }])
