@@ -58,6 +58,25 @@ describe('a page', () => {
     expect(seqs(await page(bob, { log }))).toEqual(range(1, 30))
   })
 
+  test('is found around an entry, from a time on and by what messages hold', async () => {
+    const { alice, bob } = await newFriends(server)
+    await say(alice, bob, ...range(1, 9).map(String), 'see https://wochat.example')
+    const log = directLog(alice, bob)
+    await server.http(
+      'messages.send',
+      { to: bob, type: 'image', body: { url: 'https://x.example/a' } },
+      as(alice),
+    )
+    expect(seqs(await page(bob, { log, around: 5, limit: 4 }))).toEqual(range(3, 6))
+    const [third] = (await page(bob, { log, after: 2, limit: 1 })).entries
+    const fromThird = (await page(bob, { log, at: third!.at })).entries
+    expect(fromThird.every(({ at }) => at >= third!.at)).toBe(true)
+    expect(fromThird.map(({ seq }) => seq)).toContain(3)
+    expect(seqs(await page(bob, { log, kind: 'media' }))).toEqual([11])
+    expect(seqs(await page(bob, { log, kind: 'links' }))).toEqual([10])
+    expect(seqs(await page(bob, { log, types: ['text'], limit: 2 }))).toEqual([9, 10])
+  })
+
   test('shows the same entries as the inbox did', async () => {
     const { alice, bob } = await newFriends(server)
     using device = await Device.connect(server, bob, 'phone')
