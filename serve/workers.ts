@@ -15,7 +15,9 @@ import { type HostedWorker, StoreHost } from '../services/store/remote/host.ts'
 import { type Admin, buildAdmin } from './admin.ts'
 import { startBackground } from './background.ts'
 import { expireSessions } from './housekeeping.ts'
+import { startIntegration } from './integration.ts'
 import { type Endpoints, listenAdmin } from './listeners.ts'
+import { openMediaStorage, sweepMedia } from './media.ts'
 import type { RunningServer } from './server.ts'
 import { openStore } from './store.ts'
 import { configOfWorker, packConfig } from './worker-config.ts'
@@ -67,6 +69,8 @@ export async function startWithWorkers(
   await pool.ready[0]?.peer.ask('worker.adopt', null)
   parts.defer(() => pool.stop(config.stopTimeoutMs * WORKERS_STOP_SHARE))
   startBackground({ config, store, log, parts })
+  startIntegration({ config, store, isShared: false, log, parts })
+  sweepMedia({ config, store, storage: await openMediaStorage(config, log, parts), log, parts })
   expireSessions(
     { gate: { endPlainSession: (clientId) => endPlainSession(pool, clientId) } },
     store,

@@ -50,16 +50,21 @@ export class WebhookWorker implements AsyncDisposable {
     this.#store = store
     this.#settings = settings
     this.#log = log
-    this.#loops = Promise.all([
-      this.#every(LOOK_EVERY_MS, () => this.#look()),
-      this.#every(FORGET_EVERY_MS, () => this.#forget()),
-    ]).then(() => {})
+    this.#loops = this.#run()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     await this.#loops
     await Promise.all(this.#running.values())
+  }
+
+  async #run(): Promise<void> {
+    await this.#tried(() => this.#store.perform({ task: 'watchEvents', input: {} }))
+    await Promise.all([
+      this.#every(LOOK_EVERY_MS, () => this.#look()),
+      this.#every(FORGET_EVERY_MS, () => this.#forget()),
+    ])
   }
 
   async #every(ms: number, work: () => Promise<void>): Promise<void> {

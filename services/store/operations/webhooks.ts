@@ -208,6 +208,12 @@ export type DeliveryOutcome =
   | { kind: 'givenUp'; error: string; pause: boolean }
 
 export const webhookTasks = {
+  /** At a start: what webhooks want is written down, also where the store was moved or its triggers are those of an earlier version. */
+  async watchEvents(tx: Transaction, _: object): Promise<void> {
+    await lockOrder(tx)
+    await watchWanted(tx)
+  },
+
   /** Takes the webhooks that have something to be delivered now, and that no other node has; answers their ids. */
   async leaseWebhooks(
     tx: Transaction,
