@@ -6,6 +6,7 @@ import { ADMIN_COMMON_ERRORS, ADMIN_NAMES, ADMIN_OPERATIONS } from '../protocol/
 import { CATALOGUE, OPERATION_NAMES } from '../protocol/catalogue/catalogue.ts'
 import { COMMON_ERRORS, type Operation } from '../protocol/catalogue/operation.ts'
 import { ERROR_CODES, ERRORS } from '../protocol/errors.ts'
+import { CommonSchema, MESSAGE_TYPES } from '../protocol/message-types.ts'
 
 type JsonSchema = {
   type?: string
@@ -42,6 +43,20 @@ function buildReference(): string {
     '## Operations',
     '',
     ...OPERATION_NAMES.flatMap(describeOperation),
+    '## Message types',
+    '',
+    'What `body` holds, by `type`. A type of the app itself has any fields, and a type of this list may have more than it names.',
+    '',
+    ...Object.entries(MESSAGE_TYPES).flatMap(([type, { summary, body }]) => [
+      `### ${type}`,
+      '',
+      summary,
+      '',
+      ...describeFields('field', body as JsonSchema),
+    ]),
+    '### Every type',
+    '',
+    ...describeFields('field', CommonSchema as JsonSchema),
     '## Errors',
     '',
     `Every operation may also be refused with ${COMMON_ERRORS.map((code) => `\`${code}\``).join(', ')}.`,

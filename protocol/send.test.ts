@@ -35,6 +35,7 @@ const sends = fc.record(
     type: fc.oneof(fc.constantFrom('text', 'custom:poll', 'Text'), anything),
     body: fc.oneof(fc.record({ text: fc.string() }), anything),
     text: anything,
+    transient: fc.oneof(fc.boolean(), anything),
     more: anything,
   },
   { requiredKeys: [] },
@@ -62,8 +63,9 @@ describe('readSend, which is written by hand', () => {
           short === undefined &&
           (type ?? 'text') === 'text' &&
           typeof (body as { text?: unknown })?.text !== 'string'
+        const isEmpty = (type ?? 'text') === 'text' && (body as { text?: unknown })?.text === ''
         const isNoId = typeof id === 'string' && !id.isWellFormed()
-        expect(isNoTarget || isBoth || isNeither || isTextless || isNoId).toBe(true)
+        expect(isNoTarget || isBoth || isNeither || isTextless || isEmpty || isNoId).toBe(true)
       }),
       { numRuns: 2000 },
     )
@@ -85,6 +87,21 @@ describe('readSend, which is written by hand', () => {
     const send = (levels: number) => ({ to: 'bob', type: 'custom:deep', body: nest(levels) })
     expect(refusalOf(send(JSON_DEPTH_MAX - 2))).toBe(null)
     expect(refusalOf(send(JSON_DEPTH_MAX - 1))).toBe('too_deep')
+  })
+
+  test('takes `transient`, which the store is told of', () => {
+    expect(readSend({ to: 'bob', text: 'x', transient: true }, ALICE).marks).toEqual({ transient: true })
+    expect(readSend({ to: 'bob', text: 'x', transient: false }, ALICE).marks).toBe(null)
+    expect(refusalOf({ to: 'bob', text: 'x', transient: 1 })).toBe('bad_request')
+  })
+
+  test('takes a message that ends after it was read only where one other person reads', () => {
+    const send = (to: string) => ({ to, body: { text: 'x', expire: { afterReadMs: 5000 } } })
+    expect(['bob', 'alice', 'g:group'].map((to) => refusalOf(send(to)))).toEqual([
+      null,
+      'bad_request',
+      'bad_request',
+    ])
   })
 
   test('reads the short form as what it is short for', () => {

@@ -12,6 +12,7 @@ import { conversationsContract } from './conversations-contract.ts'
 import { durabilityContract } from './durability-contract.ts'
 import type { StoreEngine } from './engine.ts'
 import { feedContract } from './feed-contract.ts'
+import { groupRulesContract } from './group-rules-contract.ts'
 import { groupsContract } from './groups-contract.ts'
 import { historyContract } from './history-contract.ts'
 import { hostileContract } from './hostile-contract.ts'
@@ -25,6 +26,8 @@ import { profileContract } from './profile-contract.ts'
 import { receiptsContract } from './receipts-contract.ts'
 import { retentionContract } from './retention-contract.ts'
 import { searchContract } from './search-contract.ts'
+import { sendMarksContract } from './send-marks-contract.ts'
+import { sendRulesContract } from './send-rules-contract.ts'
 import { sendsContract } from './sends-contract.ts'
 import { unreadContract } from './unread-contract.ts'
 import { webhooksContract } from './webhooks-contract.ts'
@@ -34,6 +37,8 @@ export function storeContract(engine: () => StoreEngine): void {
   retentionContract(engine)
   searchContract(engine)
   sendsContract(engine)
+  sendRulesContract(engine)
+  sendMarksContract(engine)
   durabilityContract(engine)
   feedContract(engine)
   contactsContract(engine)
@@ -41,6 +46,7 @@ export function storeContract(engine: () => StoreEngine): void {
   peopleContract(engine)
   peopleEndsContract(engine)
   groupsContract(engine)
+  groupRulesContract(engine)
   conversationsContract(engine)
   conversationStateContract(engine)
   receiptsContract(engine)
