@@ -8,6 +8,7 @@ const BOTH = [
   'history',
   'hostile-bytes',
   'hostile-content',
+  'media',
   'offline',
   'own-space',
   'sdk',
