@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { type Broker, type BrokerName, CLUSTER_BROKERS } from './broker.ts'
 import { cGenerator } from './c-generator.ts'
+import { callChat } from './chat-generator.ts'
 import { canStartPostgres, canStartRedis } from './engines.ts'
 import { ownGenerator } from './generator.ts'
 import { describeCommit, describeMachine, findProgram, waitForQuiet } from './machine.ts'
@@ -115,6 +116,7 @@ export class Bench {
       broker,
       seconds,
       generate: this.generate,
+      call: (load) => callChat(load, broker, generatorCore),
       flow: (flow) => (external ?? ((options) => this.generate('flow', options)))({ ...at(broker), ...flow }),
     }
   }

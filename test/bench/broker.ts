@@ -34,6 +34,16 @@ export interface BrokerNode {
   readonly port: number
 }
 
+/** Where calls go, and who may make them. */
+export interface ChatServer {
+  readonly mqttPort: number
+  readonly httpPort: number
+  /** For data of a run. */
+  readonly folder: string
+  /** Tokens of people at the generator's device. */
+  sign(uids: readonly string[]): Promise<string[]>
+}
+
 /** A running broker of one run, and how each kind of workload is addressed on it. */
 export interface Broker extends AsyncDisposable {
   readonly name: BrokerName
@@ -45,6 +55,8 @@ export interface Broker extends AsyncDisposable {
   people(options: PeopleOptions): Promise<Addressing>
   /** Publishers write to one group; its members are the devices. */
   group(options: { publishers: number; members: number }): Promise<GroupAddressing>
+  /** Of ours: the calls of a chat beside the messages. */
+  readonly chat?: ChatServer
   /** Plain MQTT from publisher k to subscriber k. */
   plain(pairs: number): Promise<Addressing>
 }

@@ -1,4 +1,5 @@
 import type { Addressing, Broker, BrokerName } from './broker.ts'
+import type { ChatLoad } from './chat-load.ts'
 import type { Generate, GeneratorOptions, GeneratorResult } from './generator.ts'
 
 export interface Metric {
@@ -18,6 +19,8 @@ export interface RowContext {
   /** Runs the workload that counts; in a cross-check with another generator. */
   flow(options: GeneratorOptions): Promise<GeneratorResult>
   generate: Generate
+  /** Makes the calls of a chat. */
+  call: (load: ChatLoad) => Promise<GeneratorResult>
 }
 
 export interface RowOutcome {

@@ -1,4 +1,5 @@
 import { SINGLE_BROKERS } from './broker.ts'
+import { CHAT_ROWS } from './chat-rows.ts'
 import { CLUSTER_ROWS } from './cluster-rows.ts'
 import type { GeneratorResult } from './generator.ts'
 import {
@@ -166,6 +167,7 @@ const SINGLE_ROWS: readonly Omit<Row, 'brokers' | 'nodes'>[] = [
 export const ROWS: readonly Row[] = [
   ...SINGLE_ROWS.map((row) => ({ ...row, brokers: SINGLE_BROKERS, nodes: 1 })),
   ...CLUSTER_ROWS,
+  ...CHAT_ROWS,
 ]
 
 async function measureGroup(

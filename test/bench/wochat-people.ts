@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import type { Addressing, GroupAddressing, PeopleOptions } from './broker.ts'
+import type { Addressing, ChatServer, GroupAddressing, PeopleOptions } from './broker.ts'
 import type { Generate } from './generator.ts'
 import type { Person, TokenSource } from './tokens.ts'
 
@@ -25,6 +25,12 @@ export class WochatPeople {
 
   constructor(options: WochatPeopleOptions) {
     this.options = options
+  }
+
+  get chat(): ChatServer {
+    const { mqttPort, httpPort, folder, tokens } = this.options
+    const sign = (uids: readonly string[]) => tokens.sign(uids.map((uid) => ({ uid, device: DEVICE })))
+    return { mqttPort, httpPort, folder, sign }
   }
 
   async people({ publishers, devices, prefix = '' }: PeopleOptions): Promise<Addressing> {
