@@ -2,7 +2,7 @@
  * Receipts of direct conversations, live: the other person's devices hear that something was delivered or read. Who is
  * not there asks for the receipts of the store.
  */
-import { type LogId, parseLog, type UserId } from '../../protocol/ids.ts'
+import type { LogId, UserId } from '../../protocol/ids.ts'
 import type { CommitFeed } from '../../services/store/contract.ts'
 import { SILENT_FEED } from '../cluster/local-bus.ts'
 import type { LiveDelivery } from './live-delivery.ts'
@@ -44,7 +44,7 @@ export class Receipts {
     this.#tellRead(uid, peer, log, seq).catch(this.#parts.onError)
   }
 
-  /** Cursors of `count` logs follow. */
+  /** The cursors of one flush follow. */
   begin(): void {
     this.#toldElsewhere = 0
   }
@@ -75,10 +75,11 @@ export class Receipts {
   }
 }
 
-/** The other person of a direct log; null of other logs, and of notes to oneself. */
+/** The other person of a direct log; null of other logs, and of notes to oneself. By hand: it runs for every flushed cursor. */
 function peerOf(log: LogId, uid: UserId): UserId | null {
-  const parsed = log.startsWith('d:') ? parseLog(log) : undefined
-  if (parsed?.kind !== 'direct') return null
-  const peer = parsed.a === uid ? parsed.b : parsed.a
-  return peer === uid ? null : peer
+  if (!log.startsWith('d:')) return null
+  const colon = 2 + uid.length
+  const isFirst = log[colon] === ':' && log.startsWith(uid, 2)
+  const peer = isFirst ? log.slice(colon + 1) : log.slice(2, log.length - uid.length - 1)
+  return peer === uid ? null : (peer as UserId)
 }
