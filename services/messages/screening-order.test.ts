@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest'
+import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import { ACCEPT, applyVerdict, type OpenMessage, type ScreenedMessage, type Verdict } from './screening.ts'
+import { ScreeningOrder } from './screening-order.ts'
+
+type Message = ScreenedMessage & OpenMessage
+
+const messageOf = (text: string): Message => ({
+  ...{ uid: 'alice' as UserId, device: 'phone' as DeviceId, id: text, log: 'd:alice:bob' as LogId },
+  ...{ peer: 'bob' as UserId, type: 'text', bodyJson: JSON.stringify({ text }), marks: null },
+})
+
+/** A screening that answers at once, but for messages that are held until they are released. */
+function createScreening() {
+  const held = new Map<string, PromiseWithResolvers<Verdict>>()
+  const hold = (id: string) => held.set(id, Promise.withResolvers())
+  const screen = ({ id }: ScreenedMessage) => held.get(id!)?.promise ?? ACCEPT
+  return { held, hold, screen }
+}
+
+test('messages are decided in the order in which they came, whichever is answered first', async () => {
+  const { held, hold, screen } = createScreening()
+  const decided: string[] = []
+  const order = new ScreeningOrder<Message>({ screen }, ({ id }, { verdict }) =>
+    decided.push(`${id} ${verdict}`),
+  )
+  hold('b')
+  hold('c')
+  for (const id of ['a', 'b', 'c', 'd']) order.take(messageOf(id))
+  expect(decided).toEqual(['a accept'])
+  held.get('c')!.resolve({ verdict: 'withhold' })
+  await held.get('c')!.promise
+  expect(decided).toEqual(['a accept'])
+  held.get('b')!.reject(new Error('the service is away'))
+  await expect.poll(() => decided).toEqual(['a accept', 'b refuse', 'c withhold', 'd accept'])
+  order.take(messageOf('e'))
+  expect(decided.at(-1)).toBe('e accept')
+})
+
+test('a verdict changes what is stored, or refuses', () => {
+  const message = messageOf('a bad word')
+  applyVerdict(message, { verdict: 'replace', body: { text: 'a *** word', mentions: ['bob'] } })
+  expect(message).toMatchObject({
+    bodyJson: '{"text":"a *** word","mentions":["bob"]}',
+    marks: { mentions: ['bob'] },
+  })
+  applyVerdict(message, { verdict: 'withhold' })
+  expect(message.marks).toEqual({ mentions: ['bob'], withheld: true })
+  expect(() => applyVerdict(message, { verdict: 'refuse', code: 'message_refused' })).toThrow(
+    expect.objectContaining({ code: 'message_refused' }),
+  )
+  const transient = { ...messageOf('x'), marks: { transient: true as const } }
+  applyVerdict(transient, { verdict: 'replace', body: { text: 'y' } })
+  expect(transient.marks).toEqual({ transient: true })
+})
