@@ -7,7 +7,7 @@ import { at, latency, type Row, type RowContext, time, WARMUP_SECONDS } from './
 
 const MIX = { people: 200, groupSize: 10, perSecond: 500 }
 const LIST = { conversations: 1000, pageItems: 500, perSecond: 5 }
-const SEARCH = { entries: 20_000, writersOfEach: 20, perSecond: 5, indexedMsMax: 15 * 60_000 }
+const SEARCH = { entries: 1_000_000, writersOfEach: 20, perSecond: 5, indexedMsMax: 15 * 60_000 }
 const PREPARED_TOGETHER = 32
 
 /** Of 100 calls. */
