@@ -1,0 +1,215 @@
+/** Moderation as operators and people meet it: a list of words, a service that is asked first, reports and their queue. */
+import { createHmac, randomBytes } from 'node:crypto'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { admin } from '../harness/admin.ts'
+import { Device, type InboxEntry } from '../harness/device.ts'
+import { directLog, newFriends } from '../harness/people.ts'
+import { sharedServer, type TestServer } from '../harness/server.ts'
+import { until } from '../harness/wait.ts'
+
+const server = sharedServer()
+
+const textsOf = async (of: TestServer, uid: string, log: string): Promise<unknown[]> => {
+  const page = await of.http<{ entries: InboxEntry[] }>('messages.page', { log }, of.token(uid, null))
+  return page.entries.map(({ body }) => body.text)
+}
+
+describe('the list of words', () => {
+  test('rejects, masks and withholds, and forgets a word that is taken off', async () => {
+    const { alice, bob } = await newFriends(server)
+    const log = directLog(alice, bob)
+    await admin(server, 'setWords', {
+      words: [
+        { word: 'verboten', action: 'reject' },
+        { word: '坏话', action: 'mask' },
+        { word: 'hush', action: 'withhold' },
+      ],
+    })
+    using sender = await Device.connect(server, alice, 'phone')
+    using receiver = await Device.connect(server, bob, 'phone')
+    let tries = 0
+    await until(async () => {
+      const reply = await sender.send({ id: `try-${tries++}`, to: bob, text: 'this is Verboten' })
+      return reply.code === 'content_refused'
+    }, 'the list in force')
+    expect((await sender.send({ id: 'm1', to: bob, text: '说坏话了' })).kind).toBe('accepted')
+    expect((await sender.send({ id: 'm2', to: bob, text: 'hush now' })).kind).toBe('accepted')
+    expect((await sender.send({ id: 'm3', to: bob, text: 'fine' })).kind).toBe('accepted')
+    await receiver.untilText('fine')
+    expect(
+      receiver.messages.map(({ body }) => body.text).filter((text) => text !== 'this is Verboten'),
+    ).toEqual(['说**了', 'fine'])
+    expect(await textsOf(server, alice, log)).toContain('hush now')
+    expect(await textsOf(server, bob, log)).not.toContain('hush now')
+    const { seq } = (await sender.send({ id: 'm4', to: bob, text: 'harmless' })) as { seq: number }
+    const edit = server.http(
+      'messages.edit',
+      { log, seq, body: { text: 'verboten' } },
+      server.token(alice, null),
+    )
+    await expect(edit).rejects.toMatchObject({ code: 'content_refused' })
+    const { words } = await admin(server, 'removeWords', { words: ['verboten', '坏话', 'hush'] })
+    expect(words).toBe(0)
+    await until(async () => {
+      const reply = await sender.send({ id: `again-${tries++}`, to: bob, text: 'verboten' })
+      return reply.kind === 'accepted'
+    }, 'the empty list in force')
+  })
+})
+
+describe('reports', () => {
+  test('reach the queue once with what was said, and a removed message is gone for everybody', async () => {
+    const { alice, bob } = await newFriends(server)
+    const log = directLog(alice, bob)
+    using sender = await Device.connect(server, alice, 'phone')
+    const { seq } = (await sender.send({ id: 'm1', to: bob, text: 'something awful' })) as { seq: number }
+    const report = { log, seq, reason: 'abuse', text: 'please look' }
+    const made = await server.http<{ report: number }>('reports.create', report, server.token(bob, null))
+    expect(await server.http('reports.create', report, server.token(bob, null))).toEqual(made)
+    const { reports } = await admin(server, 'reports', {})
+    expect(reports.filter(({ n }) => n === made.report)).toMatchObject([
+      {
+        reporter: bob,
+        uid: alice,
+        log,
+        seq,
+        reason: 'abuse',
+        text: 'please look',
+        evidence: { kind: 'message', from: alice, body: { text: 'something awful' } },
+      },
+    ])
+    using receiver = await Device.connect(server, bob, 'phone')
+    const decided = await admin(server, 'decideReport', { n: made.report, decision: 'remove', note: 'clear' })
+    expect(decided).toMatchObject({ decision: 'remove', note: 'clear', decidedAt: expect.any(Number) })
+    await until(
+      () => receiver.inbox.find((entry) => entry.kind === 'recall' && entry.body.seq === seq),
+      'a recall',
+    )
+    expect((await textsOf(server, alice, log))[0]).toBeUndefined()
+    const again = admin(server, 'decideReport', { n: made.report, decision: 'dismiss' })
+    await expect(again).rejects.toThrow(/report_decided/)
+  })
+
+  test('of what one cannot see are refused', async () => {
+    const { alice, bob } = await newFriends(server)
+    const { alice: eve } = await newFriends(server)
+    using sender = await Device.connect(server, alice, 'phone')
+    await sender.send({ id: 'm1', to: bob, text: 'private' })
+    const refusalOf = (params: object) =>
+      server.http('reports.create', params, server.token(eve, null)).then(
+        () => 'taken',
+        (error: { code: string }) => error.code,
+      )
+    const reason = 'spam'
+    expect(await refusalOf({ log: directLog(alice, bob), seq: 1, reason })).toBe('unknown_log')
+    expect(await refusalOf({ log: directLog(alice, bob), reason })).toBe('bad_request')
+    expect(await refusalOf({ uid: 'nobody-here', reason })).toBe('unknown_user')
+    expect(await refusalOf({ uid: alice, reason })).toBe('taken')
+  })
+})
+
+// ---------------------------------------------------------------- the hook
+
+type Asked = { message: { from: string; log: string; to?: string; type: string; body: { text: string } } }
+
+/** A service that decides by what a text says; it keeps what it was asked. */
+class Judge {
+  readonly asked: Asked[] = []
+  readonly signatures: boolean[] = []
+  readonly secret = `whsec_${randomBytes(32).toString('base64')}`
+  readonly #server: Server
+
+  constructor() {
+    this.#server = createServer(async (request, response) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk as Buffer)
+      const body = Buffer.concat(chunks).toString()
+      const id = request.headers['webhook-id']
+      const signed = `${String(id)}.${String(request.headers['webhook-timestamp'])}.${body}`
+      const mac = createHmac('sha256', Buffer.from(this.secret.slice(6), 'base64'))
+        .update(signed)
+        .digest('base64')
+      this.signatures.push(request.headers['webhook-signature'] === `v1,${mac}`)
+      const asked = JSON.parse(body) as Asked
+      this.asked.push(asked)
+      const { text } = asked.message.body
+      if (text === 'hang') return
+      if (text === 'fail') response.writeHead(500).end()
+      else if (text === 'nonsense') response.end('{"verdict": 7}')
+      else response.end(JSON.stringify(verdictOn(text)))
+    })
+  }
+
+  async listen(): Promise<string> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/judge`
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+}
+
+function verdictOn(text: string): object {
+  if (text.startsWith('no')) return { verdict: 'refuse', message: 'not here' }
+  if (text.startsWith('quiet')) return { verdict: 'withhold' }
+  if (text.startsWith('polish')) return { verdict: 'replace', body: { text: 'polished' } }
+  return { verdict: 'accept' }
+}
+
+describe('the before-send hook', () => {
+  const judge = new Judge()
+  const env: Record<string, string> = {
+    WOCHAT_BEFORE_SEND_SECRET: judge.secret,
+    WOCHAT_BEFORE_SEND_TIMEOUT_MS: '3000',
+  }
+  beforeAll(async () => {
+    env.WOCHAT_BEFORE_SEND_URL = await judge.listen()
+  })
+  afterAll(() => judge.close())
+  const judged = sharedServer({ env })
+
+  test('decides about each message, signed, and the answers keep their order', async () => {
+    const { alice, bob } = await newFriends(judged)
+    using sender = await Device.connect(judged, alice, 'phone')
+    using receiver = await Device.connect(judged, bob, 'phone')
+    const texts = ['one', 'no way', 'quiet please', 'polish me', 'two']
+    const replies = await Promise.all(texts.map((text, i) => sender.send({ id: `m${i}`, to: bob, text })))
+    expect(replies.map(({ kind, code, message }) => [kind, code, message])).toEqual([
+      ['accepted', undefined, undefined],
+      ['refused', 'content_refused', 'not here'],
+      ['accepted', undefined, undefined],
+      ['accepted', undefined, undefined],
+      ['accepted', undefined, undefined],
+    ])
+    await receiver.untilText('two')
+    expect(receiver.messages.map(({ body }) => body.text)).toEqual(['one', 'polished', 'two'])
+    expect(
+      judge.asked
+        .slice(-5)
+        .map(({ message }) => message.body.text)
+        .sort(),
+    ).toEqual([...texts].sort())
+    expect(judge.asked.at(-1)!.message).toMatchObject({
+      from: alice,
+      to: bob,
+      log: directLog(alice, bob),
+      type: 'text',
+    })
+    expect(judge.signatures.every(Boolean)).toBe(true)
+  })
+
+  test.each(['fail', 'nonsense', 'hang'])('that answers with %s refuses, to be tried again', async (text) => {
+    const { alice, bob } = await newFriends(judged)
+    const send = judged.http('messages.send', { id: 'm1', to: bob, text }, judged.token(alice, null))
+    await expect(send).rejects.toMatchObject({ code: 'screening_away' })
+    expect(
+      await judged.http('messages.send', { to: bob, text: 'ok' }, judged.token(alice, null)),
+    ).toMatchObject({
+      seq: 1,
+    })
+  })
+})
