@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { LogId, UserId } from '../../protocol/ids.ts'
 import { addFrame, beginBatch, eachFrame, numberBatch, readBatch } from './batch.ts'
 import { ENTRY_BYTES_CARRIED_MAX, encodeFrame, type Frame, readFrame } from './frame.ts'
 import { FrameWriter } from './frame-writer.ts'
@@ -15,6 +16,7 @@ const entry = fc.record({ log, epoch: id, seq, uid: id, device: fc.option(id), p
   return {
     kind: 'entry',
     ...rest,
+    withheld: false,
     bytes: Buffer.concat([Buffer.from('??'), json]),
     start: 2,
     end: 2 + json.length,
@@ -91,4 +93,20 @@ test('bytes that are no frame or batch throw a RangeError or are skipped, and ne
 test('a frame that is cut anywhere is not taken for a whole one', () => {
   const whole = encodeFrame({ kind: 'joined', log: 'g:x' as never, uid: 'u' as never, fromSeq: 5 })
   for (let end = 1; end < whole.length; end++) expect(() => readFrame(whole, 0, end)).toThrow(RangeError)
+})
+
+test('an entry that only its author sees leaves its node as the word that its log grew', () => {
+  const json = Buffer.from('{}')
+  const place = { log: 'd:a:b' as LogId, epoch: 'k1', seq: 7 }
+  const withheld = {
+    ...place,
+    uid: 'a' as UserId,
+    device: null,
+    withheld: true,
+    bytes: json,
+    start: 0,
+    end: 2,
+  }
+  const frame = encodeFrame({ kind: 'entry', ...withheld })
+  expect(readFrame(frame, 0, frame.length)).toEqual({ kind: 'grew', log: 'd:a:b', epoch: 'k1', head: 7 })
 })
