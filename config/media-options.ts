@@ -17,7 +17,7 @@ export const media = {
   ),
   mediaDir: path(
     null,
-    'Folder of files, if not `media` in the data folder. The nodes of a cluster must share it.',
+    'Folder of files, if not `media` in the data folder. A cluster takes files only where it is set, and all nodes must share it.',
   ),
   mediaS3Endpoint: url(
     ['http:', 'https:'],

@@ -131,6 +131,7 @@ export const ERRORS = {
   media_in_use: final(409, UNSPECIFIED, 'A message, a profile or a group still shows the file.'),
   media_quota: final(409, QUOTA, 'The files of the account would exceed its quota.'),
   too_many_uploads: final(409, QUOTA, 'The account has as many unfinished uploads as allowed.'),
+  media_off: final(501, IMPLEMENTATION, 'This server is not set up to keep files.'),
   bad_range: final(416, PAYLOAD_INVALID, 'The asked range lies outside of the file.'),
   // What is live
   connection_required: final(

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Config, ConfigError } from '../config.ts'
 import type { Keyring } from '../services/auth/keyring.ts'
+import { createAbsentStorage } from '../services/media/absent-storage.ts'
 import { createFolderStorage } from '../services/media/folder-storage.ts'
 import { createImaging } from '../services/media/images.ts'
 import { createMediaLinks, type MediaLinks } from '../services/media/links.ts'
@@ -41,14 +42,16 @@ export async function openMediaStorage(
   log: Pick<Logger, 'warn'>,
   parts: AsyncDisposableStack,
 ): Promise<MediaStorage> {
+  if (config.mediaStorage === 'folder' && config.databaseUrl !== null && config.mediaDir === null) {
+    log.warn('no files are taken: name a folder that all nodes share in mediaDir, or use mediaStorage s3')
+    return createAbsentStorage()
+  }
   const storage = parts.use(await createStorage(config))
   if (config.mediaStorage === 's3') {
     // Messages go on without files: a storage that is away does not keep the server from starting.
     await storage
       .check()
       .catch((error: unknown) => log.warn({ err: error }, 'the bucket of files does not answer'))
-  } else if (config.databaseUrl !== null && config.mediaDir === null) {
-    log.warn('files are kept by each node alone: name a shared folder in mediaDir, or use mediaStorage s3')
   } else {
     await storage.check().catch((error: unknown) => {
       const { message } = error as Error
