@@ -22,6 +22,7 @@ import { messageLifeContract } from './message-life-contract.ts'
 import { peopleContract } from './people-contract.ts'
 import { peopleEndsContract } from './people-ends-contract.ts'
 import { plainContract } from './plain-contract.ts'
+import { presenceContract } from './presence-contract.ts'
 import { profileContract } from './profile-contract.ts'
 import { receiptsContract } from './receipts-contract.ts'
 import { retentionContract } from './retention-contract.ts'
@@ -34,6 +35,7 @@ import { webhooksContract } from './webhooks-contract.ts'
 
 /** Registers the suite; `engine` is asked for when the tests run. */
 export function storeContract(engine: () => StoreEngine): void {
+  presenceContract(engine)
   retentionContract(engine)
   searchContract(engine)
   sendsContract(engine)
