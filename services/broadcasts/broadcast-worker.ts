@@ -75,6 +75,7 @@ export class BroadcastWorker implements AsyncDisposable {
   }
 
   async #look(): Promise<void> {
+    if (!(await this.#store.perform({ task: 'broadcastsWait', input: {} }))) return
     const { node, isAlone } = this.#settings
     const ids = await this.#store.perform({
       task: 'leaseBroadcasts',

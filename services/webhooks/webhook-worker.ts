@@ -85,6 +85,7 @@ export class WebhookWorker implements AsyncDisposable {
   }
 
   async #look(): Promise<void> {
+    if (!(await this.#store.perform({ task: 'webhooksWait', input: {} }))) return
     const ids = await this.#store.perform({
       task: 'leaseWebhooks',
       input: { ...this.#holder(), isAlone: this.#settings.isAlone },

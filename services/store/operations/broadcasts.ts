@@ -116,13 +116,16 @@ export type BroadcastPage = {
 }
 
 export const broadcastTasks = {
+  /** Whether a broadcast runs. It writes nothing, because it is asked all the time. */
+  async broadcastsWait(tx: Transaction, _: object): Promise<boolean> {
+    return (await tx.first(`select 1 as one from broadcast where state = 'running' limit 1`)) !== undefined
+  },
+
   /** Takes the running broadcasts that no node has; answers their ids. */
   async leaseBroadcasts(
     tx: Transaction,
     { node, isAlone, leaseMs }: { node: string; isAlone: boolean; leaseMs: number },
   ): Promise<string[]> {
-    const any = await tx.first(`select 1 as one from broadcast where state = 'running' limit 1`)
-    if (any === undefined) return []
     const rows = await tx.query<{ id: string }>(
       `update broadcast set lease_by = $1, lease_until = $2
        where state = 'running' and (lease_by is null or lease_until < $3 or ($4 = 1 and lease_by <> $1))

@@ -44,6 +44,13 @@ export type TaskName = keyof typeof STORE_TASKS
 export type TaskInput<Name extends TaskName> = Parameters<(typeof STORE_TASKS)[Name]>[1]
 export type TaskResult<Name extends TaskName> = Awaited<ReturnType<(typeof STORE_TASKS)[Name]>>
 
+/** Tasks that only look: they need no transaction id, however often they are run. */
+export const READING_TASKS: ReadonlySet<TaskName> = new Set<TaskName>([
+  'webhooksWait',
+  'broadcastsWait',
+  'findApiKey',
+])
+
 /** One task to be run. */
 export type StoreTask<Name extends TaskName = TaskName> = { task: Name; input: TaskInput<Name> }
 

@@ -214,13 +214,25 @@ export const webhookTasks = {
     await watchWanted(tx)
   },
 
+  /** Whether there may be something to deliver. It writes nothing, because it is asked all the time. */
+  async webhooksWait(tx: Transaction, _: object): Promise<boolean> {
+    const row = await tx.first(
+      `select 1 as one from webhook, event_order
+       where webhook.paused = 0 and webhook.next_at <= $1 and (
+         webhook.acked < event_order.last
+         or exists (select 1 from event where seq is null)
+         or exists (select 1 from dead_letter where webhook = webhook.id and retry = 1)
+       ) limit 1`,
+      [tx.now],
+    )
+    return row !== undefined
+  },
+
   /** Takes the webhooks that have something to be delivered now, and that no other node has; answers their ids. */
   async leaseWebhooks(
     tx: Transaction,
     { node, isAlone, leaseMs }: Holder & { isAlone: boolean },
   ): Promise<string[]> {
-    const any = await tx.first('select 1 as one from webhook limit 1')
-    if (any === undefined) return []
     const last = await orderEvents(tx)
     const rows = await tx.query<{ id: string }>(
       `update webhook set lease_by = $1, lease_until = $2

@@ -12,6 +12,7 @@ import { isMutating } from '../../../protocol/catalogue/catalogue.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { parseClientId, type UserId } from '../../../protocol/ids.ts'
 import type { CommitFeed, SendJob, StoredCall, StoreHealth, StoreMetrics } from '../contract.ts'
+import { READING_TASKS, type StoreTask } from '../operations/tasks.ts'
 import type { StorePolicy } from '../policy.ts'
 import type { DatabaseMetrics, SharedStore } from '../shared-store.ts'
 import { AccountOrder } from './account-order.ts'
@@ -113,6 +114,7 @@ const DRAINS_TOGETHER_MAX = 50
 function modeOf(name: CallName, input: unknown): CallMode {
   if (SINGLE.has(name)) return 'single'
   if (name === 'run') return isMutating((input as StoredCall).name) ? 'write' : 'read'
+  if (name === 'perform') return READING_TASKS.has((input as StoreTask).task) ? 'read' : 'write'
   return READS.has(name) ? 'read' : 'write'
 }
 
