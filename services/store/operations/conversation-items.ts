@@ -3,6 +3,7 @@ import type { Result } from '../../../protocol/catalogue/catalogue.ts'
 import type { Entry } from '../../../protocol/entry.ts'
 import { parseLog, type UserId } from '../../../protocol/ids.ts'
 import { ANSWER_BYTES_MAX } from '../answer-bytes.ts'
+import { wireKind } from '../withheld.ts'
 import {
   type ConversationView,
   counts,
@@ -101,14 +102,13 @@ function buildItem(uid: UserId, row: ItemRow): ConversationItem {
   }
 }
 
-/** What is withheld from others is a message to its author. */
 function buildLast(row: ItemRow, seq: number): Entry {
   return {
     log: row.name,
     epoch: `k${row.epoch}`,
     seq,
     at: row.at,
-    kind: row.kind === 'withheld' ? 'message' : row.kind,
+    kind: wireKind(row.kind),
     from: row.uid,
     ...(row.device !== null && { device: row.device }),
     ...(row.id !== null && { id: row.id }),

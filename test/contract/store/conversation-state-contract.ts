@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Params, Result } from '../../../protocol/catalogue/catalogue.ts'
+import { sendAndWait } from '../../../services/conversations/awaited-send.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
@@ -161,6 +162,23 @@ export function conversationStateContract(engine: () => StoreEngine): void {
       await store.run({ name: 'messages.delete', caller: bob, params: { log, seqs: [2] } })
       expect(await conversationOf(store, bob, log)).toMatchObject({ last: { seq: 1 }, unread: 1 })
       expect(await conversationOf(store, alice, log)).toMatchObject({ last: { seq: 2 } })
+    })
+
+    test('a message that is withheld from me is not the last, not unread, and lists no conversation', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const withheld = () =>
+        sendAndWait(store, alice, {
+          ...{ id: null, target: { log, peer: null }, type: 'text', bodyJson: '{"text":"spam"}' },
+          marks: { withheld: true },
+        })
+      await withheld()
+      expect(await listOf(store, bob)).toMatchObject({ items: [], badge: 0 })
+      expect(await conversationOf(store, alice, log)).toMatchObject({ last: { seq: 1, kind: 'message' } })
+      await send(store, alice, log, 'hello')
+      await withheld()
+      expect(await conversationOf(store, bob, log)).toMatchObject({ last: { seq: 2 }, unread: 1 })
     })
 
     test('everything is read at once, and again nothing is', async () => {
