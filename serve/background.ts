@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { startErasure } from '../services/accounts/erasure.ts'
+import { startGroupDissolver } from '../services/groups/dissolver.ts'
 import { startExpirySweeper } from '../services/messages/expiry-sweeper.ts'
 import { startScheduledSender } from '../services/messages/scheduled-sender.ts'
 import { startRetention } from '../services/retention/retention.ts'
@@ -15,6 +16,7 @@ export function startBackground({ config, store, log, parts }: BackgroundParts):
   parts.use(startSearchIndexer(store, log))
   parts.use(startErasure(store, log))
   parts.use(startScheduledSender(store, log))
+  parts.use(startGroupDissolver(store, log))
   parts.use(startExpirySweeper(store, log))
   const keepMs = {
     direct: config.retentionDirectMs,

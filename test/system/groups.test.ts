@@ -180,12 +180,12 @@ describe('rules', () => {
     expect(await server.http('groups.list', {}, as(ann!))).toEqual({ items: [] })
   })
 
-  test('only the owner removes; when the owner leaves, the first of the others owns', async () => {
+  test('members remove nobody; when the owner leaves, the first of the others owns', async () => {
     const [owner, ann, ben] = await newCircle('owner', 'ann', 'ben')
     const group = await makeGroup(server, owner!, [ann!])
     await server.http('groups.add', { id: group, members: [ben] }, as(owner!))
     await expect(server.http('groups.remove', { id: group, members: [ben] }, as(ann!))).rejects.toMatchObject(
-      { code: 'not_owner', status: 403 },
+      { code: 'not_admin', status: 403 },
     )
     await server.http('groups.leave', { id: group }, as(owner!))
     await server.http('groups.remove', { id: group, members: [ben] }, as(ann!))
@@ -260,5 +260,37 @@ describe('rules', () => {
       ref: 'r3',
       code: 'users_refused',
     })
+  })
+})
+
+describe('rules, links and the end of a group', () => {
+  test('every member hears on the inbox who is muted, who joined by a link, and that it is over', async () => {
+    const [owner, ann, ben] = await newCircle('owner', 'ann', 'ben')
+    const [guest] = await newCircle('guest')
+    const group = await makeGroup(server, owner!, [ann!, ben!])
+    using annPhone = await Device.connect(server, ann!, 'phone')
+    using benPhone = await Device.connect(server, ben!, 'phone')
+    using guestPhone = await Device.connect(server, guest!, 'phone')
+    const { token } = await server.http<{ token: string }>('groups.createLink', { id: group }, as(ben!))
+    const untilMs = Date.now() + 3_600_000
+    await server.http('groups.mute', { id: group, uid: ann, untilMs }, as(owner!))
+    await expect(annPhone.send({ id: 'm1', to: group, text: 'x' })).resolves.toMatchObject({
+      kind: 'refused',
+      error: { code: 'muted' },
+    })
+    expect(await guestPhone.call('groups.join', { token }, 'j1')).toMatchObject({
+      result: { id: group, state: 'joined' },
+    })
+    await guestPhone.send({ id: 'm2', to: group, text: 'hello from outside' })
+    await server.http('groups.dissolve', { id: group }, as(owner!))
+    await expect(guestPhone.send({ id: 'm3', to: group, text: 'x' })).resolves.toMatchObject({
+      kind: 'refused',
+    })
+    const typesOf = (device: Device) =>
+      allOf(device.inbox, group).map(({ kind, type }) => (kind === 'group' ? type : kind))
+    await until(() => typesOf(benPhone).at(-1) === 'dissolved', 'ben hears that it is over')
+    expect(typesOf(benPhone)).toEqual(['muted', 'joined', 'message', 'dissolved'])
+    await until(() => typesOf(guestPhone).at(-1) === 'dissolved', 'the guest hears it too')
+    expect(await server.http('groups.list', {}, as(ann!))).toEqual({ items: [] })
   })
 })

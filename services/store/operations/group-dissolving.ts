@@ -2,19 +2,19 @@
  * The end of a group. It is over at once: nobody sees it in a list, comes or writes. Its members are let out in steps,
  * because windows of 100,000 people are too much for one transaction; the last entry that all of them get says why.
  */
-import type { LogId } from '../../../protocol/ids.ts'
-import { assertOwner, findMembers, lockGroup, lockPeople, type Member, type MyGroup } from './group-lookup.ts'
+import { assertOwner, findMembers, getGroup, lockGroup, type MyGroup } from './group-lookup.ts'
 import { closeWindows, findAdmins, setRole, tellGroup } from './membership.ts'
 import type { StoredOperations } from './stored.ts'
-import type { Person, Transaction } from './transaction.ts'
+import type { LogFacts, Person, Transaction } from './transaction.ts'
 
 /** Members let out by one transaction: some 20 ms of the store. */
 export const LET_OUT_EACH = 500
 
 export const groupDissolvingOperations: StoredOperations<'groups.dissolve'> = {
   async 'groups.dissolve'(tx, { caller, id }) {
-    const first = await lockSome(tx, id)
-    await lockPeople(tx, caller)
+    const found = await getGroup(tx, caller, id)
+    assertOwner(found)
+    const first = await lockSome(tx, found.log, [found.me])
     const group = await lockGroup(tx, caller, id)
     assertOwner(group)
     const { log } = group
@@ -32,30 +32,29 @@ export const groupDissolvingOperations: StoredOperations<'groups.dissolve'> = {
 export const groupDissolvingTasks = {
   /** Lets some members of a dissolved group out; answers how many. */
   async letOutOfDissolved(tx: Transaction, _input: Record<string, never>): Promise<number> {
-    const found = await tx.first<{ name: LogId }>(
-      `select log.name from chat_group join log on log.n = chat_group.log
+    const found = await tx.first<{ id: string }>(
+      `select log.name as id from chat_group join log on log.n = chat_group.log
        where chat_group.dissolved_at is not null and chat_group.members > 0 limit 1`,
     )
-    if (found === undefined) return 0
-    const some = await lockSome(tx, found.name)
-    const log = await tx.lockLog(found.name)
-    const members: Member[] = await findMembers(tx, { log: log! }, some)
-    await closeWindows(tx, { log: log! }, members)
+    const unlocked = found === undefined ? undefined : await tx.findLog(found.id)
+    if (unlocked === undefined) return 0
+    const people = await lockSome(tx, unlocked, [])
+    const group = { log: (await tx.lockLog(unlocked.name))! }
+    const members = await findMembers(tx, group, people)
+    await closeWindows(tx, group, members)
     return members.length
   },
 }
 
-/** Members, as many as one step takes; their accounts come before the log. */
-async function lockSome(tx: Transaction, id: string): Promise<Person[]> {
-  const log = await tx.findLog(id)
-  if (log === undefined) return []
+/** Members, as many as one step takes, locked together with `others`: accounts come before the log. */
+async function lockSome(tx: Transaction, log: LogFacts, others: readonly Person[]): Promise<Person[]> {
   const people = await tx.query<Person>(
-    `select account.uid, some.account from (
+    `select account.uid, page.account from (
        select account from membership where log = $1 and to_seq is null order by from_seq, account limit $2
-     ) as some join account on account.n = some.account`,
+     ) as page join account on account.n = page.account`,
     [log.n, LET_OUT_EACH],
   )
-  await tx.lockAccounts(people.map(({ account }) => account))
+  await tx.lockAccounts([...people, ...others].map(({ account }) => account))
   return people
 }
 

@@ -11,6 +11,7 @@ import {
   badCursor,
   findMembers,
   getGroup,
+  IS_ADMIN,
   lockGroup,
   lockPeople,
   type MyGroup,
@@ -93,15 +94,16 @@ export async function leave(tx: Transaction, caller: Caller, group: MyGroup): Pr
  */
 async function handOver(tx: Transaction, caller: Caller, group: MyGroup): Promise<void> {
   const { log, me } = group
-  const find = (which: string) =>
+  const others = 'from membership where log = $1 and to_seq is null and account <> $2'
+  const find = (some: string) =>
     tx.first<Person>(
-      `select account.uid, heir.account from (
-         select account from membership where log = $1 and to_seq is null and account <> $2 ${which}
-         order by from_seq, account limit 1
-       ) as heir join account on account.n = heir.account`,
+      `select account.uid, heir.account from (${some}) as heir join account on account.n = heir.account
+       order by heir.from_seq, heir.account limit 1`,
       [log.n, me.account],
     )
-  const heir = (await find(`and role <> 'member'`)) ?? (await find(''))
+  const heir =
+    (await find(`select account, from_seq ${others} and ${IS_ADMIN} limit ${GROUP_ADMINS_MAX}`)) ??
+    (await find(`select account, from_seq ${others} order by from_seq, account limit 1`))
   if (heir !== undefined) await setOwner(tx, caller, group, heir)
 }
 
@@ -144,7 +146,7 @@ function readAdmins(tx: Transaction, { log }: MyGroup): Promise<MemberRow[]> {
   return tx.query<MemberRow>(
     `select person.uid, page.* from (
        select ${MEMBER_COLUMNS} from membership
-       where log = $1 and to_seq is null and role <> 'member' limit $2
+       where log = $1 and to_seq is null and ${IS_ADMIN} limit $2
      ) as page join account as person on person.n = page.account
      order by page.from_seq, page.account`,
     [log.n, GROUP_ADMINS_MAX + 1],

@@ -9,7 +9,7 @@ import { WochatError } from '../../../protocol/errors.ts'
 import { buildNoticeLog, type UserId } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
 import { touchEach } from './changes.ts'
-import type { Group } from './group-lookup.ts'
+import { type Group, IS_ADMIN } from './group-lookup.ts'
 import type { Person, Transaction } from './transaction.ts'
 
 /** Admins of one group, beside its owner. They are told of everybody who wants to join. */
@@ -187,7 +187,7 @@ export function findAdmins(tx: Transaction, { log }: Pick<Group, 'log'>): Promis
   return tx.query<Person>(
     `select account.uid, account.n as account
      from membership join account on account.n = membership.account
-     where membership.log = $1 and membership.to_seq is null and membership.role <> 'member'
+     where membership.log = $1 and membership.to_seq is null and ${IS_ADMIN}
      order by account.uid limit $2`,
     [log.n, GROUP_ADMINS_MAX + 1],
   )
