@@ -74,6 +74,7 @@ export type GateServices = {
   readonly store: Store
   readonly verifier: TokenVerifier
   readonly dispatcher: Dispatcher
+  readonly intake: MessageIntake
   readonly engine: Engine
   /** The other nodes. */
   readonly bus: Bus
@@ -83,7 +84,6 @@ export type GateServices = {
   readonly admission: Admission
   readonly turn: WriteTurn
   readonly clock: Clock
-  readonly intake: MessageIntake
   readonly limits: GateLimits
   readonly metrics: GateMetrics
   readonly tracing: Tracing

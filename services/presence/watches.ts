@@ -88,7 +88,9 @@ export class Watches {
   /** What is known here of somebody who is watched, over all nodes; undefined of others. */
   find(uid: UserId): PersonState | undefined {
     const watched = this.#watched.get(uid)
-    return watched === undefined ? undefined : combine(this.#parts.stateHere(uid), [...watched.others.values()])
+    return watched === undefined
+      ? undefined
+      : combine(this.#parts.stateHere(uid), [...watched.others.values()])
   }
 
   // -------------------------------------------------------------- what changes
