@@ -17,7 +17,15 @@ const Emoji = Type.String({
 })
 
 /** Refusals of who may not write there. */
-const WRITING = ['unknown_log', 'unknown_entry', 'not_member', 'blocked', 'not_friends', 'forbidden'] as const
+const WRITING = [
+  'unknown_log',
+  'unknown_entry',
+  'not_member',
+  'blocked',
+  'not_friends',
+  'account_inactive',
+  'forbidden',
+] as const
 
 export const messageLifeOperations = {
   'messages.edit': operation({
@@ -44,7 +52,17 @@ export const messageLifeOperations = {
       at: Type.Integer({ description: 'Time of the edit, ms since 1970.' }),
       count: Type.Integer({ description: 'How often the message was edited now.' }),
     }),
-    errors: [...WRITING, 'not_author', 'too_late', 'recalled', 'edit_conflict'],
+    errors: [
+      ...WRITING,
+      'muted',
+      'not_admin',
+      'not_author',
+      'too_late',
+      'recalled',
+      'edit_conflict',
+      'unknown_media',
+      'content_refused',
+    ],
   }),
   'messages.recall': operation({
     summary:
@@ -108,7 +126,7 @@ export const messageLifeOperations = {
     mutating: true,
     params: request({ ...message, requestId: RequestId }),
     result: Empty,
-    errors: [...WRITING, 'not_admin', 'not_owner', 'recalled', 'too_many_pins'],
+    errors: [...WRITING, 'not_admin', 'recalled', 'too_many_pins'],
   }),
   'messages.unpin': operation({
     summary: 'Take a pin away, by those who may pin. Done twice it changes nothing.',
@@ -116,7 +134,7 @@ export const messageLifeOperations = {
     mutating: true,
     params: request({ ...message, requestId: RequestId }),
     result: Empty,
-    errors: ['unknown_log', 'not_member', 'blocked', 'not_friends', 'forbidden', 'not_admin', 'not_owner'],
+    errors: ['unknown_log', 'not_member', 'blocked', 'not_friends', 'forbidden', 'not_admin'],
   }),
   'messages.pins': operation({
     summary: 'The pinned messages of a conversation, the last pinned first.',

@@ -87,7 +87,6 @@ export async function mayModerate(tx: Transaction, readable: Readable): Promise<
 /** In a group its rules say who pins, else both may. */
 export async function assertMayPin(tx: Transaction, readable: Readable): Promise<void> {
   const rules = await findGroupRules(tx, readable)
-  if (rules === undefined || rules.whoPins === 'members' || rules.role === 'owner') return
-  if (rules.whoPins === 'owner') throw new WochatError('not_owner')
-  if (rules.role !== 'admin') throw new WochatError('not_admin')
+  const isRefused = rules !== undefined && rules.whoPins !== 'members' && rules.role === 'member'
+  if (isRefused) throw new WochatError('not_admin')
 }

@@ -161,7 +161,8 @@ const TEXT = { id: 'i', type: 'text', bodyJson: '{"text":"x"}' }
 /** Tables that are read whole: they hold what waits to be filed, or to be erased, and are emptied by it. */
 const READ_WHOLE = /journal|SCAN erasure/
 /** Rows of a list that is a parameter, and of a query within the statement that a limit bounds. */
-const BOUNDED = /^SCAN ((json_each|part|fitting|window|page|heir|seen|search|step|ends)\b|message_search VIRTUAL TABLE INDEX 0:=)/
+const BOUNDED =
+  /^SCAN ((json_each|part|fitting|window|page|heir|seen|search|step|ends)\b|message_search VIRTUAL TABLE INDEX 0:=)/
 
 test('no statement of people, groups and conversations scans a table', async () => {
   await useEverything()

@@ -31,6 +31,15 @@ const FILL = `
     select i, seq, seq, i, 'message', i, seq::text, (random() * 1e15)::bigint, 'text', '{"text":"hello"}'
     from generate_series(1, 5) seq, generate_series(1, ${ACCOUNTS - 1}) i;
   insert into hidden (account, log, seq) select i, i, 1 from generate_series(1, ${ACCOUNTS - 1}) i;
+  insert into mention (account, log, seq) select i, i, 1 from generate_series(1, ${ACCOUNTS - 1}) i;
+  insert into reaction (log, seq, emoji, account, reacted_at)
+    select i, 1, ':y:', i, 0 from generate_series(1, ${ACCOUNTS - 1}) i;
+  insert into pin (log, seq, pinned_by, pinned_at) select i, 1, i, 0 from generate_series(1, ${ACCOUNTS - 1}) i;
+  insert into expiry (log, seq, due_at) select i, 1, 9e15::bigint from generate_series(1, ${ACCOUNTS - 1}) i;
+  insert into media_use (media, log, seq) select i::text, i, 1 from generate_series(1, ${ACCOUNTS - 1}) i;
+  insert into message_search (log, seq, terms) select i, 1, 'word' from generate_series(1, ${ACCOUNTS - 1}) i;
+  insert into conversation_state (account, log, changed_at) select i, i, 0 from generate_series(1, ${ACCOUNTS - 1}) i;
+  insert into group_ban (log, account, banned_by, banned_at) select i, i, 1, 0 from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into device (account, id, kind, name, created_at, seen_at)
     select i, 'phone', '', '', 0, 0 from generate_series(1, ${ACCOUNTS}) i;
   insert into session (client_id, account, device, generation, inbox_started, reply, live, expires_at, node)
@@ -144,6 +153,18 @@ const CALLS: Record<string, (n: number) => Promise<unknown>> = {
   },
   'ending sessions': () => store.expireSessions(),
   'a page of history': (n) => pageOf(store, callerOf(n), logOf(n), { limit: 10 }),
+  'a page of one kind': (n) => pageOf(store, callerOf(n), logOf(n), { kind: 'links', around: 3 }),
+  'what becomes of a message': async (n) => {
+    const log = logOf(n)
+    const { seq } = await send(store, callerOf(n), log, 'to be changed')
+    const params = { log, seq }
+    const body = { text: 'changed', mentions: [uidOf(n + 1)] }
+    await store.run({ name: 'messages.edit', caller: callerOf(n), params: { ...params, body } })
+    await store.run({ name: 'messages.react', caller: callerOf(n), params: { ...params, emoji: ':x:' } })
+    await store.run({ name: 'messages.pin', caller: callerOf(n), params })
+    await store.run({ name: 'messages.recall', caller: callerOf(n), params })
+    await store.run({ name: 'messages.delete', caller: callerOf(n), params: { log, seqs: [seq] } })
+  },
   'a list of conversations': (n) => listOf(store, callerOf(n)),
   'a read pointer': (n) => markRead(store, callerOf(n + 1), logOf(n), 3),
 }

@@ -67,7 +67,7 @@ begin
         when person.takes = 'none' then 6
         when theirs.blocked = 1 then 0
         when contacts_required and person.takes is distinct from 'all' and theirs.state is distinct from 'friend'
-          and not exists (select from account a where a.n = send.account and a.kind = 'system') then 7
+          and (select a.kind from account a where a.n = send.account) is distinct from 'system' then 7
         else 0
       end as rule
     from send
