@@ -1,6 +1,6 @@
 /**
- * Events: what webhooks are told, as rows that are written with what they tell. Most are written by triggers of the
- * engine ({@link Transaction.watchSources}), which exist only while a webhook wants them.
+ * Events: what webhooks are told, as rows that are written with what they tell: by triggers of the engine
+ * ({@link Transaction.watchSources}), which exist only while a webhook wants them.
  *
  * A row gets its `seq` when it is committed, from one transaction at a time ({@link orderEvents}); so whoever has read
  * up to a seq misses nothing, and two entries of one log keep their order.
@@ -47,17 +47,6 @@ export function sourcesOf(patterns: readonly string[]): EventSources {
   if (isAny('media')) sources.set('media', [])
   if (isAny('report')) sources.set('reports', [])
   return sources
-}
-
-/** Writes an event of an operation, if a webhook wants its type. `body` says what happened. */
-export async function recordEvent(tx: Transaction, type: string, body: object): Promise<void> {
-  const rows = await tx.query<{ events: string }>('select events from webhook')
-  if (!rows.some(({ events }) => isWanted(type, JSON.parse(events) as string[]))) return
-  await tx.query('insert into event (at, type, body) values ($1, $2, $3)', [
-    tx.now,
-    type,
-    JSON.stringify(body),
-  ])
 }
 
 /** Locks the order of events until the end of the transaction; answers the last seq that was given. */
