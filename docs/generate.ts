@@ -56,7 +56,7 @@ function buildReference(): string {
     ]),
     '### Every type',
     '',
-    ...describeFields('field', CommonSchema as JsonSchema),
+    ...describeFields('field', CommonSchema as unknown as JsonSchema),
     '## Errors',
     '',
     `Every operation may also be refused with ${COMMON_ERRORS.map((code) => `\`${code}\``).join(', ')}.`,
