@@ -35,7 +35,6 @@ export function buildLive({ config, store, bus, log, parts }: LiveParts): LiveNo
   const { offlineDelayMs, typingMembersMax } = config
   const presence = parts.use(
     new Presence({
-      node: bus.node,
       board: bus.presence,
       seen: new SeenWriter(store, (error) =>
         log.warn({ err: error }, 'it was not noted when devices were last seen'),

@@ -27,7 +27,6 @@ type Watched = {
 type Watcher = { listener: LiveListener; leases: Map<UserId, number>; allowedAt: number }
 
 export type WatchesParts = {
-  node: string
   board: PresenceBoard
   /** What this node says itself. */
   stateHere: (uid: UserId) => NodePresence
@@ -83,14 +82,6 @@ export class Watches {
 
   end(listener: LiveListener): void {
     this.unwatch(listener, null)
-  }
-
-  /** What is known here of somebody who is watched, over all nodes; undefined of others. */
-  find(uid: UserId): PersonState | undefined {
-    const watched = this.#watched.get(uid)
-    return watched === undefined
-      ? undefined
-      : combine(this.#parts.stateHere(uid), [...watched.others.values()])
   }
 
   // -------------------------------------------------------------- what changes
