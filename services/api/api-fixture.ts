@@ -25,6 +25,9 @@ import { createIntake } from '../messages/ports.ts'
 import type { Store } from '../store/contract.ts'
 import { DEFAULT_POLICY } from '../store/policy.ts'
 import { openSqliteStore } from '../store/sqlite/client.ts'
+import { Presence } from '../presence/presence.ts'
+import { createPresenceHandlers } from '../presence/presence-handlers.ts'
+import { SeenWriter } from '../presence/seen-writer.ts'
 import { createStoredHandlers } from '../stored-handlers.ts'
 import { createHttpServer, type HttpServer, type HttpSettings } from './http-server.ts'
 
@@ -103,6 +106,18 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
     service: createMediaService({ store, storage, imaging: createImaging({ pixelsMax: 1_000_000 }) }),
     links: createMediaLinks({ secret: () => keyring.codePepper, ttlMs: HOUR_MS, now }),
   }
+  const presence = new Presence({
+    board: {
+      put() {},
+      read: async (uids) => uids.map(() => []),
+      follow: async (uids) => uids.map(() => []),
+      unfollow() {},
+    },
+    seen: new SeenWriter(store, () => {}),
+    visibleTo: async () => new Set(),
+    offlineDelayMs: 0,
+    onError() {},
+  })
   const handlers = {
     ...createAuthHandlers({
       store,
@@ -113,6 +128,7 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
       now,
     }),
     ...createStoredHandlers(store),
+    ...createPresenceHandlers(store, presence),
     ...createAccountHandlers({ httpUrl: () => endpoints().http }),
     ...createMessageHandlers({
       store,
