@@ -213,7 +213,7 @@ test(
     expect(await run(['group', 'add', id, 'nobody.here', ...owner])).toEqual({
       code: 1,
       out: '',
-      err: 'users_refused: nobody.here is no user of this server\n',
+      err: 'users_refused: nobody.here is no user of this server',
     })
   },
   SLOW_MS,
