@@ -127,9 +127,46 @@ const VALID: { [Name in OperationName]: Record<string, unknown> } = {
   'media.usage': {},
   'messages.page': { log: 'd:alice:bob', before: 5, limit: 1 },
   'messages.forward': { log: 'd:alice:bob', seqs: [1], to: ['bob'], merged: true, requestId: 's1' },
-  'messages.schedule': { id: 's2', to: 'bob', text: 'hi', at: 1, requestId: 's3' },
+  'messages.schedule': { id: 's2', to: 'bob', text: 'hi', at: 2 ** 42, requestId: 's3' },
   'messages.scheduled': { limit: 1, cursor: '1.1' },
   'messages.unschedule': { id: 's2', requestId: 's4' },
+  'messages.edit': { log: 'd:alice:bob', seq: 1, body: { text: 'hi' }, count: 0, requestId: 'l1' },
+  'messages.recall': { log: 'd:alice:bob', seq: 1, requestId: 'l2' },
+  'messages.react': { log: 'd:alice:bob', seq: 1, emoji: '👍', on: true, requestId: 'l3' },
+  'messages.reactions': { log: 'd:alice:bob', seq: 1, emoji: '👍', limit: 1, cursor: 'a' },
+  'messages.delete': { log: 'd:alice:bob', seqs: [1], requestId: 'l4' },
+  'messages.pin': { log: 'd:alice:bob', seq: 1, requestId: 'l5' },
+  'messages.unpin': { log: 'd:alice:bob', seq: 1, requestId: 'l6' },
+  'messages.pins': { log: 'd:alice:bob' },
+  'messages.get': { log: 'd:alice:bob', seqs: [1] },
+  'messages.search': {
+    query: 'hi',
+    log: 'd:alice:bob',
+    from: 'bob',
+    types: ['text'],
+    after: 0,
+    before: 1,
+    limit: 1,
+    cursor: '1',
+  },
+  'presence.get': { uids: ['bob'] },
+  'presence.watch': { uids: ['bob'], leaseMs: 10_000 },
+  'presence.unwatch': { uids: ['bob'] },
+  'presence.ofGroup': { id: 'g:1' },
+  'reports.create': { log: 'd:alice:bob', seq: 1, reason: 'spam', text: 'x', requestId: 'l7' },
+}
+
+/** A value beyond what a schema bounds: longer, larger or more of them; undefined where nothing is bounded so. */
+function beyond(schema: {
+  maxLength?: number
+  maximum?: number
+  maxItems?: number
+  items?: unknown
+}): unknown {
+  if (schema.maxLength !== undefined) return 'x'.repeat(schema.maxLength + 1)
+  if (schema.maximum !== undefined) return schema.maximum * 2
+  if (schema.maxItems !== undefined) return Array.from({ length: schema.maxItems + 1 }, (_, i) => `u${i}`)
+  return undefined
 }
 
 describe.each(OPERATION_NAMES)('%s', (name) => {
@@ -152,6 +189,8 @@ describe.each(OPERATION_NAMES)('%s', (name) => {
       const wrongs = [null, true, 1.5, [[]]].filter((value) => !Value.Check(schema, value))
       for (const wrong of wrongs) await expectBadRequest({ ...valid, [field]: wrong }, field)
       expect(wrongs, field).not.toEqual([])
+      const tooMuch = beyond(schema)
+      if (tooMuch !== undefined) await expectBadRequest({ ...valid, [field]: tooMuch }, field)
     }
   })
 

@@ -9,7 +9,7 @@ import { STORE_FILE } from '../sqlite/files.ts'
 import { FolderLockedError, lockFolder } from '../sqlite/folder-lock.ts'
 import { Logs } from '../sqlite/logs.ts'
 import { MoveError } from './move-error.ts'
-import type { Row, TableMove } from './tables.ts'
+import type { Row, TableMove } from './table-move.ts'
 
 export class MoveSource implements Disposable {
   readonly #db: Database

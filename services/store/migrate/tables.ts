@@ -1,32 +1,10 @@
 /** What moves: each table of the SQLite file, and what its rows become in PostgreSQL. */
 import { payloadBytes, textHash } from '../postgres/plain-rows.ts'
-
-export type ColumnType = 'bigint' | 'text' | 'boolean' | 'bytea'
-
-export type Row = Record<string, unknown>
-
-export type TableMove = {
-  /** Of the target. */
-  table: string
-  /** Rows of the source. */
-  from: string
-  /** Columns of the source that order its rows, and name one of them. */
-  key: readonly string[]
-  /** Of the target, with their types. */
-  columns: Readonly<Record<string, ColumnType>>
-  /** Where a target row is not simply the source row. */
-  build?: (row: Row) => Row
-  /** The number in `n` comes from the sequence of this column, or from the named sequence. */
-  sequence?: { column: string } | { name: string }
-}
+import { CHAT_MOVES } from './chat-tables.ts'
+import { numbers, type Row, type TableMove, texts } from './table-move.ts'
 
 /** Holder of sessions and wills that a server which died left connected; no node has this name while it lives. */
 const NO_NODE = 'sqlite'
-
-const numbers = (...names: string[]) => typed('bigint', names)
-const texts = (...names: string[]) => typed('text', names)
-const typed = (type: ColumnType, names: string[]) =>
-  Object.fromEntries(names.map((name): [string, ColumnType] => [name, type]))
 
 const flag = (value: unknown): boolean | null => (value === null ? null : value === 1)
 
@@ -42,7 +20,14 @@ export const TABLES: readonly TableMove[] = [
     table: 'account',
     from: 'account',
     key: ['n'],
-    columns: { ...numbers('n'), ...texts('uid', 'phone'), ...numbers('created_at') },
+    columns: {
+      ...numbers('n'),
+      ...texts('uid', 'phone'),
+      ...numbers('created_at'),
+      ...texts('kind', 'state'),
+      ...numbers('state_at', 'version'),
+      ...texts('takes'),
+    },
     sequence: { column: 'n' },
   },
   {
@@ -88,6 +73,9 @@ export const TABLES: readonly TableMove[] = [
       ...numbers('blocked'),
       ...texts('text'),
       ...numbers('changed_at'),
+      ...texts('remark', 'tags'),
+      ...numbers('refused_until'),
+      ...texts('block_mode'),
     },
   },
   {
@@ -105,13 +93,25 @@ export const TABLES: readonly TableMove[] = [
     table: 'chat_group',
     from: 'chat_group',
     key: ['log'],
-    columns: { ...numbers('log'), ...texts('name'), ...numbers('owner', 'members', 'created_at') },
+    columns: {
+      ...numbers('log'),
+      ...texts('name'),
+      ...numbers('owner', 'members', 'created_at'),
+      ...texts('kind', 'avatar', 'about', 'announcement'),
+      ...numbers('announced_by', 'announced_at'),
+      ...texts('who_writes', 'who_invites', 'who_pins'),
+      ...numbers('approval', 'keeps_entries', 'muted_until', 'changed_at', 'dissolved_at'),
+    },
   },
   {
     table: 'membership',
     from: 'membership',
     key: ['account', 'log', 'from_seq'],
-    columns: numbers('account', 'log', 'from_seq', 'to_seq', 'joined_at'),
+    columns: {
+      ...numbers('account', 'log', 'from_seq', 'to_seq', 'joined_at'),
+      ...texts('role', 'nickname'),
+      ...numbers('muted_until'),
+    },
   },
   {
     table: 'reader',
@@ -125,9 +125,10 @@ export const TABLES: readonly TableMove[] = [
     key: ['n'],
     columns: {
       ...numbers('log', 'seq', 'message_no', 'at', 'account', 'id_hash'),
-      ...texts('kind', 'device', 'id', 'type', 'body'),
+      ...texts('kind', 'device', 'id', 'type', 'body', 'state'),
     },
   },
+  ...CHAT_MOVES,
   {
     table: 'session',
     from: 'session',

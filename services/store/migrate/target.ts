@@ -6,7 +6,8 @@ import type pg from 'pg'
 import { execute, openPool } from '../postgres/connections.ts'
 import { migrate } from '../postgres/migrate.ts'
 import { MoveError } from './move-error.ts'
-import { buildValues, type Row, TABLES, type TableMove } from './tables.ts'
+import type { Row, TableMove } from './table-move.ts'
+import { buildValues, TABLES } from './tables.ts'
 
 /** Key of the advisory lock that a move holds; no other part of the program takes this one. */
 const MOVE_LOCK = 7_310_002
@@ -108,7 +109,7 @@ export class MoveTarget implements AsyncDisposable {
     await this.#inTransaction(async () => {
       await this.#all(
         `insert into ${move.table} (${names.join(', ')}) overriding system value
-         select * from unnest(${places.join(', ')})`,
+         select * from unnest(${places.join(', ')}) ${move.replaces === true ? replacing(move) : ''}`,
         columns,
       )
       await this.#all(
@@ -180,4 +181,9 @@ export class MoveTarget implements AsyncDisposable {
       throw error
     }
   }
+}
+
+function replacing({ key, columns }: TableMove): string {
+  const others = Object.keys(columns).filter((name) => !key.includes(name))
+  return `on conflict (${key.join(', ')}) do update set ${others.map((name) => `${name} = excluded.${name}`).join(', ')}`
 }

@@ -1,7 +1,8 @@
 /** Whether the target holds what the source holds: every row of every table, and every log from its first entry to its head. */
 import { createHash } from 'node:crypto'
 import type { MoveSource } from './source.ts'
-import { buildValues, type Row, type TableMove } from './tables.ts'
+import type { Row, TableMove } from './table-move.ts'
+import { buildValues } from './tables.ts'
 import type { MoveTarget } from './target.ts'
 
 /** Number of rows, and a sum over their hashes that does not depend on their order. */
