@@ -12,8 +12,8 @@ import type { DeviceId } from '../protocol/ids.ts'
 import { parseParams } from '../protocol/validate.ts'
 import { addressKey } from './address-key.ts'
 import type { VerifiedToken } from './auth/token.ts'
-import { type CallLimiter, type RateLimit, RateLimiter } from './rate-limiter.ts'
 import type { LiveListener } from './presence/ports.ts'
+import { type CallLimiter, type RateLimit, RateLimiter } from './rate-limiter.ts'
 import type { AccountStore, Caller } from './store/contract.ts'
 
 export type CallContext = {

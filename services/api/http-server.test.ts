@@ -127,7 +127,7 @@ const VALID: { [Name in OperationName]: Record<string, unknown> } = {
   'media.usage': {},
   'messages.page': { log: 'd:alice:bob', before: 5, limit: 1 },
   'messages.forward': { log: 'd:alice:bob', seqs: [1], to: ['bob'], merged: true, requestId: 's1' },
-  'messages.schedule': { id: 's2', to: 'bob', text: 'hi', at: 2 ** 42, requestId: 's3' },
+  'messages.schedule': { id: 's2', to: 'bob', text: 'hi', at: Date.now() + 3_600_000, requestId: 's3' },
   'messages.scheduled': { limit: 1, cursor: '1.1' },
   'messages.unschedule': { id: 's2', requestId: 's4' },
   'messages.edit': { log: 'd:alice:bob', seq: 1, body: { text: 'hi' }, count: 0, requestId: 'l1' },

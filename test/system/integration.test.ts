@@ -77,10 +77,14 @@ test('a broadcast reaches everybody of its filter once, with a bound on its rate
   expect(running.find((one) => one.id === id)).toMatchObject({ state: 'running' })
   await server.kill9()
   await server.start()
-  const row = await until(async () => {
-    const { broadcasts } = await admin(server, 'broadcasts', {})
-    return broadcasts.find((one) => one.id === id && one.state === 'done')
-  }, 'the broadcast to be done', 60_000)
+  const row = await until(
+    async () => {
+      const { broadcasts } = await admin(server, 'broadcasts', {})
+      return broadcasts.find((one) => one.id === id && one.state === 'done')
+    },
+    'the broadcast to be done',
+    60_000,
+  )
   expect(row).toMatchObject({ sent: 44, skipped: 1 })
   for (const uid of uids.filter((one) => one !== blocker)) {
     const token = server.token(uid, null)

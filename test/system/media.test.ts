@@ -243,7 +243,10 @@ describe('in a folder', () => {
       `/v1/media/${id}`,
     ])
       expect((await follow(wrong)).status, wrong).toBe(401)
-    await until(async () => Date.now() > expiresAt && (await follow(path)).status === 401, 'the end of the link')
+    await until(
+      async () => Date.now() > expiresAt && (await follow(path)).status === 401,
+      'the end of the link',
+    )
   })
 
   test('what could run in a page is only for saving, and nobody passes it off as a picture', async () => {

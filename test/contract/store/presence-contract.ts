@@ -80,7 +80,10 @@ export function presenceContract(engine: () => StoreEngine): void {
         store.perform({ task: 'pageMembersSeen', input: { reader, group, after } })
       const { people, next } = await page(owner)
       expect(people.map(({ uid, isVisible }) => [uid, isVisible]).sort()).toEqual(
-        [[owner.uid, true], [near.uid, true]].sort(),
+        [
+          [owner.uid, true],
+          [near.uid, true],
+        ].sort(),
       )
       expect(next).toBeNull()
       expect((await page(owner, { joined: Number.MAX_SAFE_INTEGER, n: 0 })).people).toEqual([])
@@ -111,8 +114,7 @@ export function presenceContract(engine: () => StoreEngine): void {
       const [owner, fan] = await createPeople(store, 'owner', 'fan')
       const params = { name: 'stage', keepsEntries: false }
       const { id } = await store.run({ name: 'rooms.create', caller: owner, params })
-      const find = (room: string) =>
-        store.perform({ task: 'findLiveRoom', input: { uid: fan.uid, room } })
+      const find = (room: string) => store.perform({ task: 'findLiveRoom', input: { uid: fan.uid, room } })
       expect(await find(id)).toEqual({ isBanned: false })
       const kept = await store.run({ name: 'rooms.create', caller: owner, params: { name: 'kept' } })
       expect([await find(kept.id), await find('g:nowhere')]).toEqual([null, null])
