@@ -22,6 +22,9 @@ const Badge = Type.Integer({
 
 const Conversation = Type.Object({
   log: Type.String(),
+  kind: Type.Enum(['direct', 'group', 'room', 'system'], {
+    description: '`system`: a direct one with a system account, such as news of the operator.',
+  }),
   epoch: Type.String(),
   head: Type.Integer({ description: 'Last seq that I may see.' }),
   unread: Type.Integer({
@@ -40,8 +43,8 @@ const Conversation = Type.Object({
   archived: Type.Boolean(),
   markedUnread: Type.Boolean(),
   draft: Type.Optional(Type.String()),
-  name: Type.Optional(Type.String({ description: 'Of a group.' })),
-  peer: Type.Optional(Type.String({ description: 'Of a direct conversation: the other uid.' })),
+  name: Type.Optional(Type.String({ description: 'Of a group or room.' })),
+  peer: Type.Optional(Type.String({ description: 'Of a direct or system conversation: the other uid.' })),
 })
 
 export const conversationOperations = {

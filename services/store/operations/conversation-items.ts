@@ -26,8 +26,9 @@ type ItemRow = Pick<
   mutedUntil: number | null
   archived: number
   draft: string | null
-  /** Null for what is no group. */
+  /** Null, both, for what is no group. */
   groupName: string | null
+  groupKind: 'group' | 'room' | null
   /** The last entry; null when there is none to show. */
   seq: number | null
   at: number
@@ -45,7 +46,7 @@ const itemsQuery = (logs: string): string => `
   select mine.n, mine.name, mine.epoch, mine.head, unread, mentions, read_seq as "readSeq", cleared_seq as "clearedSeq",
     marked_unread as "markedUnread", case when pinned_at is null then 0 else 1 end as pinned,
     mine.muted_until as "mutedUntil", case when archived_at is null then 0 else 1 end as archived, draft,
-    chat_group.name as "groupName", entry.seq, entry.at, entry.kind, account.uid, entry.device, entry.id, entry.type,
+    chat_group.name as "groupName", chat_group.kind as "groupKind", entry.seq, entry.at, entry.kind, account.uid, entry.device, entry.id, entry.type,
     entry.body, entry.state
   from (${counts(`and log in ${logs}`)}) as mine
   left join chat_group on chat_group.log = mine.n
@@ -72,19 +73,34 @@ export async function readItems(
     const wanted = logs.slice(start, start + READ_TOGETHER_MAX)
     const rows = await tx.query<ItemRow>(itemsQuery(tx.list('$3', 'number')), [account, tx.now, wanted])
     const byLog = new Map(rows.map((row) => [row.n, row]))
+    const systems = await systemsIn(tx, rows)
     for (const n of wanted) {
       if (bytesLeft <= 0) return items
       const row = byLog.get(n)!
-      items.push(buildItem(uid, row))
+      items.push(buildItem(uid, row, systems))
       bytesLeft -= (row.body?.length ?? 0) + (row.draft?.length ?? 0)
     }
   }
   return items
 }
 
-function buildItem(uid: UserId, row: ItemRow): ConversationItem {
+/** Those of the people of direct conversations who are no people. */
+async function systemsIn(tx: Transaction, rows: readonly ItemRow[]): Promise<ReadonlySet<string>> {
+  const uids = rows.flatMap(({ name }) => {
+    const log = parseLog(name)
+    return log?.kind === 'direct' ? [log.a, log.b] : []
+  })
+  const systems = await tx.query<{ uid: UserId }>(
+    `select uid from account where uid in ${tx.list('$1', 'text')} and kind = 'system'`,
+    [[...new Set(uids)]],
+  )
+  return new Set(systems.map(({ uid }) => uid))
+}
+
+function buildItem(uid: UserId, row: ItemRow, systems: ReadonlySet<string>): ConversationItem {
   return {
     log: row.name,
+    ...whatItIs(uid, row, systems),
     epoch: `k${row.epoch}`,
     head: row.head,
     unread: row.unread,
@@ -98,7 +114,6 @@ function buildItem(uid: UserId, row: ItemRow): ConversationItem {
     archived: row.archived === 1,
     markedUnread: row.markedUnread === 1,
     ...(row.draft !== null && { draft: row.draft }),
-    ...nameOrPeer(uid, row),
   }
 }
 
@@ -118,8 +133,15 @@ function buildLast(row: ItemRow, seq: number): Entry {
   }
 }
 
-function nameOrPeer(uid: UserId, { name, groupName }: ItemRow): { name?: string; peer?: string } {
+/** A conversation with a system account is one to whoever looks at it. */
+function whatItIs(
+  uid: UserId,
+  { name, groupName, groupKind }: ItemRow,
+  systems: ReadonlySet<string>,
+): Pick<ConversationItem, 'kind' | 'name' | 'peer'> {
   const log = parseLog(name)
-  if (log?.kind === 'direct') return { peer: log.a === uid ? log.b : log.a }
-  return groupName === null ? {} : { name: groupName }
+  if (log?.kind !== 'direct')
+    return { kind: groupKind ?? 'group', ...(groupName !== null && { name: groupName }) }
+  const kind = systems.has(log.a) || systems.has(log.b) ? 'system' : 'direct'
+  return { kind, peer: log.a === uid ? log.b : log.a }
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { LogId } from '../../../protocol/ids.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
+import { operate } from './operator.ts'
 import {
   addMembers,
   badgeOf,
@@ -9,6 +10,7 @@ import {
   createFriends,
   createGroup,
   createPeople,
+  createUid,
   directLog,
   gistOf,
   leaveGroup,
@@ -62,6 +64,32 @@ export function conversationsContract(engine: () => StoreEngine): void {
       expect(items[0]?.last).toEqual((await readAll(store, bob, log)).at(-1))
       expect(items[1]?.last).toMatchObject({ kind: 'group', type: 'created' })
       expect({ badge, cursor }).toEqual({ badge: 2, cursor: undefined })
+    })
+
+    test('say what kind each is: direct, group, room, or of a system account', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const news = { uid: createUid('news'), device: null }
+      await operate(store, 'addSystemAccount', { uid: news.uid, name: 'News' })
+      const [direct, system] = [directLog(alice, bob), directLog(alice, news)]
+      await send(store, bob, direct, 'hello')
+      await send(store, news, system, 'welcome')
+      const group = await createGroup(store, alice, bob)
+      const { id: room } = await store.run({ name: 'rooms.create', caller: alice, params: { name: 'open' } })
+      const { items } = await listOf(store, alice)
+      const kinds = new Map(items.map(({ log, kind, name, peer }) => [log, { kind, name, peer }]))
+      expect(kinds).toEqual(
+        new Map([
+          [direct, { kind: 'direct', name: undefined, peer: bob.uid }],
+          [system, { kind: 'system', name: undefined, peer: news.uid }],
+          [group, { kind: 'group', name: 'a group', peer: undefined }],
+          [room, { kind: 'room', name: 'open', peer: undefined }],
+        ]),
+      )
+      await markRead(store, alice, system, 1)
+      const params = { since: 0 }
+      const changes = await store.run({ name: 'conversations.changes', caller: alice, params })
+      expect(changes.items).toMatchObject([{ log: system, kind: 'system', peer: news.uid }])
     })
 
     test('notices are not listed and not in the badge, but can be paged by their owner alone', async () => {
