@@ -14,6 +14,7 @@ const Limit = Type.Optional(
     description: 'At most; fewer come when they are large.',
   }),
 )
+const EntrySeq = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
 const Version = Type.Integer({ description: 'What `conversations.changes` is asked with next.' })
 const Badge = Type.Integer({
   description:
@@ -159,12 +160,18 @@ export const conversationOperations = {
       'How far the other person of a direct conversation is: up to which seq one of their devices has everything, and up to which they read.',
     access: 'user',
     mutating: false,
-    params: request({ log: Log }),
+    params: request({ log: Log, seq: Type.Optional(EntrySeq) }),
     result: Type.Object({
       delivered: Type.Integer(),
       read: Type.Optional(Type.Integer({ description: 'Not told by who does not send read receipts.' })),
+      deliveredTo: Type.Optional(
+        Type.Boolean({ description: 'With `seq`: the other person has that entry, or wrote it.' }),
+      ),
+      readBy: Type.Optional(
+        Type.Boolean({ description: 'With `seq`: they have read it, or wrote it. Where `read` is told.' }),
+      ),
     }),
-    errors: ['unknown_log'],
+    errors: ['unknown_log', 'unknown_entry'],
   }),
   'messages.readers': operation({
     summary:
@@ -173,7 +180,7 @@ export const conversationOperations = {
     mutating: false,
     params: request({
       log: Log,
-      seq: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+      seq: EntrySeq,
       limit: Limit,
       cursor: Type.Optional(Type.String({ maxLength: 64, description: 'From the page before.' })),
     }),

@@ -53,14 +53,22 @@ export const receiptOperations: StoredOperations<
     }
   },
 
-  async 'messages.receipts'(tx, { caller, log }) {
+  async 'messages.receipts'(tx, { caller, log, seq }) {
     const readable = await getReadable(tx, caller, log)
     const peer = await findPeer(tx, caller.uid, readable.log.name)
     if (peer === undefined) throw new WochatError('bad_request', 'log: not a direct conversation')
+    const author = seq === undefined ? undefined : await authorOf(tx, readable, seq)
     const acknowledged = await acknowledgedBy(tx, peer, readable.log.n)
-    if (!(await sendsReadReceipts(tx, peer))) return { delivered: acknowledged }
-    const read = await readSeqOf(tx, peer, readable.log.n)
-    return { delivered: Math.max(acknowledged, read), read }
+    const isTold = await sendsReadReceipts(tx, peer)
+    const read = isTold ? await readSeqOf(tx, peer, readable.log.n) : 0
+    const delivered = Math.max(acknowledged, read)
+    const isWithin = (pointer: number) => seq !== undefined && (author === peer || seq <= pointer)
+    return {
+      delivered,
+      ...(isTold && { read }),
+      ...(seq !== undefined && { deliveredTo: isWithin(delivered) }),
+      ...(seq !== undefined && isTold && { readBy: isWithin(read) }),
+    }
   },
 
   async 'messages.readers'(tx, { caller, log, seq, limit = LIST_ITEMS_DEFAULT, cursor = '' }) {

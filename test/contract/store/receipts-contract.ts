@@ -13,8 +13,12 @@ import {
   send,
 } from './people.ts'
 
-const receiptsOf = (store: Store, caller: Caller, log: string) =>
-  store.run({ name: 'messages.receipts', caller, params: { log } })
+const receiptsOf = (store: Store, caller: Caller, log: string, seq?: number) =>
+  store.run({
+    name: 'messages.receipts',
+    caller,
+    params: seq === undefined ? { log } : { log, seq },
+  })
 
 const readersOf = (store: Store, caller: Caller, log: string, seq: number, page: object = {}) =>
   store.run({ name: 'messages.readers', caller, params: { log, seq, ...page } })
@@ -50,6 +54,27 @@ export function receiptsContract(engine: () => StoreEngine): void {
       await markRead(store, bob, log, 4)
       expect(await receiptsOf(store, alice, log)).toEqual({ delivered: 4, read: 4 })
       expect(await refusalOf(receiptsOf(store, eve, log))).toBe('unknown_log')
+    })
+
+    test('of one message say whether the other has it and has read it, as far as they tell', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const acknowledge = await connect(store, bob)
+      const log = directLog(alice, bob)
+      for (const text of ['1', '2', '3']) await send(store, alice, log, text)
+      await send(store, bob, log, 'mine')
+      await acknowledge(log, 2)
+      await markRead(store, bob, log, 1)
+      const ofEach = () => Promise.all([1, 2, 3, 4].map((seq) => receiptsOf(store, alice, log, seq)))
+      expect(await ofEach()).toEqual([
+        { delivered: 2, read: 1, deliveredTo: true, readBy: true },
+        { delivered: 2, read: 1, deliveredTo: true, readBy: false },
+        { delivered: 2, read: 1, deliveredTo: false, readBy: false },
+        { delivered: 2, read: 1, deliveredTo: true, readBy: true },
+      ])
+      expect(await refusalOf(receiptsOf(store, alice, log, 5))).toBe('unknown_entry')
+      await keepReadsSecret(store, bob)
+      expect(await receiptsOf(store, alice, log, 1)).toEqual({ delivered: 2, deliveredTo: true })
     })
 
     test('do not tell what the other reads who keeps it to themselves', async () => {
