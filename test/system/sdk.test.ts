@@ -94,9 +94,9 @@ describe('sends', () => {
     const first = await sender.send(bob, 'once', { id: 'id-1' })
     expect(await sender.send(bob, 'once', { id: 'id-1' })).toEqual(first)
     await expect(sender.send(bob, 'twice', { id: 'id-1' })).rejects.toMatchObject({ code: 'id_conflict' })
-    await sender.send(bob, { type: 'image', body: { url: 'x' } })
+    await sender.send(bob, { type: 'custom:photo', body: { url: 'x' } })
     await until(() => received.length >= 2, 'the two entries')
-    expect(received.map(({ type }) => type)).toEqual(['text', 'image'])
+    expect(received.map(({ type }) => type)).toEqual(['text', 'custom:photo'])
   })
 
   test(
