@@ -20,7 +20,7 @@ import {
   send,
 } from '../contract/store/people.ts'
 import { openStore as openEmbeddedStore } from '../contract/store/sqlite-engine.ts'
-import { storeContract } from '../contract/store/store-contract.ts'
+import { transportContract } from '../contract/store/store-contract.ts'
 import { until } from '../harness/wait.ts'
 import { attachWorker, createHost, createWorkerEngine, ORPHAN_EXPIRY_MS } from './workers-store-engine.ts'
 
@@ -31,7 +31,7 @@ describe('the SQLite store behind a channel', () => {
   })
   afterAll(() => engine[Symbol.asyncDispose]())
 
-  storeContract(() => engine)
+  transportContract(() => engine)
 })
 
 describe('two workers at one store', () => {
