@@ -87,7 +87,7 @@ export const messageLifeOperations = {
       on: Type.Boolean({ description: 'Whether my reaction stands now.' }),
       count: Type.Integer({ description: 'How many reacted so.' }),
     }),
-    errors: [...WRITING, 'recalled', 'too_many_reactions'],
+    errors: [...WRITING, 'muted', 'recalled', 'too_many_reactions'],
   }),
   'messages.reactions': operation({
     summary: 'Who reacted to a message.',

@@ -7,7 +7,7 @@ import { checkBody } from '../../../protocol/message-types.ts'
 import type { Caller } from '../contract.ts'
 import { emptyMessage, replaceContent } from './content.ts'
 import { getMessage, getWholeMessage, lockReadable, type Message } from './message-access.ts'
-import { assertMayWrite, getRight, mayModerate } from './message-rights.ts'
+import { getRight, mayModerate } from './message-rights.ts'
 import type { StoredOperations } from './stored.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -19,8 +19,7 @@ export const editOperations: StoredOperations<'messages.edit' | 'messages.recall
     const readable = await lockReadable(tx, caller, log)
     const message = await getWholeMessage(tx, readable, seq)
     if (message.author !== readable.account) throw new WochatError('not_author')
-    const right = await getRight(tx, caller, readable)
-    await assertMayWrite(tx, readable)
+    const right = await getRight(tx, caller, readable, 'write')
     assertInTime(message, tx.policy.editWindowMs, tx.now)
     const edits = message.state.edited?.count ?? 0
     if (seen !== undefined && seen !== edits) {

@@ -6,7 +6,7 @@ import { ANSWER_BYTES_MAX } from '../answer-bytes.ts'
 import type { Caller } from '../contract.ts'
 import { EntryReader } from './entry-reading.ts'
 import { canSee, getReadable, getWholeMessage, lockReadable, type Readable } from './message-access.ts'
-import { assertMayPin, getRight } from './message-rights.ts'
+import { getRight } from './message-rights.ts'
 import type { StoredOperations } from './stored.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -16,8 +16,7 @@ export const pinOperations: StoredOperations<'messages.pin' | 'messages.unpin' |
   async 'messages.pin'(tx, { caller, log, seq }) {
     const readable = await lockReadable(tx, caller, log)
     const message = await getWholeMessage(tx, readable, seq)
-    const right = await getRight(tx, caller, readable)
-    await assertMayPin(tx, readable)
+    const right = await getRight(tx, caller, readable, 'pin')
     const pins = await pinsOf(tx, readable)
     if (pins.some((pin) => pin.seq === seq) || right === 'withheld') return {}
     if (message.isWithheld) throw new WochatError('unknown_entry')
@@ -34,8 +33,7 @@ export const pinOperations: StoredOperations<'messages.pin' | 'messages.unpin' |
 
   async 'messages.unpin'(tx, { caller, log, seq }) {
     const readable = await lockReadable(tx, caller, log)
-    const right = await getRight(tx, caller, readable)
-    await assertMayPin(tx, readable)
+    const right = await getRight(tx, caller, readable, 'pin')
     const pins = await pinsOf(tx, readable)
     if (!pins.some((pin) => pin.seq === seq) || right === 'withheld') return {}
     await tx.query('delete from pin where log = $1 and seq = $2', [readable.log.n, seq])

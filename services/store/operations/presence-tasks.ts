@@ -4,7 +4,8 @@ import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
 import { parseLog } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
 import { getGroup } from './group-lookup.ts'
-import type { Transaction } from './transaction.ts'
+import { rightIn } from './message-rights.ts'
+import type { Person, Transaction } from './transaction.ts'
 
 /** Members of one page of {@link presenceTasks.pageMembersSeen}. */
 const PAGE_MEMBERS = 500
@@ -23,6 +24,8 @@ export type LiveRights = {
   /** The other person of a direct conversation is told how far this one has read. */
   tellsRead: boolean
 }
+
+const NO_RIGHTS: LiveRights = { mayWrite: false, members: 2, tellsRead: false }
 
 type Row = {
   uid: UserId
@@ -106,9 +109,11 @@ export const presenceTasks = {
   },
 
   async findLiveRights(tx: Transaction, { uid, log }: { uid: UserId; log: LogId }): Promise<LiveRights> {
+    const account = await tx.findAccount(uid)
+    if (account === undefined) return NO_RIGHTS
     const parsed = parseLog(log)
-    if (parsed?.kind === 'direct') return directRights(tx, uid, parsed.a === uid ? parsed.b : parsed.a)
-    return groupRights(tx, uid, log)
+    if (parsed?.kind !== 'direct') return groupRights(tx, { uid, account }, log)
+    return directRights(tx, { uid, account }, log, parsed.a === uid ? parsed.b : parsed.a)
   },
 }
 
@@ -123,31 +128,31 @@ function isShown(tx: Transaction, { state, shownTo, contact, blocked }: Row): bo
   return to === 'everybody' || (to === 'friends' && contact === 'friend')
 }
 
-async function directRights(tx: Transaction, uid: UserId, peer: UserId): Promise<LiveRights> {
-  const row = await tx.first<{ contact: string | null; blocked: number | null; receipts: string | null }>(
-    `select contact.state as contact, contact.blocked, setting.value as receipts
-     from account me cross join account peer
-     left join contact on contact.account = peer.n and contact.peer = me.n
-     left join setting on setting.account = me.n and setting.name = 'sendReadReceipts'
-     where me.uid = $1 and peer.uid = $2`,
-    [uid, peer],
+async function directRights(tx: Transaction, me: Person, log: LogId, peer: UserId): Promise<LiveRights> {
+  const { refusal, withheld } = await rightIn(tx, me, { n: 0, name: log }, 'write')
+  const row = await tx.first<{ blocked: number | null; receipts: string | null }>(
+    `select contact.blocked, setting.value as receipts
+     from account as peer
+     left join contact on contact.account = peer.n and contact.peer = $1
+     left join setting on setting.account = $1 and setting.name = 'sendReadReceipts'
+     where peer.uid = $2`,
+    [me.account, peer],
   )
-  if (row === undefined) return { mayWrite: false, members: 2, tellsRead: false }
-  const isAllowed = row.blocked !== 1 && (!tx.policy.contactsRequired || row.contact === 'friend')
   return {
-    mayWrite: uid !== peer && isAllowed,
+    mayWrite: me.uid !== peer && refusal === null && !withheld,
     members: 2,
-    tellsRead: row.blocked !== 1 && row.receipts !== 'false',
+    tellsRead: row !== undefined && row.blocked !== 1 && row.receipts !== 'false',
   }
 }
 
-async function groupRights(tx: Transaction, uid: UserId, log: LogId): Promise<LiveRights> {
+/** In a room that keeps nothing, who may send what is transient may be told to type. */
+async function groupRights(tx: Transaction, me: Person, name: LogId): Promise<LiveRights> {
   try {
-    const { members } = await getGroup(tx, { uid, device: null }, log)
-    return { mayWrite: true, members, tellsRead: false }
+    const { log, members } = await getGroup(tx, { uid: me.uid, device: null }, name)
+    const { refusal } = await rightIn(tx, me, log, 'write')
+    return { mayWrite: refusal === null || refusal === 'transient_only', members, tellsRead: false }
   } catch (error) {
-    if (error instanceof WochatError && error.code === 'unknown_group')
-      return { mayWrite: false, members: 0, tellsRead: false }
+    if (error instanceof WochatError && error.code === 'unknown_group') return { ...NO_RIGHTS, members: 0 }
     throw error
   }
 }

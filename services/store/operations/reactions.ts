@@ -24,7 +24,7 @@ export const reactionOperations: StoredOperations<'messages.react' | 'messages.r
     assertEmoji(emoji)
     const readable = await lockReadable(tx, caller, log)
     const message = await getWholeMessage(tx, readable, seq)
-    const right = await getRight(tx, caller, readable)
+    const right = await getRight(tx, caller, readable, 'react')
     const counts = new Map(Object.entries(message.state.reactions ?? {}))
     const mine = await reactionsOf(tx, readable.log.n, seq, readable.account, [...counts.keys()])
     const wasOn = mine.has(emoji)

@@ -96,7 +96,7 @@ export class Logs {
   constructor(db: Database, accounts: AccountsIndex, policy: StorePolicy) {
     this.#db = db
     this.#accounts = accounts
-    this.#rules = new WriteRules(db, accounts, policy)
+    this.#rules = new WriteRules(db, policy)
   }
 
   get unfiled(): number {

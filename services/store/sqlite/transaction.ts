@@ -16,10 +16,11 @@ import type {
 import type { StorePolicy } from '../policy.ts'
 import { endDeviceSession } from './device-session.ts'
 import { watchSources } from './event-triggers.ts'
+import { withNumberedParameters } from './parameters.ts'
 import { SqliteSearchIndex } from './search-index.ts'
 import { appendEntry, type Work } from './work.ts'
 
-/** SQLite has `?1` where PostgreSQL has `$1`. */
+/** Texts of operations, as SQLite takes them. */
 const TEXTS = new Map<string, string>()
 const TEXTS_MAX = 5000
 
@@ -162,7 +163,7 @@ function numbered(sql: string): string {
   let text = TEXTS.get(sql)
   if (text === undefined) {
     if (TEXTS.size >= TEXTS_MAX) TEXTS.clear()
-    text = sql.replace(/\$(\d+)/g, '?$1')
+    text = withNumberedParameters(sql)
     TEXTS.set(sql, text)
   }
   return text

@@ -103,6 +103,10 @@ export function presenceContract(engine: () => StoreEngine): void {
       expect(await rightsOf(store, eve, directLog(eve, bob))).toMatchObject({ mayWrite: false })
       expect(await rightsOf(store, bob, group)).toMatchObject({ mayWrite: true, members: 2 })
       expect(await rightsOf(store, eve, group)).toMatchObject({ mayWrite: false })
+      const untilMs = Date.now() + 3_600_000
+      await store.run({ name: 'groups.mute', caller: alice, params: { id: group, uid: bob.uid, untilMs } })
+      expect(await rightsOf(store, bob, group)).toMatchObject({ mayWrite: false })
+      expect(await rightsOf(store, alice, group)).toMatchObject({ mayWrite: true })
       await store.run({ name: 'contacts.block', caller: bob, params: { uid: alice.uid } })
       expect(await rightsOf(store, alice, directLog(alice, bob))).toMatchObject({ mayWrite: false })
       await store.run({ name: 'settings.set', caller: bob, params: { sendReadReceipts: false } })

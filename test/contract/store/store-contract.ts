@@ -32,6 +32,7 @@ import { sendRulesContract } from './send-rules-contract.ts'
 import { sendsContract } from './sends-contract.ts'
 import { unreadContract } from './unread-contract.ts'
 import { webhooksContract } from './webhooks-contract.ts'
+import { writeRulesContract } from './write-rules-contract.ts'
 
 /**
  * What depends on how calls and commits get to a store and back: order, durability, the feed, one call of each form.
@@ -53,6 +54,7 @@ export function transportContract(engine: () => StoreEngine): void {
 export function storeContract(engine: () => StoreEngine): void {
   transportContract(engine)
   sendRulesContract(engine)
+  writeRulesContract(engine)
   profileContract(engine)
   peopleContract(engine)
   peopleEndsContract(engine)

@@ -14,7 +14,7 @@
 -- the rows of the logs are locked stays true until the commit: heads, stored ids, windows and the rules of groups, which
 -- change under the same lock. Friendship, and the state of the other account, are what they are at that moment.
 --
--- The rules are those of services/store/sqlite/write-rules.ts, in the same order. "offset 0" keeps each look-up on its
+-- The rules are those of services/store/write-rules.ts, in the same order. "offset 0" keeps each look-up on its
 -- index.
 drop function commit_sends(
   bigint[], smallint[], bigint[], bigint[], text[], bigint[], text[], text[], text[], text[], boolean);
