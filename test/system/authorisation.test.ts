@@ -30,6 +30,18 @@ type Scene = {
   media: string
 }
 
+let foreign: string[] | undefined
+
+/** Of another app, and of an issuer that is not trusted. */
+function foreignTokens(): string[] {
+  const uid = newUid('tenant')
+  foreign ??= [
+    server.token(uid, null, { audience: 'another-app' }),
+    server.token(uid, null, { issuer: 'https://idp.another.example' }),
+  ]
+  return foreign
+}
+
 const tokens = new Map<string, string>()
 
 /** One signature a person: there are thousands of calls. */
@@ -274,10 +286,10 @@ describe.each(OPERATION_NAMES.filter((name) => TABLE[name] !== PUBLIC))('%s', (n
     const touchesScene = operation.mutating && !isOwn
     let scene = touchesScene ? await createScene() : await untouched()
     let seq = await messageSeq(scene)
+    let before = touchesScene ? await lookAt(scene) : null
     const found: Record<string, string> = {}
     for (const role of ROLES) {
       const me = scene.uid[role]
-      const before = touchesScene ? await lookAt(scene) : null
       const outcome = await outcomeOf(name, params({ ...scene, seq, me }), tokenOf(me))
       found[role] = outcome
       if (!touchesScene) continue
@@ -285,17 +297,13 @@ describe.each(OPERATION_NAMES.filter((name) => TABLE[name] !== PUBLIC))('%s', (n
       else if (role !== 'owner') {
         scene = await createScene()
         seq = await messageSeq(scene)
+        before = await lookAt(scene)
       }
     }
     expect(found).toEqual(Object.fromEntries(ROLES.map((role, i) => [role, outcomes[i]])))
   })
 
   test('is closed to a token of another tenant', async () => {
-    const uid = newUid('tenant')
-    const tokens = [
-      server.token(uid, null, { audience: 'another-app' }),
-      server.token(uid, null, { issuer: 'https://idp.another.example' }),
-    ]
-    for (const token of tokens) expect(await outcomeOf(name, {}, token)).toBe('unauthenticated')
+    for (const token of foreignTokens()) expect(await outcomeOf(name, {}, token)).toBe('unauthenticated')
   })
 })
