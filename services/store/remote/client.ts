@@ -6,6 +6,7 @@
  */
 import { serialize } from 'node:v8'
 import { type ErrorBody, WochatError } from '../../../protocol/errors.ts'
+import { keepClonable } from '../clonable-calls.ts'
 import type { CommitFeed, SendJob, Store, StoreHealth, StoreMetrics } from '../contract.ts'
 import { OPERATION_NAMES } from '../sqlite/operation-names.ts'
 import type { StoreCalls } from '../sqlite/operations.ts'
@@ -139,7 +140,23 @@ class RemoteStoreClient {
     this.#gatheringCalls = []
     const { text, lengths } = batch.pack()
     for (const job of batch.jobs) this.#jobs.set(this.#nextJob++, job)
-    this.#channel.write(encodeFrame(BATCH, lengths, text, calls.length === 0 ? NO_BYTES : serialize(calls)))
+    this.#channel.write(encodeFrame(BATCH, lengths, text, this.#serialize(calls)))
+  }
+
+  /** Refuses the calls that hold what no other process can have. */
+  #serialize(calls: readonly CallMessage[]): Uint8Array {
+    if (calls.length === 0) return NO_BYTES
+    try {
+      return serialize(calls)
+    } catch {
+      const refuse = ({ id }: CallMessage, error: Error) => {
+        this.#calls.get(id)?.reject(error)
+        this.#calls.delete(id)
+      }
+      const kept = keepClonable(calls, serialize, refuse)
+      this.#checkIdle()
+      return kept.length === 0 ? NO_BYTES : serialize(kept)
+    }
   }
 
   #onDecisions(frame: Frame): boolean {

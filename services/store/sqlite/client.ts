@@ -6,6 +6,7 @@ import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ERROR_CODES, type ErrorBody, type ErrorCode, WochatError } from '../../../protocol/errors.ts'
+import { keepClonable } from '../clonable-calls.ts'
 import type { CommitFeed, SendJob, Store, StoreHealth, StoreMetrics } from '../contract.ts'
 import type { BatchAnswer, CallMessage, CallResult, WorkerMessage, WorkerSettings } from './messages.ts'
 import { OPERATION_NAMES } from './operation-names.ts'
@@ -144,6 +145,18 @@ class SqliteClient {
     this.#calls = []
     this.#committing = batch
     this.#committingSince = performance.now()
+    try {
+      this.#post(batch, calls)
+    } catch {
+      this.#post(
+        batch,
+        keepClonable(calls, structuredClone, ({ id }, error) => this.#refuseCall(id, error)),
+      )
+    }
+  }
+
+  /** Throws, and nothing has left, when a call holds what no other thread can have. */
+  #post(batch: SendBatch, calls: readonly CallMessage[]): void {
     const { text, lengths } = batch.pack()
     this.#worker.postMessage({ text, lengths, calls }, [lengths.buffer])
   }
@@ -229,11 +242,13 @@ class SqliteClient {
     this.metrics.waiting -= jobs.length
     const error = new WochatError(code, undefined, { cause: new Error(message) })
     for (const job of jobs) job.refused(error)
-    for (const id of callIds) {
-      this.#pending.get(id)?.reject(error)
-      this.#pending.delete(id)
-    }
+    for (const id of callIds) this.#refuseCall(id, error)
     if (this.#committing !== null) this.#next()
+  }
+
+  #refuseCall(id: number, error: Error): void {
+    this.#pending.get(id)?.reject(error)
+    this.#pending.delete(id)
   }
 
   #next(): void {

@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe } from 'vitest'
+import { afterAll, beforeAll, describe, test } from 'vitest'
 import { createSqliteEngine } from './sqlite-engine.ts'
 import { storeContract } from './store-contract.ts'
+import { expectOneRefused } from './unclonable-call.ts'
 
 describe('the SQLite store', () => {
   let engine: Awaited<ReturnType<typeof createSqliteEngine>>
@@ -10,4 +11,9 @@ describe('the SQLite store', () => {
   afterAll(() => engine[Symbol.asyncDispose]())
 
   storeContract(() => engine)
+
+  test('a call with what cannot leave the process is refused, and what was handed in beside it is not', async () => {
+    await using store = await engine.open()
+    await expectOneRefused(store)
+  })
 })
