@@ -82,7 +82,8 @@ export class MoveTarget implements AsyncDisposable {
   }
 
   async #refuseData(): Promise<void> {
-    for (const table of [...TABLES.map((move) => move.table), 'signing_key', 'secret']) {
+    const filled = TABLES.filter(({ replaces }) => replaces !== true).map(({ table }) => table)
+    for (const table of [...filled, 'signing_key', 'secret']) {
       const rows = await this.#all(`select 1 from ${table} limit 1`)
       if (rows.length > 0)
         throw new MoveError(`the database holds data already (table ${table}); give an empty one`)
