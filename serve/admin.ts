@@ -11,6 +11,8 @@ import type { Config } from '../config.ts'
 import { AdminService } from '../services/admin/admin-service.ts'
 import { checkReadiness } from '../services/admin/readiness.ts'
 import type { Readiness } from '../services/api/admin-server.ts'
+import { MessageSender } from '../services/messages/message-sender.ts'
+import type { MessageIntake } from '../services/messages/ports.ts'
 import { StreamLengths } from '../services/redis/stream-lengths.ts'
 import type { Store } from '../services/store/contract.ts'
 import type { Broker } from './broker.ts'
@@ -20,6 +22,7 @@ type AdminParts = {
   config: Config
   bus: Bus
   store: Store
+  intake: MessageIntake
   broker: Broker | null
   /** Null without Redis. */
   redis: RedisSide | null
@@ -37,7 +40,7 @@ export type Admin = {
 }
 
 /** Call before the bus is open: other nodes ask from then on. */
-export function buildAdmin({ config, bus, store, broker, redis, parts }: AdminParts): Admin {
+export function buildAdmin({ config, bus, store, intake, broker, redis, parts }: AdminParts): Admin {
   const { registry, draining, tracing } = broker ?? emptyBroker(config, parts)
   const gate = broker?.gate.metrics
   const meter = parts.use(
@@ -56,7 +59,13 @@ export function buildAdmin({ config, bus, store, broker, redis, parts }: AdminPa
   bus.describe = () => ({ state: state(), load: meter.load })
   answerForNode(bus, { registry, draining, tracing, sendsWaiting: () => store.metrics.waiting })
   return {
-    service: new AdminService({ cluster: createClusterPort(bus), store, streams, warnings }),
+    service: new AdminService({
+      cluster: createClusterPort(bus),
+      store,
+      sender: new MessageSender(store, intake),
+      streams,
+      warnings,
+    }),
     readiness: () =>
       checkReadiness({
         state,

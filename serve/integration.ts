@@ -3,12 +3,16 @@ import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { BroadcastWorker } from '../services/broadcasts/broadcast-worker.ts'
+import { MessageSender } from '../services/messages/message-sender.ts'
+import type { MessageIntake } from '../services/messages/ports.ts'
 import type { Store } from '../services/store/contract.ts'
 import { WebhookWorker } from '../services/webhooks/webhook-worker.ts'
 
 type IntegrationParts = {
   config: Config
   store: Store
+  /** Broadcasts pass it like all other messages. */
+  intake: MessageIntake
   /** Other processes have the store, too: what one of them was about is taken over when its lease ends, and not before. */
   isShared: boolean
   log: Logger
@@ -16,7 +20,7 @@ type IntegrationParts = {
 }
 
 /** Any number of nodes may run them: each webhook and each broadcast is taken by one. */
-export function startIntegration({ config, store, isShared, log, parts }: IntegrationParts): void {
+export function startIntegration({ config, store, intake, isShared, log, parts }: IntegrationParts): void {
   const holder = { node: randomUUID(), isAlone: !isShared }
   parts.use(
     new WebhookWorker(
@@ -33,5 +37,7 @@ export function startIntegration({ config, store, isShared, log, parts }: Integr
       log,
     ),
   )
-  parts.use(new BroadcastWorker(store, { ...holder, perSecondMax: config.broadcastsPerSecondMax }, log))
+  const sender = new MessageSender(store, intake)
+  const { broadcastsPerSecondMax: perSecondMax } = config
+  parts.use(new BroadcastWorker({ store, sender, settings: { ...holder, perSecondMax }, log }))
 }

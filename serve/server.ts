@@ -56,7 +56,7 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
     : null
   store.feed = broker?.feed ?? feedBoth(bus.outgoing, live.receipts.feed)
 
-  const admin = buildAdmin({ config, bus, store, broker, redis, parts })
+  const admin = buildAdmin({ config, bus, store, intake: services.intake, broker, redis, parts })
   const proxyRefusals = new Map<string, number>()
   const proxies = proxySettings(config, proxyRefusals, log)
   const metrics = createMetrics({
@@ -110,7 +110,7 @@ export async function startServer(config: Config, onFatal: (error: Error) => voi
 
   expireSessions(broker, store, log, parts)
   startBackground({ config, store, log, parts })
-  startIntegration({ config, store, isShared: shared !== null, log, parts })
+  startIntegration({ config, store, intake: services.intake, isShared: shared !== null, log, parts })
   sweepMedia({ config, store, storage: media.storage, log, parts })
   // Stopped first: the HTTP server waits for its sockets, and those of MQTT over WebSocket are the gate's to close.
   if (broker !== null) parts.defer(() => broker.gate.stop())

@@ -16,14 +16,12 @@ import { createDispatcher, type Dispatcher, type DispatcherParts } from '../serv
 import { createMediaHandlers } from '../services/media/media-handlers.ts'
 import { createMessageHandlers } from '../services/messages/message-handlers.ts'
 import { MessageSender } from '../services/messages/message-sender.ts'
-import { createIntake, type MessageIntake } from '../services/messages/ports.ts'
-import type { BeforeSendSettings } from '../services/moderation/before-send-hook.ts'
-import { createModeration, type Moderation } from '../services/moderation/moderation.ts'
 import { createEditHandlers } from '../services/moderation/screened-edits.ts'
 import { createPresenceHandlers } from '../services/presence/presence-handlers.ts'
 import { createRoomHandlers } from '../services/rooms/room-handlers.ts'
 import type { Store } from '../services/store/contract.ts'
 import { createStoredHandlers } from '../services/stored-handlers.ts'
+import { buildIntake, type Intake } from './intake.ts'
 import type { Endpoints } from './listeners.ts'
 import type { Media } from './media.ts'
 
@@ -43,16 +41,13 @@ type ServiceParts = {
 /** Where clients are told to come. */
 export type PublicEndpoints = () => { mqtt: string; ws: string; http: string }
 
-export type Services = {
+export type Services = Intake & {
   verifier: TokenVerifier
   dispatcher: Dispatcher
   keys: Keyring
   publicEndpoints: PublicEndpoints
   archives: Archives
   media: Media
-  /** What messages pass on their way in; its parts are set while the server starts. */
-  intake: MessageIntake
-  moderation: Moderation
 }
 
 export function buildServices({
@@ -71,9 +66,8 @@ export function buildServices({
     ws: config.publicWsUrl ?? endpoints.ws,
     http: config.publicHttpUrl ?? endpoints.http,
   })
-  const intake = createIntake()
+  const { intake, moderation } = buildIntake(config, log)
   intake.transient = live
-  const moderation = createModeration(beforeSend(config), intake, log)
   const dispatcher = createDispatcher({
     handlers: {
       ...createAuthHandlers({
@@ -130,15 +124,6 @@ export function buildServices({
     intake,
     moderation,
   }
-}
-
-function beforeSend({
-  beforeSendUrl: url,
-  beforeSendSecret: secret,
-  beforeSendTimeoutMs: timeoutMs,
-  beforeSendOnFailure: onFailure,
-}: Config): BeforeSendSettings | null {
-  return url === null ? null : { url, secret: secret?.reveal() ?? null, timeoutMs, onFailure }
 }
 
 function smsProvider(config: Config, log: Logger): SmsProvider {

@@ -84,7 +84,7 @@ async function serve(config: Config, log: Logger): Promise<AsyncDisposable & { e
   const services = buildServices({ config, store, keys, live, media, endpoints, log })
   const broker = await buildBroker({ config, store, shared: null, bus, services, live, watching, log, parts })
   store.feed = broker.feed
-  const admin = buildAdmin({ config, bus, store, broker, redis: null, parts })
+  const admin = buildAdmin({ config, bus, store, intake: services.intake, broker, redis: null, parts })
   const proxyRefusals = new Map<string, number>()
   answerPrimary(broker, store, proxyRefusals, { live, signals: bus.signals })
   peer.on('worker.adopt', () => adoptSessions({ store, bus, engine: broker.engine, config, log }))

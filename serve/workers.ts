@@ -15,6 +15,7 @@ import { type HostedWorker, StoreHost } from '../services/store/remote/host.ts'
 import { type Admin, buildAdmin } from './admin.ts'
 import { startBackground } from './background.ts'
 import { expireSessions } from './housekeeping.ts'
+import { buildIntake } from './intake.ts'
 import { startIntegration } from './integration.ts'
 import { type Endpoints, listenAdmin } from './listeners.ts'
 import { openMediaStorage, sweepMedia } from './media.ts'
@@ -54,7 +55,8 @@ export async function startWithWorkers(
 
   const endpoints: Endpoints = { mqtt: '', mqtts: null, http: '', ws: '', admin: '' }
   const pool = buildPool({ config, host, bus, endpoints, log, parts })
-  const admin = buildAdmin({ config, bus, store, broker: null, redis: null, parts })
+  const { intake, moderation } = buildIntake(config, log)
+  const admin = buildAdmin({ config, bus, store, intake, broker: null, redis: null, parts })
   const adminPort = listenAdmin({
     config,
     store,
@@ -63,13 +65,14 @@ export async function startWithWorkers(
     admin: { operations: { ...admin, readiness: () => readinessOf(admin, pool) }, log },
     parts,
   })
+  parts.use(await moderation.start(store))
   await adminPort.listen(endpoints)
   await pool.start()
   // What the server before this one left; from now on a worker that lives is in the list of nodes.
   await pool.ready[0]?.peer.ask('worker.adopt', null)
   parts.defer(() => pool.stop(config.stopTimeoutMs * WORKERS_STOP_SHARE))
   startBackground({ config, store, log, parts })
-  startIntegration({ config, store, isShared: false, log, parts })
+  startIntegration({ config, store, intake, isShared: false, log, parts })
   sweepMedia({ config, store, storage: await openMediaStorage(config, log, parts), log, parts })
   expireSessions(
     { gate: { endPlainSession: (clientId) => endPlainSession(pool, clientId) } },

@@ -19,7 +19,7 @@ const bulk = <Item extends Type.TSchema>(item: Item) =>
 export const importOperations = {
   sendAs: define({
     summary:
-      'Sends a message for an account, by the rules that hold for it; it is stored once for its id. The log of the server says that an operator did.',
+      'Sends a message for an account, by the rules that hold for it, and screened like what it sends itself; it is stored once for its id. The log of the server says that an operator did.',
     kind: 'change',
     positional: ['uid', 'to'],
     params: request({
@@ -37,6 +37,11 @@ export const importOperations = {
       'not_member',
       'not_friends',
       'blocked',
+      'account_inactive',
+      'muted',
+      'not_admin',
+      'content_refused',
+      'screening_away',
       'id_conflict',
       'store_full',
       'busy',

@@ -10,7 +10,8 @@ import type { DeviceRow, DrainRow, TraceLine } from '../../protocol/admin/rows.t
 import { WochatError } from '../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import { parseDeviceId, parseLog, parseUserId } from '../../protocol/ids.ts'
-import type { AccountStore, OperationStore, Store } from '../store/contract.ts'
+import type { MessageSender } from '../messages/message-sender.ts'
+import type { AccountStore, OperationStore } from '../store/contract.ts'
 import type { InspectionStore } from '../store/inspection.ts'
 import { askAll, brokersOf, getNode } from './all-nodes.ts'
 import type { ClusterPort, DrainAnswer, NodeFacts, StreamsPort } from './cluster-port.ts'
@@ -24,10 +25,8 @@ const READERS_DEFAULT = 100
 
 export type AdminParts = {
   cluster: ClusterPort
-  store: Pick<AccountStore, 'revokeDevice'> &
-    Pick<OperationStore, 'perform'> &
-    Pick<Store, 'send'> &
-    InspectionStore
+  store: Pick<AccountStore, 'revokeDevice'> & Pick<OperationStore, 'perform'> & InspectionStore
+  sender: MessageSender
   /** Null where there is no Redis. */
   streams: StreamsPort | null
   /** What is wrong but stops nothing. */
@@ -44,7 +43,7 @@ export class AdminService {
   readonly #warnings: () => string[]
   readonly #handlers: Handlers
 
-  constructor({ cluster, store, streams, warnings }: AdminParts) {
+  constructor({ cluster, store, sender, streams, warnings }: AdminParts) {
     this.#cluster = cluster
     this.#store = store
     this.#streams = streams
@@ -61,7 +60,7 @@ export class AdminService {
       queues: () => this.#queues(),
       slow: (params) => this.#slow(params),
       message: (params) => this.#message(params),
-      sendAs: (params) => sendAs(store, params),
+      sendAs: (params) => sendAs({ store, sender }, params),
       ...createOperatorHandlers(store),
     }
   }

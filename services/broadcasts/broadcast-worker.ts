@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type ErrorCode, WochatError } from '../../protocol/errors.ts'
 import { buildDirectLog } from '../../protocol/ids.ts'
-import { sendAndWait } from '../conversations/awaited-send.ts'
-import type { OperationStore, Store } from '../store/contract.ts'
+import type { MessageSender } from '../messages/message-sender.ts'
+import type { OperationStore } from '../store/contract.ts'
 import type { BroadcastPage } from '../store/operations/broadcasts.ts'
 
 export type BroadcastSettings = {
@@ -25,19 +25,26 @@ const PAGE_MAX = 500
 /** After a page that the store did not take in whole. */
 const RETRY_MS = 1000
 
-/** What says that this person does not take it; anything else says that the store does not at this moment. */
+/** What says that this person does not take it, or not this; anything else says that it cannot be sent at this moment. */
 const SKIPPED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'blocked',
   'unknown_user',
   'not_friends',
   'account_inactive',
   'message_refused',
+  'content_refused',
 ])
 
-type BroadcastStore = Pick<OperationStore, 'perform'> & Pick<Store, 'send'>
+export type BroadcastParts = {
+  store: Pick<OperationStore, 'perform'>
+  sender: MessageSender
+  settings: BroadcastSettings
+  log: Pick<Logger, 'warn'>
+}
 
 export class BroadcastWorker implements AsyncDisposable {
-  readonly #store: BroadcastStore
+  readonly #store: BroadcastParts['store']
+  readonly #sender: MessageSender
   readonly #settings: BroadcastSettings
   readonly #log: Pick<Logger, 'warn'>
   readonly #stop = new AbortController()
@@ -45,8 +52,9 @@ export class BroadcastWorker implements AsyncDisposable {
   readonly #running = new Map<string, Promise<void>>()
   readonly #loop: Promise<void>
 
-  constructor(store: BroadcastStore, settings: BroadcastSettings, log: Pick<Logger, 'warn'>) {
+  constructor({ store, sender, settings, log }: BroadcastParts) {
     this.#store = store
+    this.#sender = sender
     this.#settings = settings
     this.#log = log
     this.#loop = this.#run()
@@ -115,8 +123,7 @@ export class BroadcastWorker implements AsyncDisposable {
   async #sendPage(id: string, { from, type, bodyJson, to }: BroadcastPage): Promise<number | null> {
     const outcomes = await Promise.allSettled(
       to.map(({ account, uid }) =>
-        sendAndWait(
-          this.#store,
+        this.#sender.send(
           { uid: from, device: null },
           {
             id: `b:${id}:${account}`,
@@ -128,7 +135,10 @@ export class BroadcastWorker implements AsyncDisposable {
         ),
       ),
     )
-    const failures = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason)
+    const failures = outcomes
+      .filter((outcome) => outcome.status === 'rejected')
+      .map(({ reason }) => reason)
+      .filter((error) => !isStored(error))
     const fault = failures.find((error) => !(error instanceof WochatError && SKIPPED.has(error.code)))
     if (fault === undefined) return to.length - failures.length
     this.#log.warn({ broadcast: id, err: fault }, 'a page of a broadcast is sent again')
@@ -138,4 +148,9 @@ export class BroadcastWorker implements AsyncDisposable {
   async #pause(ms: number): Promise<void> {
     if (ms > 0) await sleep(ms, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {})
   }
+}
+
+/** The page was sent before, and its screening had another word replaced then. */
+function isStored(error: unknown): boolean {
+  return error instanceof WochatError && error.code === 'id_conflict'
 }

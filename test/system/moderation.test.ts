@@ -3,9 +3,9 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { admin } from '../harness/admin.ts'
+import { admin, adminRaw } from '../harness/admin.ts'
 import { Device, type InboxEntry } from '../harness/device.ts'
-import { directLog, newFriends } from '../harness/people.ts'
+import { directLog, newFriends, newUid } from '../harness/people.ts'
 import { sharedServer, type TestServer } from '../harness/server.ts'
 import { until } from '../harness/wait.ts'
 
@@ -138,7 +138,7 @@ class Judge {
       if (text === 'hang') return
       if (text === 'fail') response.writeHead(500).end()
       else if (text === 'nonsense') response.end('{"verdict": 7}')
-      else response.end(JSON.stringify(verdictOn(text)))
+      else response.end(JSON.stringify(verdictOn(asked.message)))
     })
   }
 
@@ -153,7 +153,8 @@ class Judge {
   }
 }
 
-function verdictOn(text: string): object {
+function verdictOn({ to, body: { text } }: Asked['message']): object {
+  if (text.startsWith('only alice')) return { verdict: to?.startsWith('alice') ? 'accept' : 'refuse' }
   if (text.startsWith('no')) return { verdict: 'refuse', message: 'not here' }
   if (text.startsWith('quiet')) return { verdict: 'withhold' }
   if (text.startsWith('polish')) return { verdict: 'replace', body: { text: 'polished' } }
@@ -200,6 +201,27 @@ describe('the before-send hook', () => {
       type: 'text',
     })
     expect(judge.signatures.every(Boolean)).toBe(true)
+  })
+
+  test('decides about what an operator sends for somebody, and about each message of a broadcast', async () => {
+    const { alice, bob } = await newFriends(judged)
+    const sendAs = (id: string, text: string) =>
+      adminRaw(judged, 'sendAs', { body: JSON.stringify({ uid: alice, to: bob, id, text }) })
+    expect((await sendAs('s1', 'no way')).body).toMatchObject({
+      error: { code: 'content_refused', message: 'not here' },
+    })
+    expect((await sendAs('s2', 'polish me')).status).toBe(200)
+    expect(await textsOf(judged, bob, directLog(alice, bob))).toEqual(['polished'])
+    const [from, id] = [newUid('news'), newUid('b')]
+    await admin(judged, 'addSystemAccount', { uid: from, name: 'News' })
+    const body = { text: 'only alice' }
+    await admin(judged, 'broadcast', { id, from, body, filter: { uids: [alice, bob] } })
+    const row = await until(async () => {
+      const { broadcasts } = await admin(judged, 'broadcasts', {})
+      return broadcasts.find((one) => one.id === id && one.state === 'done')
+    }, 'the broadcast to be done')
+    expect(row).toMatchObject({ sent: 1, skipped: 1 })
+    expect(await textsOf(judged, alice, directLog(from, alice))).toEqual(['only alice'])
   })
 
   test.each(['fail', 'nonsense', 'hang'])('that answers with %s refuses, to be tried again', async (text) => {

@@ -1,0 +1,26 @@
+/** What messages pass on their way in, and what screens them: the same in every process that takes messages. */
+import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
+import { createIntake, type MessageIntake } from '../services/messages/ports.ts'
+import type { BeforeSendSettings } from '../services/moderation/before-send-hook.ts'
+import { createModeration, type Moderation } from '../services/moderation/moderation.ts'
+
+export type Intake = {
+  /** Its parts are set while the server starts. */
+  intake: MessageIntake
+  moderation: Moderation
+}
+
+export function buildIntake(config: Config, log: Logger): Intake {
+  const intake = createIntake()
+  return { intake, moderation: createModeration(beforeSend(config), intake, log) }
+}
+
+function beforeSend({
+  beforeSendUrl: url,
+  beforeSendSecret: secret,
+  beforeSendTimeoutMs: timeoutMs,
+  beforeSendOnFailure: onFailure,
+}: Config): BeforeSendSettings | null {
+  return url === null ? null : { url, secret: secret?.reveal() ?? null, timeoutMs, onFailure }
+}
