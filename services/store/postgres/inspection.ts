@@ -41,8 +41,8 @@ export const inspectionOperations: Operations<InspectionStore> = {
   async inspectEntry(work, { log, seq }) {
     const { n, epoch, head } = await getLog(work, log)
     const [row] = await work.query<Omit<EntryFacts, 'log' | 'epoch' | 'seq' | 'head'>>(
-      `select at, kind, account.uid as "from", device, id, type
-       from entry join account on account.n = entry.account where log = $1 and seq = $2`,
+      `select entry.at, entry.kind, account.uid as "from", entry.device, entry.id, entry.type
+       from entry join account on account.n = entry.account where entry.log = $1 and entry.seq = $2`,
       [n, seq],
     )
     if (row === undefined) throw new WochatError('unknown_entry')
