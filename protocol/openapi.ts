@@ -2,6 +2,14 @@
 import { CATALOGUE, OPERATION_NAMES, type OperationName } from './catalogue/catalogue.ts'
 import { COMMON_ERRORS, type Operation } from './catalogue/operation.ts'
 import { ERRORS, type ErrorCode } from './errors.ts'
+import {
+  HTTP_ROUTES,
+  type HttpRoute,
+  ROUTE_ERRORS,
+  ROUTE_NAMES,
+  type RouteAnswer,
+  type RouteName,
+} from './http-routes.ts'
 
 /** Refusals of the HTTP face itself. `method_not_allowed` is for another method than POST, which is not in the document. */
 const TOKEN_ERRORS: ReadonlySet<ErrorCode> = new Set(['unauthenticated', 'revoked'])
@@ -20,7 +28,10 @@ export function buildOpenApi({ version, url = '/' }: { version: string; url?: st
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url }],
-    paths: Object.fromEntries(OPERATION_NAMES.map((name) => [`/v1/${name}`, { post: buildOperation(name) }])),
+    paths: Object.fromEntries([
+      ...OPERATION_NAMES.map((name) => [`/v1/${name}`, { post: buildOperation(name) }]),
+      ...ROUTE_NAMES.map((name) => [HTTP_ROUTES[name].path, buildRoute(name)]),
+    ]),
     components: {
       securitySchemes: { accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
       schemas: { Error: buildErrorSchema() },
@@ -41,9 +52,42 @@ function buildOperation(name: OperationName): Json {
     },
     responses: {
       200: { description: 'The result.', content: { 'application/json': { schema: operation.result } } },
-      ...buildErrorResponses(operation),
+      ...buildErrorResponses(errorsOf(operation)),
     },
   }
+}
+
+/** The methods of a route, each with what it takes and answers. */
+function buildRoute(name: RouteName): Json {
+  const route: HttpRoute = HTTP_ROUTES[name]
+  return Object.fromEntries(
+    route.methods.map((method, i) => [
+      method.toLowerCase(),
+      {
+        // An operationId is one method's: the first has the name.
+        operationId: i === 0 ? name : `${name}.${method.toLowerCase()}`,
+        tags: [name.slice(0, name.indexOf('.'))],
+        summary: route.summary,
+        security: route.takesLink ? [{ accessToken: [] }, {}] : [{ accessToken: [] }],
+        parameters: route.parameters.map((parameter) => ({
+          ...parameter,
+          required: parameter.in === 'path',
+        })),
+        ...(route.body !== null && { requestBody: { required: true, content: { [route.body]: {} } } }),
+        responses: {
+          ...Object.fromEntries(
+            Object.entries(route.answers).map(([status, answer]) => [status, buildAnswer(method, answer)]),
+          ),
+          ...buildErrorResponses([...route.errors, ...ROUTE_ERRORS]),
+        },
+      },
+    ]),
+  )
+}
+
+function buildAnswer(method: string, { description, content, schema }: RouteAnswer): Json {
+  if (content === null || method === 'HEAD') return { description }
+  return { description, content: { [content]: schema === undefined ? {} : { schema } } }
 }
 
 /** Every code that an operation may answer with over HTTP. */
@@ -52,8 +96,8 @@ export function errorsOf(operation: Operation): ErrorCode[] {
   return [...new Set<ErrorCode>([...operation.errors, ...common])]
 }
 
-function buildErrorResponses(operation: Operation): Json {
-  const byStatus = Map.groupBy(errorsOf(operation), (code) => ERRORS[code].http)
+function buildErrorResponses(errors: readonly ErrorCode[]): Json {
+  const byStatus = Map.groupBy(errors, (code) => ERRORS[code].http)
   return Object.fromEntries([...byStatus].map(([status, codes]) => [status, buildErrorResponse(codes)]))
 }
 

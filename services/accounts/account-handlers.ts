@@ -1,8 +1,6 @@
 /** The operation of accounts that needs more than the store: the archive is fetched over HTTP. */
+import { HTTP_ROUTES } from '../../protocol/http-routes.ts'
 import type { Handler } from '../dispatcher.ts'
-
-/** Where the archive of the caller is. */
-export const EXPORT_PATH = '/v1/export'
 
 export type AccountHandlers = { readonly 'accounts.export': Handler<'accounts.export'> }
 
@@ -10,7 +8,7 @@ export type AccountHandlers = { readonly 'accounts.export': Handler<'accounts.ex
 export function createAccountHandlers({ httpUrl }: { httpUrl: () => string }): AccountHandlers {
   return {
     async 'accounts.export'() {
-      return { url: `${httpUrl().replace(/\/$/, '')}${EXPORT_PATH}` }
+      return { url: `${httpUrl().replace(/\/$/, '')}${HTTP_ROUTES['accounts.archive'].path}` }
     },
   }
 }

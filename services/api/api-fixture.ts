@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import type { OperationName, Result } from '../../protocol/catalogue/catalogue.ts'
 import type { ErrorBody } from '../../protocol/errors.ts'
 import { createAccountHandlers } from '../accounts/account-handlers.ts'
+import { createArchives } from '../accounts/archive.ts'
 import { type AuthSettings, createAuthHandlers } from '../auth/auth-service.ts'
 import { createKeyFile } from '../auth/key-file.ts'
 import { Keyring } from '../auth/keyring.ts'
@@ -150,6 +151,7 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
     dispatcher,
     verifier,
     keyring,
+    archives: createArchives(store),
     media,
     version: '1.2.3',
     endpoints,

@@ -1,8 +1,8 @@
 /** The archive of a person's own data over HTTP. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { EXPORT_PATH } from '../accounts/account-handlers.ts'
 import type { Archives } from '../accounts/archive.ts'
 import { type CallContext, callerOf, type Dispatcher } from '../dispatcher.ts'
+import { routeUrl } from './route-url.ts'
 
 type RouteParts = {
   archives: Archives
@@ -11,7 +11,7 @@ type RouteParts = {
 }
 
 export function serveExport(app: FastifyInstance, { archives, dispatcher, contextOf }: RouteParts): void {
-  app.get(EXPORT_PATH, async (request, reply) => {
+  app.get(routeUrl('accounts.archive'), async (request, reply) => {
     const context = await contextOf(request, true)
     // Counts as a call of the operation, and is refused as that is.
     await dispatcher.call('accounts.export', {}, context)

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CATALOGUE, OPERATION_NAMES, type OperationName } from '../../protocol/catalogue/catalogue.ts'
 import type { Operation } from '../../protocol/catalogue/operation.ts'
 import { ERRORS, type ErrorCode } from '../../protocol/errors.ts'
+import { HTTP_ROUTES, ROUTE_NAMES } from '../../protocol/http-routes.ts'
 import { buildOpenApi } from '../../protocol/openapi.ts'
 import { type Answer, type Api, post, startApi } from './api-fixture.ts'
 import { writeCertificate } from './certificate-fixture.ts'
@@ -336,6 +337,14 @@ describe('an address', () => {
     const answer = await fetch(`${api.url}/v1/openapi.json`)
     expect(answer.headers.get('content-type')).toContain('application/json')
     expect(await answer.json()).toEqual(JSON.parse(JSON.stringify(buildOpenApi({ version: '1.2.3' }))))
+  })
+
+  it.each(ROUTE_NAMES)('of the route %s, by each of its methods, asks for a token', async (name) => {
+    const route = HTTP_ROUTES[name]
+    const path = route.path.replace('{id}', 'a'.repeat(32)).replace('{part}', '1')
+    for (const method of route.methods) {
+      expect([method, (await fetch(`${api.url}${path}`, { method })).status]).toEqual([method, 401])
+    }
   })
 
   it('of the root says what this is and where to connect', async () => {

@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { WochatError } from '../../protocol/errors.ts'
+import { HTTP_ROUTES } from '../../protocol/http-routes.ts'
 import type { UserId } from '../../protocol/ids.ts'
 import { type CallContext, callerOf, type Dispatcher } from '../dispatcher.ts'
 import type { MediaLinks } from '../media/links.ts'
@@ -11,6 +12,7 @@ import type { MediaService } from '../media/media-service.ts'
 import { isShown } from '../media/types.ts'
 import type { MediaView } from '../store/operations/media-rows.ts'
 import { type AskedRange, parseRange } from './byte-range.ts'
+import { routeUrl } from './route-url.ts'
 
 export type MediaRoutes = { service: MediaService; links: MediaLinks }
 
@@ -33,11 +35,11 @@ export function serveMedia(app: FastifyInstance, parts: RouteParts): void {
     // Bodies of any type are left as they are: the handler reads them.
     scope.removeAllContentTypeParsers()
     scope.addContentTypeParser('*', (_request, _payload, done) => done(null))
-    scope.put('/v1/media/:id/parts/:part', (request: PartRequest, reply) => takePart(parts, request, reply))
+    scope.put(routeUrl('media.putPart'), (request: PartRequest, reply) => takePart(parts, request, reply))
   })
   app.route({
-    method: ['GET', 'HEAD'],
-    url: '/v1/media/:id',
+    method: [...HTTP_ROUTES['media.read'].methods],
+    url: routeUrl('media.read'),
     handler: (request: FileRequest, reply) => sendFile(parts, request, reply),
   })
 }

@@ -4,6 +4,7 @@
  */
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
 import { WochatError } from '../../protocol/errors.ts'
+import { HTTP_ROUTES } from '../../protocol/http-routes.ts'
 import type { UserId } from '../../protocol/ids.ts'
 
 export type MediaLinks = {
@@ -36,7 +37,7 @@ export function createMediaLinks({ secret, ttlMs, now = Date.now }: LinkSettings
       const expires = String(expiresAt)
       const signature = signatureOf(id, uid, expires).toString('base64url')
       const query = new URLSearchParams({ uid, expires, signature })
-      return { path: `/v1/media/${id}?${query}`, expiresAt }
+      return { path: `${HTTP_ROUTES['media.read'].path.replace('{id}', id)}?${query}`, expiresAt }
     },
     verify(id, { uid, expires, signature }) {
       const given = Buffer.from(signature, 'base64url')

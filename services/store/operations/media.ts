@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { WochatError } from '../../../protocol/errors.ts'
+import { HTTP_ROUTES } from '../../../protocol/http-routes.ts'
 import { LIST_ITEMS_DEFAULT } from '../../../protocol/limits.ts'
 import {
   countParts,
@@ -108,7 +109,7 @@ export async function describe(tx: Transaction, row: MediaRow): Promise<MediaVie
 }
 
 function describeUpload(id: string, partBytes: number, parts: number[]) {
-  return { id, partBytes, parts, uploadUrl: `/v1/media/${id}/parts/{part}` }
+  return { id, partBytes, parts, uploadUrl: HTTP_ROUTES['media.putPart'].path.replace('{id}', id) }
 }
 
 async function usageOf(tx: Transaction, account: number): Promise<{ bytes: number; files: number }> {
