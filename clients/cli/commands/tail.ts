@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { type Client, type ConnectOptions, connect } from '../../sdk/client.ts'
+import type { Client, ConnectOptions } from '../../sdk/client.ts'
 import { type CommonOptions, formatFailure, print, userCommand } from '../command.ts'
 import { createPaint, formatEntry, formatGap } from '../format.ts'
 import type { Session } from '../session.ts'
@@ -12,6 +12,8 @@ export function registerTail(program: Command): void {
 }
 
 async function tail(session: Session, _: string[], options: CommonOptions): Promise<void> {
+  // Loaded here: an MQTT client is of no use to the other commands, nor to the server, which starts from the same program.
+  const { connect } = await import('../../sdk/client.ts')
   await using client = await connect({
     url: session.mqttUrl,
     uid: session.uid,
