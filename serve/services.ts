@@ -119,7 +119,7 @@ export function buildServices({
     dispatcher,
     keys,
     publicEndpoints,
-    archives: createArchives(store),
+    archives: createArchives({ store, media: media.service }),
     media,
     intake,
     moderation,

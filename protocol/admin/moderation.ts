@@ -19,7 +19,7 @@ const ListedWord = Type.Object({ word: Type.String(), action: Type.String() })
 const Time = Type.Integer({ description: 'ms since 1970.' })
 const Report = Type.Object({
   n: Type.Integer(),
-  reporter: Type.String(),
+  reporter: Type.Optional(Type.String({ description: 'Missing when their account was erased.' })),
   uid: Type.String({ description: 'Who is reported.' }),
   log: Type.Optional(Type.String()),
   seq: Type.Optional(Type.Integer()),

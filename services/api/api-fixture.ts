@@ -151,7 +151,7 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
     dispatcher,
     verifier,
     keyring,
-    archives: createArchives(store),
+    archives: createArchives({ store, media: media.service }),
     media,
     version: '1.2.3',
     endpoints,

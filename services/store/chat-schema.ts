@@ -104,6 +104,8 @@ export const CHAT_TABLES: readonly string[] = [
      primary key (log, account)
    )`,
   'create index join_request_by_time on join_request (log, asked_at, account)',
+  'create index join_request_by_account on join_request (account, log)',
+  'create index join_request_by_inviter on join_request (invited_by) where invited_by is not null',
   `create table "pin" (
      log bigint not null,
      seq bigint not null,
@@ -112,6 +114,7 @@ export const CHAT_TABLES: readonly string[] = [
      primary key (log, seq)
    )`,
   'alter table entry add column state text',
+  "create index entry_told on entry (account, log, seq) where kind in ('contact', 'notice')",
   `create table "hidden" (
      account bigint not null,
      log bigint not null,
@@ -207,6 +210,7 @@ export const CHAT_TABLES: readonly string[] = [
      note text
    )`,
   'create index report_open on report (n) where decided_at is null',
+  'create index report_by_reporter on report (reporter, account)',
   `create table "banned_word" (
      word text primary key,
      action text not null,

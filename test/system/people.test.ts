@@ -1,13 +1,14 @@
 /** Profiles, settings, searches, and the ends of accounts, as an app meets them. */
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { Device } from '../harness/device.ts'
 import type { HttpRefusal } from '../harness/http.ts'
 import { befriend, directLog, logIn, makeAccounts, newFriends, newPhone, newUid } from '../harness/people.ts'
-import { sharedServer } from '../harness/server.ts'
+import { IN_CLUSTER, sharedServer } from '../harness/server.ts'
 import { until } from '../harness/wait.ts'
 
 const server = sharedServer()
@@ -146,6 +147,7 @@ describe('the archive of an account', () => {
       await server.http('messages.send', { to: friend, type: 'text', body }, accessToken)
     }
     await server.http('messages.send', { to: uid, type: 'text', body: { text: 'theirs' } }, as(friend))
+    const picture = await uploadFile(accessToken, 'a picture of mine')
     const { url } = await server.http<{ url: string }>('accounts.export', {}, accessToken)
     expect((await fetch(url)).status).toBe(401)
     const answer = await fetch(url, { headers: { authorization: `Bearer ${accessToken}` } })
@@ -163,9 +165,23 @@ describe('the archive of an account', () => {
     expect(lines('messages-00001.jsonl')).toMatchObject(
       Array.from({ length: 5 }, (_, i) => ({ log: directLog(uid, friend), body: { text: `mine ${i}` } })),
     )
+    if (picture !== null) expect(files.get(`media/${picture}`)).toBe('a picture of mine')
     expect([...files.values()].join('')).not.toContain('theirs')
   })
 })
+
+/** A small file of one part; null where nodes share a store and no place for files. */
+async function uploadFile(token: string, text: string): Promise<string | null> {
+  if (IN_CLUSTER) return null
+  const bytes = Buffer.from(text)
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const params = { name: 'mine.txt', bytes: bytes.length, sha256 }
+  const { id } = await server.http<{ id: string }>('media.create', params, token)
+  const headers = { authorization: `Bearer ${token}` }
+  await fetch(`${server.httpUrl}/v1/media/${id}/parts/1`, { method: 'PUT', headers, body: text })
+  await server.http('media.complete', { id }, token)
+  return id
+}
 
 /** Opened by the system's own tar. */
 function untar(archive: Buffer): Map<string, string> {
@@ -173,7 +189,9 @@ function untar(archive: Buffer): Map<string, string> {
   try {
     writeFileSync(join(folder, 'archive.tar.gz'), archive)
     execFileSync('tar', ['-xzf', 'archive.tar.gz'], { cwd: folder })
-    const names = readdirSync(folder).filter((name) => name !== 'archive.tar.gz')
+    const names = readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((file) => file.isFile() && file.name !== 'archive.tar.gz')
+      .map((file) => relative(folder, join(file.parentPath, file.name)))
     return new Map(names.map((name) => [name, readFileSync(join(folder, name), 'utf8')]))
   } finally {
     rmSync(folder, { recursive: true })

@@ -6,6 +6,7 @@
 import type { EntryState } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildNoticeLog, type LogId, type UserId } from '../../../protocol/ids.ts'
+import { type ErasurePart, LOGIN_PARTS, OWN_PARTS } from './account-erasure-own.ts'
 import { touchEach } from './changes.ts'
 import { type EmptiedReason, emptyMessage } from './content.ts'
 import { groupMemberOperations } from './group-members.ts'
@@ -16,29 +17,13 @@ const CONTACTS_EACH = 50
 /** Entries of a log looked at in one step, and messages emptied. */
 const ENTRIES_EACH = 2000
 const MESSAGES_EACH = 100
-/** Rows of one table deleted in one step. */
-const ROWS_EACH = 500
 
 const REASON: EmptiedReason = 'erased'
 
-type Stage = 'contacts' | 'groups' | 'messages' | 'own' | 'logins'
+type Stage = 'contacts' | 'notices' | 'groups' | 'messages' | 'own' | 'logins'
 type Erasure = Person & { stage: Stage; log: number; seq: number }
 
-/** Tables with what is kept for one person, and what names a row beside the account. */
-const OWN_TABLES: readonly (readonly [table: string, key: string])[] = [
-  ['setting', 'name'],
-  ['change', 'scope, key'],
-  ['conversation_state', 'log'],
-  ['hidden', 'log, seq'],
-  ['mention', 'log, seq'],
-  ['scheduled_send', 'id'],
-  ['request', 'id'],
-]
-/** They go last and later: nodes that are cut off for a while learn from these rows which connections must end. */
-const LOGIN_TABLES: typeof OWN_TABLES = [
-  ['login', 'sid'],
-  ['device', 'id'],
-]
+/** How long the rows of {@link LOGIN_PARTS} stay. */
 const LOGINS_KEPT_MS = 10 * 60 * 1000
 
 export const erasureTasks = {
@@ -58,10 +43,11 @@ export const erasureTasks = {
 
 const STEPS: Readonly<Record<Stage, (tx: Transaction, erasure: Erasure) => Promise<void>>> = {
   contacts: partFromContacts,
+  notices: forgetNotices,
   groups: leaveGroup,
   messages: emptyMessages,
-  own: (tx, erasure) => deleteRows(tx, erasure, OWN_TABLES, 'logins'),
-  logins: (tx, erasure) => deleteRows(tx, erasure, LOGIN_TABLES, null),
+  own: (tx, erasure) => workThrough(tx, erasure, OWN_PARTS, 'logins'),
+  logins: (tx, erasure) => workThrough(tx, erasure, LOGIN_PARTS, null),
 }
 
 /** Whether the step is still to be done, now that the account is held. */
@@ -91,7 +77,7 @@ async function partFromContacts(tx: Transaction, erasure: Erasure): Promise<void
   const numbers = peers.map((peer) => peer.account)
   await tx.lockAccounts([account, ...numbers])
   if (!(await isDue(tx, erasure))) return
-  if (peers.length === 0) return moveOn(tx, erasure, 'groups')
+  if (peers.length === 0) return moveOn(tx, erasure, 'notices')
   const list = tx.list('$2', 'number')
   const known = await tx.query<{ account: number }>(
     `select account from contact where peer = $1 and account in ${list} and state <> 'none'`,
@@ -104,21 +90,34 @@ async function partFromContacts(tx: Transaction, erasure: Erasure): Promise<void
   // In the order of the names of their logs.
   for (const peer of peers) {
     if (!told.has(peer.account)) continue
-    const log = buildNoticeLog(peer.uid)
-    await forgetRequests(tx, erasure, log)
-    await tell(tx, log, { uid, kind: 'contact', type: 'removed', body: { uid } })
+    await tell(tx, buildNoticeLog(peer.uid), { uid, kind: 'contact', type: 'removed', body: { uid } })
   }
 }
 
-/** Takes the texts of the person's requests out of somebody's latest notices. */
-async function forgetRequests(tx: Transaction, { account, uid }: Person, log: LogId): Promise<void> {
-  const notices = await tx.lockLog(log)
-  if (notices === undefined) return
-  await tx.query(
-    `update entry set body = $4
-     where log = $1 and seq > $2 and account = $3 and kind = 'contact' and type = 'asked'`,
-    [notices.n, notices.head - ENTRIES_EACH, account, JSON.stringify({ uid })],
+/** Takes the words of the person, and the device, out of what they let others be told: requests, to them and to groups. */
+async function forgetNotices(tx: Transaction, erasure: Erasure): Promise<void> {
+  const { account, log, seq } = erasure
+  const told = await tx.query<{ log: number; seq: number; name: LogId; body: string }>(
+    `select entry.log, entry.seq, entry.body, log.name from entry join log on log.n = entry.log
+     where entry.account = $1 and entry.kind in ('contact', 'notice') and (entry.log, entry.seq) > ($2, $3)
+     order by entry.log, entry.seq limit $4`,
+    [account, log, seq, MESSAGES_EACH],
   )
+  await tx.lockAccounts([account])
+  if (!(await isDue(tx, erasure))) return
+  const [first] = told
+  if (first === undefined) return moveOn(tx, erasure, 'groups')
+  const here = told.filter((entry) => entry.log === first.log)
+  await tx.lockLog(first.name)
+  for (const entry of here) {
+    const { text: _, ...body } = JSON.parse(entry.body) as { text?: string }
+    await tx.query('update entry set body = $3, device = null where log = $1 and seq = $2', [
+      entry.log,
+      entry.seq,
+      JSON.stringify(body),
+    ])
+  }
+  await moveOn(tx, erasure, 'notices', first.log, here.at(-1)!.seq)
 }
 
 async function leaveGroup(tx: Transaction, erasure: Erasure): Promise<void> {
@@ -176,7 +175,9 @@ async function emptyStretch(
   const isOwnLog = log.name === buildNoticeLog(uid)
   const rows = await tx.query<{ seq: number; kind: string }>(
     `select seq, kind from entry where log = $1 and seq > $2 and seq <= $3
-       and (account = $4 or $5 = 1) and kind in ('message', 'withheld', 'edit', 'contact', 'notice')
+       and (account = $4 or $5 = 1) and (
+         kind in ('message', 'withheld', 'edit', 'reaction', 'contact', 'notice')
+         or kind = 'group' and type = 'nickname')
        and body <> '{}' order by seq limit $6`,
     [log.n, after, through, account, isOwnLog ? 1 : 0, MESSAGES_EACH],
   )
@@ -184,10 +185,21 @@ async function emptyStretch(
     if (kind === 'message' || kind === 'withheld') {
       await emptyMessage(tx, { log: log.n, seq, by: uid, reason: REASON })
     } else {
-      await tx.query(`update entry set body = '{}' where log = $1 and seq = $2`, [log.n, seq])
+      const body = kind === 'group' ? { uid, nickname: null } : {}
+      await tx.query('update entry set body = $3 where log = $1 and seq = $2', [
+        log.n,
+        seq,
+        JSON.stringify(body),
+      ])
     }
   }
   const emptied = rows.length === MESSAGES_EACH ? rows.at(-1)!.seq : through
+  // From which device, and the names that it gave: they tell sends apart, and there are none any more.
+  await tx.query(
+    `update entry set device = null, id = null, id_hash = null
+     where log = $1 and seq > $2 and seq <= $3 and account = $4 and (device is not null or id is not null)`,
+    [log.n, after, emptied, account],
+  )
   return takeBackReactions(tx, { log: log.n, account, after, through: emptied })
 }
 
@@ -238,31 +250,26 @@ async function hasWritten(tx: Transaction, account: number, { n }: LogFacts): Pr
   return row !== undefined
 }
 
-// ---------------------------------------------------------------- what nobody else sees
+// ---------------------------------------------------------------- what is the person's alone
 
-/** Deletes rows of the table that the erasure is at; after the last table it goes to the next stage, or is done. */
-async function deleteRows(
+/** Does a piece of the part that the erasure is at; after the last part it goes to the next stage, or is done. */
+async function workThrough(
   tx: Transaction,
   erasure: Erasure,
-  tables: typeof OWN_TABLES,
+  parts: readonly ErasurePart[],
   next: Stage | null,
 ): Promise<void> {
   const { account, stage, seq } = erasure
   await tx.lockAccounts([account])
   if (!(await isDue(tx, erasure))) return
-  const table = tables[seq]
-  if (table === undefined) {
-    if (next === null) await tx.query('delete from erasure where account = $1', [account])
-    else await moveOn(tx, erasure, next)
-    return
+  const part = parts[seq]
+  if (part !== undefined) {
+    if (await part(tx, erasure)) await moveOn(tx, erasure, stage, 0, seq + 1)
+  } else if (next !== null) {
+    await moveOn(tx, erasure, next)
+  } else {
+    await tx.query('delete from erasure where account = $1', [account])
   }
-  const [name, key] = table
-  const deleted = await tx.query(
-    `delete from ${name} where account = $1 and (${key}) in (
-       select ${key} from ${name} where account = $1 limit $2) returning 1`,
-    [account, ROWS_EACH],
-  )
-  if (deleted.length < ROWS_EACH) await moveOn(tx, erasure, stage, 0, seq + 1)
 }
 
 type Told = { uid: UserId; kind: 'contact' | 'notice'; type: string; body: object }

@@ -2,6 +2,7 @@
 import type { DeviceId, UserId } from '../../../protocol/ids.ts'
 import { contactListOperations } from './people-lists.ts'
 import { profileOperations } from './profile.ts'
+import { scheduledOperations } from './scheduled.ts'
 import { settingsOperations } from './settings.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -18,9 +19,15 @@ export const EXPORT_PARTS = [
   'groups',
   'conversations',
   'messages',
+  'reactions',
+  'pins',
+  'scheduled',
   'media',
 ] as const
 export type ExportPart = (typeof EXPORT_PARTS)[number]
+
+/** An item of the part `media`, as far as its bytes need it. */
+export type ExportedFile = { id: string; bytes: number }
 
 /** Where a page begins: after this item. What it holds is the part's own. */
 export type ExportCursor = readonly (string | number)[]
@@ -98,7 +105,18 @@ const PARTS: Readonly<Record<ExportPart, PartReader>> = {
     return numberedPage(rows)
   },
 
-  messages: readMessages,
+  messages: (tx, owner, after) => walkLogs(tx, owner, after, readMessages),
+  reactions: (tx, owner, after) => walkLogs(tx, owner, after, readReactions),
+  pins: (tx, owner, after) => walkLogs(tx, owner, after, readPins),
+
+  async scheduled(tx, owner, after) {
+    const { items, cursor } = await scheduledOperations['messages.scheduled'](tx, {
+      caller: callerOf(owner),
+      limit: ITEMS_EACH,
+      ...(after !== null && { cursor: String(after[0]) }),
+    })
+    return { items, next: cursor === undefined ? null : [cursor] }
+  },
 
   async media(tx, { account }, after) {
     const items = await tx.query<{ id: string; madeAt: number }>(
@@ -119,36 +137,64 @@ type MessageRow = {
   state: string | null
 }
 
-/** What the person wrote, conversation by conversation; the cursor is a log and the last seq that was looked at. */
-async function readMessages(
+/** A stretch of a log: the entries after a seq up to another one. */
+type Stretch = { log: number; after: number; through: number }
+/** At most {@link ITEMS_EACH} items of the person in a stretch, in the order of their entries. */
+type StretchReader = (tx: Transaction, owner: Owner, stretch: Stretch) => Promise<{ seq: number }[]>
+
+/** What the person did in their conversations, one after the other; the cursor is a log and the last seq looked at. */
+async function walkLogs(
   tx: Transaction,
-  { account }: Owner,
+  owner: Owner,
   after: ExportCursor | null,
+  read: StretchReader,
 ): Promise<ExportPage> {
   const [fromLog, afterSeq] = [Number(after?.[0] ?? 0), Number(after?.[1] ?? 0)]
   const log = await tx.first<{ n: number; name: string; head: number }>(
     `select log.n, log.name, log.head from membership join log on log.n = membership.log
      where membership.account = $1 and membership.log >= $2 order by membership.log limit 1`,
-    [account, fromLog],
+    [owner.account, fromLog],
   )
   if (log === undefined) return { items: [], next: null }
   const start = log.n === fromLog ? afterSeq : 0
   const through = Math.min(log.head, start + ENTRIES_EACH)
+  const rows = await read(tx, owner, { log: log.n, after: start, through })
+  const items = rows.map((row) => ({ log: log.name, ...row }))
+  // The last page of a log may end between the items of one entry: none has as many as a page.
+  const reached = rows.length === ITEMS_EACH ? rows.at(-1)!.seq - 1 : through
+  const whole = rows.length === ITEMS_EACH ? items.filter(({ seq }) => seq <= reached) : items
+  return { items: whole, next: reached < log.head ? [log.n, reached] : [log.n + 1, 0] }
+}
+
+async function readMessages(tx: Transaction, { account }: Owner, { log, after, through }: Stretch) {
   const rows = await tx.query<MessageRow>(
     `select seq, at, id, type, body, state from entry
      where log = $1 and seq > $2 and seq <= $3 and account = $4 and kind in ('message', 'withheld')
      order by seq limit $5`,
-    [log.n, start, through, account, ITEMS_EACH],
+    [log, after, through, account, ITEMS_EACH],
   )
-  const items = rows.map(({ body, state, id, ...row }) => ({
-    log: log.name,
+  return rows.map(({ body, state, id, ...row }) => ({
     ...row,
     ...(id !== null && { id }),
     body: JSON.parse(body) as unknown,
     ...(state !== null && { state: JSON.parse(state) as unknown }),
   }))
-  const reached = rows.length === ITEMS_EACH ? rows.at(-1)!.seq : through
-  return { items, next: reached < log.head ? [log.n, reached] : [log.n + 1, 0] }
+}
+
+function readReactions(tx: Transaction, { account }: Owner, { log, after, through }: Stretch) {
+  return tx.query<{ seq: number; emoji: string; at: number }>(
+    `select seq, emoji, reacted_at as at from reaction
+     where log = $1 and seq > $2 and seq <= $3 and account = $4 order by seq, emoji limit $5`,
+    [log, after, through, account, ITEMS_EACH],
+  )
+}
+
+function readPins(tx: Transaction, { account }: Owner, { log, after, through }: Stretch) {
+  return tx.query<{ seq: number; at: number }>(
+    `select seq, pinned_at as at from pin
+     where log = $1 and seq > $2 and seq <= $3 and pinned_by = $4 order by seq limit $5`,
+    [log, after, through, account, ITEMS_EACH],
+  )
 }
 
 const callerOf = ({ uid }: Owner) => ({ uid, device: null })

@@ -5,6 +5,7 @@ import { parseLog } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
 import { getGroup } from './group-lookup.ts'
 import { rightIn } from './message-rights.ts'
+import { defaultSettings } from './settings.ts'
 import type { Person, Transaction } from './transaction.ts'
 
 /** Members of one page of {@link presenceTasks.pageMembersSeen}. */
@@ -124,7 +125,7 @@ function seenPerson(tx: Transaction, reader: UserId, row: Row): SeenPerson {
 
 function isShown(tx: Transaction, { state, shownTo, contact, blocked }: Row): boolean {
   if (state !== 'active' || blocked === 1) return false
-  const to = shownTo === null ? (tx.policy.contactsRequired ? 'friends' : 'everybody') : JSON.parse(shownTo)
+  const to = shownTo === null ? defaultSettings(tx.policy).lastSeenTo : JSON.parse(shownTo)
   return to === 'everybody' || (to === 'friends' && contact === 'friend')
 }
 

@@ -74,7 +74,7 @@ type Report = AdminResult<'decideReport'>
 
 type Row = {
   n: number
-  reporter: string
+  reporter: string | null
   uid: string
   log: LogId | null
   seq: number | null
@@ -91,7 +91,7 @@ const ROWS = `
   select report.n, reporter.uid as reporter, reported.uid, log.name as log, report.seq, report.reason, report.text,
     report.evidence, report.made_at as at, report.decision, report.decided_at, report.note
   from report
-  join account as reporter on reporter.n = report.reporter
+  left join account as reporter on reporter.n = report.reporter
   join account as reported on reported.n = report.account
   left join log on log.n = report.log`
 
@@ -152,7 +152,7 @@ async function removeMessage(tx: Transaction, { log, n, seq, author, isWithheld 
 function reportOf(row: Row): Report {
   return {
     n: row.n,
-    reporter: row.reporter,
+    ...(row.reporter !== null && { reporter: row.reporter }),
     uid: row.uid,
     ...(row.log !== null && { log: row.log }),
     ...(row.seq !== null && { seq: row.seq }),

@@ -2,6 +2,7 @@
 import type { Result } from '../../../protocol/catalogue/catalogue.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { LIST_ITEMS_DEFAULT } from '../../../protocol/limits.ts'
+import type { StorePolicy } from '../policy.ts'
 import { tellSelf } from './account-state.ts'
 import { changedSince, touch } from './changes.ts'
 import type { StoredPart } from './stored.ts'
@@ -9,14 +10,17 @@ import type { Transaction } from './transaction.ts'
 
 export type Settings = Result<'settings.get'>
 
-export const DEFAULT_SETTINGS: Settings = {
-  findByUid: true,
-  findByPhone: true,
-  whoMayAdd: 'everybody',
-  lastSeenTo: 'friends',
-  sendReadReceipts: true,
-  doNotDisturb: null,
-  language: null,
+/** What stands where nobody set anything. Where strangers write to each other, they also see each other. */
+export function defaultSettings({ contactsRequired }: StorePolicy): Settings {
+  return {
+    findByUid: true,
+    findByPhone: true,
+    whoMayAdd: 'everybody',
+    lastSeenTo: contactsRequired ? 'friends' : 'everybody',
+    sendReadReceipts: true,
+    doNotDisturb: null,
+    language: null,
+  }
 }
 
 export const settingsOperations: StoredPart<'settings.'> = {
@@ -70,18 +74,19 @@ export async function settingOf<Name extends keyof Settings>(
     'select value from setting where account = $1 and name = $2',
     [account, name],
   )
-  return row === undefined ? DEFAULT_SETTINGS[name] : JSON.parse(row.value)
+  return row === undefined ? defaultSettings(tx.policy)[name] : JSON.parse(row.value)
 }
 
 async function readSettings(tx: Transaction, account: number | undefined): Promise<Settings> {
-  if (account === undefined) return DEFAULT_SETTINGS
+  const defaults = defaultSettings(tx.policy)
+  if (account === undefined) return defaults
   const rows = await tx.query<{ name: string; value: string }>(
     'select name, value from setting where account = $1',
     [account],
   )
-  const set = rows.filter(({ name }) => Object.hasOwn(DEFAULT_SETTINGS, name))
+  const set = rows.filter(({ name }) => Object.hasOwn(defaults, name))
   return {
-    ...DEFAULT_SETTINGS,
+    ...defaults,
     ...Object.fromEntries(set.map(({ name, value }) => [name, JSON.parse(value)])),
   }
 }

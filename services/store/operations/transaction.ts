@@ -118,6 +118,11 @@ export interface Transaction {
   readMoved(uid: UserId, log: LogId, seq: number): void
   /** Ends the stored MQTT session of a device, its offline queue and its plain side. */
   endDeviceSession(uid: UserId, device: DeviceId): Promise<void>
+  /**
+   * Ends what a person keeps of plain MQTT: wills, stored sessions and retained messages of the own space, at most
+   * `limit` of each; false when there may be more. Nothing else of plain MQTT may follow in the transaction.
+   */
+  endOwnSpace(uid: UserId, limit: number): Promise<boolean>
   /** Ends live connections of a device; `sid` null: all of them. */
   loginEnded(uid: UserId, device: DeviceId, sid: string | null): void
 }

@@ -17,6 +17,7 @@ import { endDeviceSession } from './device-session.ts'
 import { readEntriesAfter } from './entries-after.ts'
 import { watchSources } from './event-triggers.ts'
 import { appendEntry } from './logs.ts'
+import { endOwnSpace } from './own-space.ts'
 import { PostgresSearchIndex } from './search-index.ts'
 import type { Work } from './work.ts'
 
@@ -157,6 +158,10 @@ export class PostgresTransaction implements Transaction {
 
   endDeviceSession(uid: UserId, device: DeviceId): Promise<void> {
     return endDeviceSession(this.#work, buildClientId(uid, device))
+  }
+
+  endOwnSpace(uid: UserId, limit: number): Promise<boolean> {
+    return endOwnSpace(this.#work, uid, limit)
   }
 
   loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {

@@ -36,11 +36,20 @@ export async function endPlainSession(
     work.now,
   ])
   if (session === undefined) return NOTHING_CHANGED
-  if (session.queued > 0) await dropQueue(work, session.n)
-  await work.query('delete from plain_receipt where session = $1', [session.n])
-  await work.query('delete from plain_subscription where session = $1', [session.n])
-  await work.query('delete from plain_session where n = $1', [session.n])
+  await dropHeld(work, session)
   return noteChanges(work, [sessionChange(clientId)])
+}
+
+/** Ends the plain side of sessions, whoever holds them, and notes no change: that is the caller's to do, last of all. */
+export async function dropPlainSessions(work: Work, clientIds: readonly string[]): Promise<void> {
+  for (const session of await holdSessions(work, clientIds)) await dropHeld(work, session)
+}
+
+async function dropHeld(work: Work, { n, queued }: HeldSession): Promise<void> {
+  if (queued > 0) await dropQueue(work, n)
+  await work.query('delete from plain_receipt where session = $1', [n])
+  await work.query('delete from plain_subscription where session = $1', [n])
+  await work.query('delete from plain_session where n = $1', [n])
 }
 
 /** A device comes back to its session within the delay of its will: that will is not published [MQTT-3.1.3-9]. */

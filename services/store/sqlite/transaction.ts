@@ -16,6 +16,7 @@ import type {
 import type { StorePolicy } from '../policy.ts'
 import { endDeviceSession } from './device-session.ts'
 import { watchSources } from './event-triggers.ts'
+import { endOwnSpace } from './own-space.ts'
 import { withNumberedParameters } from './parameters.ts'
 import { SqliteSearchIndex } from './search-index.ts'
 import { appendEntry, type Work } from './work.ts'
@@ -152,6 +153,10 @@ export class SqliteTransaction implements Transaction {
 
   async endDeviceSession(uid: UserId, device: DeviceId): Promise<void> {
     endDeviceSession(this.#work, buildClientId(uid, device))
+  }
+
+  async endOwnSpace(uid: UserId, limit: number): Promise<boolean> {
+    return endOwnSpace(this.#work, uid, limit)
   }
 
   loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {

@@ -114,6 +114,16 @@ export function profileContract(engine: () => StoreEngine): void {
         expect(await call(store, alice, 'settings.get', {})).toEqual({ ...defaults, language: 'zh-Hans-CN' })
       })
 
+      test('where strangers write to each other, they also see when somebody was there, as presence says it', async () => {
+        await using store = await engine().open({ contactsRequired: false })
+        const [alice, eve] = await createPeople(store, 'alice', 'eve')
+        expect(await call(store, alice, 'settings.get', {})).toEqual({ ...defaults, lastSeenTo: 'everybody' })
+        const look = () => store.perform({ task: 'lookAt', input: { reader: eve.uid, uids: [alice.uid] } })
+        expect(await look()).toMatchObject([{ isVisible: true }])
+        await call(store, alice, 'settings.set', { lastSeenTo: 'friends' })
+        expect(await look()).toMatchObject([{ isVisible: false }])
+      })
+
       test('refuse a zone and a language that do not exist, and change nothing then', async () => {
         const store = shared()
         const [alice] = await createPeople(store, 'alice')

@@ -11,6 +11,7 @@ import { conversationStateContract } from './conversation-state-contract.ts'
 import { conversationsContract } from './conversations-contract.ts'
 import { durabilityContract } from './durability-contract.ts'
 import type { StoreEngine } from './engine.ts'
+import { erasureContract } from './erasure-contract.ts'
 import { feedContract } from './feed-contract.ts'
 import { groupRulesContract } from './group-rules-contract.ts'
 import { groupsContract } from './groups-contract.ts'
@@ -61,6 +62,7 @@ export function storeContract(engine: () => StoreEngine): void {
   profileContract(engine)
   peopleContract(engine)
   peopleEndsContract(engine)
+  erasureContract(engine)
   groupRulesContract(engine)
   conversationStateContract(engine)
   receiptsContract(engine)

@@ -121,6 +121,8 @@ create table join_request (
   primary key (log, account)
 );
 create index join_request_by_time on join_request (log, asked_at, account);
+create index join_request_by_account on join_request (account, log);
+create index join_request_by_inviter on join_request (invited_by) where invited_by is not null;
 
 create table pin (
   log bigint not null,
@@ -132,6 +134,12 @@ create table pin (
 
 -- How an entry stands after edits, a recall and reactions, as JSON for the wire; null for one that nothing happened to.
 alter table entry add column state text;
+
+-- What a person lets others be told, in their notice logs.
+create index entry_told on entry (account, log, seq) where kind in ('contact', 'notice');
+
+-- Retained messages of one person's own space; a whole topic may be longer than an index takes.
+create index plain_retained_by_owner on plain_retained (split_part(topic, '/', 2), topic_hash) where topic like 'u/%';
 
 -- Entries that one person does not see: deleted for them alone.
 create table hidden (
@@ -244,6 +252,7 @@ create table report (
   note text
 );
 create index report_open on report (n) where decided_at is null;
+create index report_by_reporter on report (reporter, account);
 
 create table banned_word (
   word text collate "C" primary key,
