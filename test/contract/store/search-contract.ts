@@ -88,7 +88,8 @@ export function searchContract(engine: () => StoreEngine): void {
         target: { log: directLog(alice, bob), peer: bob.uid },
         type: 'custom:card',
         bodyJson: JSON.stringify({ title: 'plan card', text: 'plan card' }),
-      } as never)
+        marks: null,
+      })
       await indexAll(store)
       const log = directLog(alice, bob)
       expect(await textsOf(store, alice, 'plan', { log })).toEqual(['plan card', 'plan two', 'plan one'])
