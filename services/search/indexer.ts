@@ -10,7 +10,7 @@ const IDLE_MS = 500
 /** While sends wait for a commit, the index may fall behind. */
 const BUSY_MS = 500
 /** With more to index: the store is free for sends this many times as long as a step took. */
-const REST_FACTOR = 3
+const REST_FACTOR = 1
 const RETRY_MS = 5000
 
 export function startSearchIndexer(
