@@ -5,6 +5,7 @@ import { buildClientId, type DeviceId, type LogId } from '../../../protocol/ids.
 import type { Caller } from '../../../services/store/contract.ts'
 import type { SharedStore, StoreChanges } from '../../../services/store/shared-store.ts'
 import { createDatabase, type TestDatabase } from '../../harness/postgres.ts'
+import { until } from '../../harness/wait.ts'
 import { recordFeed } from './feed-recorder.ts'
 import {
   addMembers,
@@ -241,7 +242,9 @@ describe('where logs stand for a session', () => {
   test('without stored cursors is behind what its start has not seen, also of transactions then open', async () => {
     const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
     const log = directLog(alice, bob)
-    await send(store, bob, log, 'old')
+    const { at } = await send(store, bob, log, 'old')
+    // Times are whole milliseconds: what is as old as the oldest open transaction may come once more.
+    await until(() => Date.now() > at + 1, 'the next millisecond')
     const open = await appendOpenly(log, bob)
     const inbox = { uid: alice.uid, session: null, generation: 0, backlogMax: BACKLOG_MAX }
     const { startedAt } = await nodes[1]!.startInbox(inbox)
