@@ -10,7 +10,7 @@ import { Bystanders } from '../harness/bystander.ts'
 import { Device } from '../harness/device.ts'
 import { newFriends, newUid } from '../harness/people.ts'
 import { RawClient, type Version } from '../harness/raw-client.ts'
-import { sharedServer } from '../harness/server.ts'
+import { IN_CLUSTER, sharedServer } from '../harness/server.ts'
 import { until } from '../harness/wait.ts'
 
 const server = sharedServer({ env: { WOCHAT_CONNECT_TIMEOUT_MS: '2s' } })
@@ -114,9 +114,11 @@ describe('frames may be cut anywhere', () => {
       const length = stream(probe, alice, bob).length
       probe.cut()
       using receiver = await Device.connect(server, bob, 'phone')
-      // The start holds CONNECT with its token; past the token every position is tried, within it every 16th.
+      // The start holds CONNECT with its token; past the token every position is tried, within it every 16th. How a
+      // stream is cut is a matter of one node: in a cluster some positions are enough.
+      const step = IN_CLUSTER ? 8 : 1
       const positions = Array.from({ length: length - 1 }, (_, i) => i + 1).filter(
-        (at) => at < 60 || at > length - 260 || at % 16 === 0,
+        (at) => ((at < 60 || at > length - 260) && at % step === 0) || at % 16 === 0,
       )
       for (const at of positions) {
         // Without automatic PUBACKs: one for a reply would land in the middle of the cut frame.

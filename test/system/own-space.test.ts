@@ -329,12 +329,11 @@ describe('application topics', () => {
 })
 
 describe('the open test profile', () => {
-  const OPEN = { WOCHAT_OPEN_PLAIN: 'true' }
+  const own = sharedServer({ env: { WOCHAT_OPEN_PLAIN: 'true' } })
 
   test.each(BOTH_VERSIONS)(
     'takes any client without a password on topics outside u/ (version %i)',
     async (version) => {
-      await using own = await startServer({ env: OPEN })
       using a = await RawClient.open({ port: own.mqttPort, version })
       using b = await RawClient.open({ port: own.mqttPort, version })
       expect((await a.connect({ clientId: 'any thing' })).code).toBe(0)
@@ -349,7 +348,6 @@ describe('the open test profile', () => {
   )
 
   test('still asks for a token where somebody claims to be a user', async () => {
-    await using own = await startServer({ env: OPEN })
     using alice = await Device.connect(own, 'alice', 'phone')
     await alice.send({ id: 'n1', to: 'alice', text: 'note' })
     using thief = await RawClient.open({ port: own.mqttPort })
