@@ -122,7 +122,7 @@ async function expectRoomBetween(server: TestServer, stage: Device, fan: Device)
 }
 
 describe('three nodes', () => {
-  const env = { WOCHAT_OFFLINE_DELAY_MS: '500', WOCHAT_NODE_LEASE_MS: '2000' }
+  const env = { WOCHAT_OFFLINE_DELAY_MS: '500', WOCHAT_NODE_LEASE_MS: '5000' }
 
   test('tell each other what is live; the devices of one that dies are offline after its lease', async () => {
     await using server = await startServer({ env, nodes: [{}, {}, {}] })
