@@ -3,6 +3,7 @@ import { ADMIN_COMMON_ERRORS, ADMIN_NAMES, ADMIN_OPERATIONS } from './admin/oper
 import { CATALOGUE, OPERATION_NAMES } from './catalogue/catalogue.ts'
 import { COMMON_ERRORS } from './catalogue/operation.ts'
 import { asWochatError, ERROR_CODES, ERRORS, type ErrorCode, WochatError } from './errors.ts'
+import { HTTP_ROUTES } from './http-routes.ts'
 
 /** Codes that no operation gives: they are of the doors themselves: CONNECT, MQTT topics and HTTP routes. */
 const DOOR_ERRORS: readonly ErrorCode[] = [
@@ -21,6 +22,7 @@ const used = new Set<ErrorCode>([
   ...ADMIN_NAMES.flatMap((name) => ADMIN_OPERATIONS[name].errors as readonly ErrorCode[]),
   ...ADMIN_COMMON_ERRORS,
   ...DOOR_ERRORS,
+  ...Object.values(HTTP_ROUTES).flatMap(({ errors }) => errors as readonly ErrorCode[]),
 ])
 
 describe.each(ERROR_CODES)('%s', (code) => {

@@ -114,7 +114,6 @@ export const ERRORS = {
   ),
   too_many_reactions: final(409, QUOTA, 'The message has as many different reactions as allowed.'),
   too_many_pins: final(409, QUOTA, 'The conversation has as many pinned messages as allowed.'),
-  message_refused: final(403, NOT_AUTHORIZED, 'The rules of this server do not allow this message.'),
   // Files
   unknown_media: final(404, NOT_AUTHORIZED, 'There is no such file, or the caller cannot see it.'),
   media_incomplete: final(409, UNSPECIFIED, 'Parts of the file are missing; details lists them.'),

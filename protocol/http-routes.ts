@@ -67,7 +67,7 @@ export const HTTP_ROUTES = {
     answers: {
       200: { description: 'The part is stored.', content: 'application/json', schema: Type.Object({}) },
     },
-    errors: ['unknown_media'],
+    errors: ['unknown_media', 'media_off'],
   },
   'media.read': {
     methods: ['GET', 'HEAD'],

@@ -62,6 +62,7 @@ export const messageLifeOperations = {
       'edit_conflict',
       'unknown_media',
       'content_refused',
+      'screening_away',
     ],
   }),
   'messages.recall': operation({

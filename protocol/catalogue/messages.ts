@@ -25,7 +25,8 @@ const SEND_ERRORS = [
   'transient_only',
   'unknown_entry',
   'unknown_media',
-  'message_refused',
+  'content_refused',
+  'screening_away',
 ] as const
 
 export const messageOperations = {
@@ -94,7 +95,7 @@ export const messageOperations = {
     result: Type.Object({
       id: Type.String({ description: 'To take it back; the message will have it, too.' }),
     }),
-    errors: ['id_conflict', 'too_many_scheduled', 'message_refused'],
+    errors: ['id_conflict', 'too_many_scheduled', 'content_refused', 'screening_away'],
   }),
   'messages.scheduled': operation({
     summary: 'Messages that I planned and that are not sent yet, the next one first.',

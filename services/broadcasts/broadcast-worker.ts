@@ -31,7 +31,6 @@ const SKIPPED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'unknown_user',
   'not_friends',
   'account_inactive',
-  'message_refused',
   'content_refused',
 ])
 

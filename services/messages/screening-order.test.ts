@@ -46,8 +46,8 @@ test('a verdict changes what is stored, or refuses', () => {
   })
   applyVerdict(message, { verdict: 'withhold' })
   expect(message.marks).toEqual({ mentions: ['bob'], withheld: true })
-  expect(() => applyVerdict(message, { verdict: 'refuse', code: 'message_refused' })).toThrow(
-    expect.objectContaining({ code: 'message_refused' }),
+  expect(() => applyVerdict(message, { verdict: 'refuse', code: 'content_refused' })).toThrow(
+    expect.objectContaining({ code: 'content_refused' }),
   )
   const transient = { ...messageOf('x'), marks: { transient: true as const } }
   applyVerdict(transient, { verdict: 'replace', body: { text: 'y' } })

@@ -20,6 +20,7 @@ const SOURCES = [
   'main.ts',
   'migrate.ts',
   'package.json',
+  'program.ts',
   'token.ts',
   'version.ts',
 ]

@@ -43,7 +43,7 @@ export function broadcastsContract(engine: () => StoreEngine): void {
       expect(first).toMatchObject({ from, type: 'text', bodyJson: '{"text":"hi"}' })
       // Not advanced: the same page again.
       expect(await page(store, id, 'a', 3)).toEqual(first)
-      await advance(store, id, 'a', first.through, 3)
+      await advance(store, id, 'a', first.through, first.to.length)
       const got = first.to.map(({ uid }) => uid)
       for (let next = await page(store, id, 'a', 3); next !== null; next = await page(store, id, 'a', 3)) {
         got.push(...next.to.map(({ uid }) => uid))
