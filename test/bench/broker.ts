@@ -38,6 +38,7 @@ export interface BrokerNode {
 export interface ChatServer {
   readonly mqttPort: number
   readonly httpPort: number
+  readonly adminPort: number
   /** For data of a run. */
   readonly folder: string
   /** Tokens of people at the generator's device. */

@@ -3,11 +3,14 @@ import type { OperationName } from '../../protocol/catalogue/catalogue.ts'
 import type { Broker } from './broker.ts'
 import type { ChatCall, ChatLoad, ChatPerson } from './chat-load.ts'
 import type { GeneratorResult } from './generator.ts'
-import { at, latency, type Row, type RowContext, time, WARMUP_SECONDS } from './row.ts'
+import { latency, type Row, type RowContext, time, WARMUP_SECONDS } from './row.ts'
 
 const MIX = { people: 200, groupSize: 10, perSecond: 500 }
 const LIST = { conversations: 1000, pageItems: 500, perSecond: 5 }
-const SEARCH = { entries: 1_000_000, writersOfEach: 20, perSecond: 5, indexedMsMax: 15 * 60_000 }
+const SEARCH = {
+  ...{ entries: 1_000_000, writers: 20, importedTogether: 500 },
+  ...{ perSecond: 5, indexedMsMax: 15 * 60_000 },
+}
 const PREPARED_TOGETHER = 32
 
 /** Of 100 calls. */
@@ -44,23 +47,28 @@ const QUERIES = [
 export const CHAT_ROWS: readonly Row[] = [
   {
     id: 'chat',
-    title:
-      '500 light calls/s in open loop over MQTT and HTTP; a list of 1,000 conversations; a search among 1,000,000 messages of one person',
-    metrics: [time('call p99', 'ms', 25), time('list p99', 'ms', 30), time('search p99', 'ms', 100)],
+    title: '500 light calls/s in open loop over MQTT and HTTP; a list of 1,000 conversations',
+    metrics: [time('call p99', 'ms', 25), time('list p99', 'ms', 30)],
     brokers: ['wochat'],
     nodes: 1,
     async measure(context) {
       const mix = await measureMix(context)
       const list = await measureList(context)
-      const search = await measureSearch(context)
       return {
-        values: {
-          'call p99': latency(mix, 'p99'),
-          'list p99': latency(list, 'p99'),
-          'search p99': latency(search.at(-1)!, 'p99'),
-        },
-        results: [mix, list, ...search],
+        values: { 'call p99': latency(mix, 'p99'), 'list p99': latency(list, 'p99') },
+        results: [mix, list],
       }
+    },
+  },
+  {
+    id: 'search',
+    title: 'a search among 1,000,000 messages of one person',
+    metrics: [time('search p99', 'ms', 100)],
+    brokers: ['wochat'],
+    nodes: 1,
+    async measure(context) {
+      const searched = await measureSearch(context)
+      return { values: { 'search p99': latency(searched, 'p99') }, results: [searched] }
     },
   },
 ]
@@ -148,31 +156,45 @@ async function measureList({ broker, call, seconds }: RowContext): Promise<Gener
 
 // ---------------------------------------------------------------- a search
 
-async function measureSearch({ broker, generate, call, seconds }: RowContext): Promise<GeneratorResult[]> {
-  const reader = 'sb000000'
-  const written: GeneratorResult[] = []
-  for (const [number, text] of TEXTS.entries()) {
-    const people = await broker.people({
-      publishers: SEARCH.writersOfEach * (number + 1),
-      devices: 1,
-      prefix: 's',
-    })
-    written.push(
-      await generate('offline', {
-        ...{ ...at(broker), ...people, payload: `{"to":"sb{t}","id":"{id}","text":"${text} {mark}"}` },
-        ...{ devices: 1, pubs: SEARCH.writersOfEach, window: 20, persistent: true, run: `ch${number}x` },
-        ...{ messages: SEARCH.entries / TEXTS.length, phases: number === 0 ? 'prepare,enqueue' : 'enqueue' },
-      }),
-    )
-  }
-  const [person] = await signIn(broker, [reader])
-  await untilIndexed(broker, person!)
+async function measureSearch({ broker, call, seconds }: RowContext): Promise<GeneratorResult> {
+  const [reader] = await signIn(broker, ['sreader'])
+  const writers = namesOf('s', SEARCH.writers)
+  await operate(broker, 'importAccounts', { accounts: ['sreader', ...writers].map((uid) => ({ uid })) })
+  await operate(broker, 'importContacts', { pairs: writers.map((a) => ({ a, b: 'sreader' })) })
+  await Promise.all(writers.map((writer) => importPast(broker, writer)))
+  await untilIndexed(broker, reader!)
   const calls = QUERIES.map((query) => ({ person: 0, operation: 'messages.search', params: { query } }))
-  const searched = await call({
-    ...loadOf(broker, [person!]),
+  return await call({
+    ...loadOf(broker, [reader!]),
     ...{ overMqtt: 0, prepare: [], calls, perSecond: SEARCH.perSecond, seconds: Math.max(seconds, 20) },
   })
-  return [...written, searched]
+}
+
+/** What one person wrote to the reader, moved in from elsewhere. */
+async function importPast(broker: Broker, from: string): Promise<void> {
+  const all = SEARCH.entries / SEARCH.writers
+  for (let done = 0; done < all; done += SEARCH.importedTogether) {
+    const messages = Array.from({ length: SEARCH.importedTogether }, (_, i) => {
+      const n = done + i
+      return {
+        from,
+        at: 1_600_000_000_000 + n,
+        id: `i${n}`,
+        body: { text: `${TEXTS[n % TEXTS.length]} ${n}` },
+      }
+    })
+    await operate(broker, 'importMessages', { log: directLog(from, 'sreader'), messages })
+  }
+}
+
+async function operate(broker: Broker, operation: string, params: object): Promise<void> {
+  const response = await fetch(`http://127.0.0.1:${broker.chat!.adminPort}/admin/v1/${operation}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(params),
+  })
+  const body = await response.text()
+  if (!response.ok) throw new Error(`${operation}: ${response.status} ${body}`)
 }
 
 /** A message that comes last is found when all before it are in the index. */

@@ -11,6 +11,7 @@ const SEND = (to: string) => `{"to":"${to}","id":"{id}","text":"{mark}{fill}"}`
 export interface WochatPeopleOptions {
   mqttPort: number
   httpPort: number
+  adminPort: number
   /** Where files of passwords are written. */
   folder: string
   tokens: TokenSource
@@ -28,9 +29,9 @@ export class WochatPeople {
   }
 
   get chat(): ChatServer {
-    const { mqttPort, httpPort, folder, tokens } = this.options
+    const { mqttPort, httpPort, adminPort, folder, tokens } = this.options
     const sign = (uids: readonly string[]) => tokens.sign(uids.map((uid) => ({ uid, device: DEVICE })))
-    return { mqttPort, httpPort, folder, sign }
+    return { mqttPort, httpPort, adminPort, folder, sign }
   }
 
   async people({ publishers, devices, prefix = '' }: PeopleOptions): Promise<Addressing> {

@@ -26,11 +26,12 @@ export interface WochatServer {
   readonly child: Child
   readonly mqttPort: number
   readonly httpPort: number
+  readonly adminPort: number
 }
 
 /** Starts a server on a data folder and waits until it says that it is ready. */
 export async function serve({ name, core, data, env }: ServerOptions): Promise<WochatServer> {
-  const [mqttPort, httpPort, admin] = (await findFreePorts(3)) as [number, number, number]
+  const [mqttPort, httpPort, adminPort] = (await findFreePorts(3)) as [number, number, number]
   const child = new Child({
     name,
     command: [process.execPath, '--expose-gc', ENTRY, 'serve'],
@@ -41,13 +42,13 @@ export async function serve({ name, core, data, env }: ServerOptions): Promise<W
       WOCHAT_DATA_DIR: data,
       WOCHAT_MQTT_PORT: String(mqttPort),
       WOCHAT_HTTP_PORT: String(httpPort),
-      WOCHAT_ADMIN_PORT: String(admin),
+      WOCHAT_ADMIN_PORT: String(adminPort),
       ...env,
     },
   })
   try {
-    await child.waitUntilReady(() => isReady(admin))
-    return { child, mqttPort, httpPort }
+    await child.waitUntilReady(() => isReady(adminPort))
+    return { child, mqttPort, httpPort, adminPort }
   } catch (error) {
     await child[Symbol.asyncDispose]()
     throw error

@@ -22,8 +22,8 @@ class Wochat extends WochatPeople implements Broker {
   ) {
     const { servers, engines, stack } = parts
     const [first, ...others] = servers.map(({ child, mqttPort }) => ({ pid: child.pid, port: mqttPort }))
-    const { mqttPort, httpPort } = servers[0]!
-    super({ ...people, mqttPort, httpPort })
+    const { mqttPort, httpPort, adminPort } = servers[0]!
+    super({ ...people, mqttPort, httpPort, adminPort })
     this.name = name
     this.nodes = [first!, ...others]
     this.engines = new Map(engines.map(({ name, pid }) => [name, pid]))
