@@ -117,9 +117,13 @@ const MENTIONS_UNREAD = `
     and mention.seq > facts.read_seq and mention.seq <= facts.head
     and entry.kind = 'message' and entry.account <> $1 and not ${isDeletedForMe('entry.log', 'entry.seq')}`
 
+/** Not what was said while the person was out of the group. */
 const CAME_AFTER_HIDING = `
   select 1 from entry where entry.log = facts.n and entry.seq > facts.hidden_seq and entry.seq <= facts.head
-    and (entry.kind = 'message' or (entry.kind = 'withheld' and entry.account = $1))`
+    and (entry.kind = 'message' or (entry.kind = 'withheld' and entry.account = $1))
+    and exists (
+      select 1 from membership as stay where stay.account = $1 and stay.log = facts.n
+        and stay.from_seq <= entry.seq and coalesce(stay.to_seq, entry.seq) >= entry.seq)`
 
 /** {@link facts} with `unread`, `mentions` and `hidden`. `$2` is the time. */
 export const counts = (which = ''): string => `
