@@ -4,6 +4,7 @@ import { sendAndWait } from '../../../services/conversations/awaited-send.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
+  addMembers,
   badgeOf,
   conversationOf,
   createFriends,
@@ -112,6 +113,19 @@ export function conversationStateContract(engine: () => StoreEngine): void {
       expect(await logsOf({ unread: true, archived: false })).toEqual([logs[1]!, logs[2]!].sort())
       await markRead(store, me, logs[1]!, 1)
       expect(await logsOf({ unread: false })).toEqual([logs[1]!])
+    })
+
+    test('a hidden group stays hidden when something was said while the person was out of it', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const group = await createGroup(store, alice, bob)
+      await update(store, bob, group, { hidden: true })
+      await leaveGroup(store, bob, group)
+      await send(store, alice, group, 'nobody else is here')
+      await addMembers(store, alice, group, bob)
+      expect((await listOf(store, bob)).items).toEqual([])
+      await send(store, alice, group, 'you are back')
+      expect((await listOf(store, bob)).items).toMatchObject([{ log: group, unread: 1 }])
     })
 
     test('a hidden conversation is not listed and not in the badge until its next message', async () => {
