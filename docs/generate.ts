@@ -45,7 +45,8 @@ function buildReference(): string {
     ...OPERATION_NAMES.flatMap(describeOperation),
     '## Message types',
     '',
-    'What `body` holds, by `type`. A type of the app itself has any fields, and a type of this list may have more than it names.',
+    'What `body` holds, by `type`. The fields of every type (below) are checked in all of them. Beside those, a type that is not in this',
+    'list has whatever fields its app gives it, and one that is may have more than it names.',
     '',
     ...Object.entries(MESSAGE_TYPES).flatMap(([type, { summary, body }]) => [
       `### ${type}`,

@@ -10,7 +10,7 @@ const Time = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 export const searchOperations = {
   'messages.search': operation({
     summary:
-      'Find messages by their words, the newest first, in all that I may see. New ones are found within a second.',
+      'Find messages by their words, the newest first, in all that I may see. New ones are found within a second, on a busy server later.',
     access: 'user',
     mutating: false,
     rate: 'costly',
