@@ -15,6 +15,7 @@ const BOTH = [
   'send',
   'send-answers',
   'sessions',
+  'webhook-events',
 ]
 
 const ENGINES_OF_THEIR_OWN = { postgresUrl: '', redisUrl: '' }

@@ -5,6 +5,7 @@
  * A group tells all of who comes and goes. A room does not: with thousands who come for an evening, nobody reads it,
  * and every device would get it.
  */
+import type { GroupEntryType } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildNoticeLog, type UserId } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
@@ -14,23 +15,6 @@ import type { Person, Transaction } from './transaction.ts'
 
 /** Admins of one group, beside its owner. They are told of everybody who wants to join. */
 export const GROUP_ADMINS_MAX = 50
-
-export type GroupEntryType =
-  | 'created'
-  | 'added'
-  | 'joined'
-  | 'removed'
-  | 'left'
-  | 'owner'
-  | 'role'
-  | 'muted'
-  | 'unmuted'
-  | 'banned'
-  | 'unbanned'
-  | 'updated'
-  | 'announced'
-  | 'nickname'
-  | 'dissolved'
 
 /** Appends an entry that says what the caller did. */
 export async function tellGroup(
