@@ -9,6 +9,7 @@ const BOTH = [
   'hostile-bytes',
   'hostile-content',
   'media',
+  'moderation-fields',
   'offline',
   'own-space',
   'sdk',
