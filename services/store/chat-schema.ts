@@ -115,6 +115,8 @@ export const CHAT_TABLES: readonly string[] = [
    )`,
   'alter table entry add column state text',
   "create index entry_told on entry (account, log, seq) where kind in ('contact', 'notice')",
+  "create index entry_event on entry (log, seq) where kind in ('group', 'contact', 'notice')",
+  "create index entry_withheld on entry (log, account, seq) where kind = 'withheld'",
   `create table "hidden" (
      account bigint not null,
      log bigint not null,

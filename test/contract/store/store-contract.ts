@@ -7,6 +7,7 @@
 import { botsContract } from './bots-contract.ts'
 import { broadcastsContract } from './broadcasts-contract.ts'
 import { contactsContract } from './contacts-contract.ts'
+import { conversationLastContract } from './conversation-last-contract.ts'
 import { conversationStateContract } from './conversation-state-contract.ts'
 import { conversationsContract } from './conversations-contract.ts'
 import { durabilityContract } from './durability-contract.ts'
@@ -64,6 +65,7 @@ export function storeContract(engine: () => StoreEngine): void {
   peopleEndsContract(engine)
   erasureContract(engine)
   groupRulesContract(engine)
+  conversationLastContract(engine)
   conversationStateContract(engine)
   receiptsContract(engine)
   unreadContract(engine)

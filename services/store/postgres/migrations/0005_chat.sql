@@ -138,6 +138,11 @@ alter table entry add column state text;
 -- What a person lets others be told, in their notice logs.
 create index entry_told on entry (account, log, seq) where kind in ('contact', 'notice');
 
+-- What a list shows of a conversation behind any number of reactions: what happened in it, and messages that only their
+-- author sees. The last message is found by message_no.
+create index entry_event on entry (log, seq) where kind in ('group', 'contact', 'notice');
+create index entry_withheld on entry (log, account, seq) where kind = 'withheld';
+
 -- Retained messages of one person's own space; a whole topic may be longer than an index takes.
 create index plain_retained_by_owner on plain_retained (split_part(topic, '/', 2), topic_hash) where topic like 'u/%';
 
