@@ -80,15 +80,15 @@ async function keepMutes(
   { log }: Pick<Group, 'log'>,
   people: readonly Person[],
 ): Promise<void> {
-  const muted = await tx.query<{ account: number; until: number }>(
-    `select earlier.account, max(earlier.muted_until) as until
-     from ${tx.list('$2', 'number')} as news
-     cross join membership as earlier
-     where earlier.account = news.value and earlier.log = $1 and earlier.muted_until > $3
-     group by earlier.account`,
+  const mutes = await tx.query<{ account: number; until: number | null }>(
+    `select news.value as account, (
+       select max(earlier.muted_until) from membership as earlier
+       where earlier.account = news.value and earlier.log = $1 and earlier.muted_until > $3) as until
+     from ${tx.list('$2', 'number')} as news`,
     [log.n, people.map(({ account }) => account), tx.now],
   )
-  for (const { account, until } of muted) {
+  for (const { account, until } of mutes) {
+    if (until === null) continue
     await muteMember(tx, log.n, account, until)
     tx.writersChanged(log.name, await tx.uidOf(account))
   }

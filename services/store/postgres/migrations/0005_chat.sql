@@ -87,6 +87,9 @@ update membership set role = 'owner' from chat_group
 where chat_group.log = membership.log and chat_group.owner = membership.account and membership.to_seq is null;
 alter table membership add column nickname text;
 alter table membership add column muted_until bigint;
+-- The one open window of a person in a log. Without it, PostgreSQL looks for it among all members: membership_by_log has
+-- every column that is asked for, and seems as cheap while most groups are small or the tables have just been made.
+create unique index membership_open on membership (account, log) where to_seq is null;
 create index membership_by_role on membership (log, role, account) where to_seq is null and role <> 'member';
 
 create table group_ban (
