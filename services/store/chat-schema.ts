@@ -289,9 +289,10 @@ export const CHAT_TABLES: readonly string[] = [
      name text primary key,
      position text not null
    )`,
-  // Rows have the number of their entry. Terms bring no position: a message has them or not.
+  // Rows have the number of their entry. Terms bring no position: a message has them or not. Without an index of their
+  // own, all rows of every word with a beginning are put together before the newest is found.
   `create virtual table message_search using fts5(
-     terms, content='', contentless_delete=1, detail=none, tokenize="ascii tokenchars '_'"
+     terms, content='', contentless_delete=1, detail=none, prefix='1 2 3 4', tokenize="ascii tokenchars '_'"
    )`,
 ]
 
