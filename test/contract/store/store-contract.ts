@@ -19,6 +19,7 @@ import { groupsContract } from './groups-contract.ts'
 import { historyContract } from './history-contract.ts'
 import { hostileContract } from './hostile-contract.ts'
 import { importContract } from './import-contract.ts'
+import { largeGroupContract } from './large-group-contract.ts'
 import { mediaContract } from './media-contract.ts'
 import { messageLifeContract } from './message-life-contract.ts'
 import { peopleContract } from './people-contract.ts'
@@ -77,4 +78,6 @@ export function storeContract(engine: () => StoreEngine): void {
   botsContract(engine)
   broadcastsContract(engine)
   importContract(engine)
+  // Last, because it leaves the store large.
+  largeGroupContract(engine)
 }
