@@ -31,6 +31,7 @@ import { searchContract } from './search-contract.ts'
 import { sendMarksContract } from './send-marks-contract.ts'
 import { sendRulesContract } from './send-rules-contract.ts'
 import { sendsContract } from './sends-contract.ts'
+import { suspensionsContract } from './suspensions-contract.ts'
 import { unreadContract } from './unread-contract.ts'
 import { webhooksContract } from './webhooks-contract.ts'
 import { writeRulesContract } from './write-rules-contract.ts'
@@ -75,4 +76,5 @@ export function storeContract(engine: () => StoreEngine): void {
   botsContract(engine)
   broadcastsContract(engine)
   importContract(engine)
+  suspensionsContract(engine)
 }
