@@ -16,6 +16,7 @@ const BOTH = [
   'send',
   'send-answers',
   'sessions',
+  'suspension',
   'webhook-events',
 ]
 
