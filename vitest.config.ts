@@ -11,6 +11,7 @@ const BOTH = [
   'media',
   'offline',
   'own-space',
+  'refusals',
   'sdk',
   'send',
   'send-answers',
