@@ -9,6 +9,7 @@ const BOTH = [
   'hostile-bytes',
   'hostile-content',
   'media',
+  'moderation-fields',
   'offline',
   'own-space',
   'refusals',
@@ -16,6 +17,7 @@ const BOTH = [
   'send',
   'send-answers',
   'sessions',
+  'webhook-events',
 ]
 
 const ENGINES_OF_THEIR_OWN = { postgresUrl: '', redisUrl: '' }

@@ -9,6 +9,41 @@ import { Type } from 'typebox'
 export const ENTRY_KINDS = ['message', 'edit', 'recall', 'reaction', 'group', 'contact', 'notice'] as const
 export type EntryKind = (typeof ENTRY_KINDS)[number]
 
+/** Types of entries of kind `group`: what happened in a group. */
+export const GROUP_ENTRY_TYPES = [
+  'created',
+  'added',
+  'joined',
+  'removed',
+  'left',
+  'owner',
+  'role',
+  'muted',
+  'unmuted',
+  'banned',
+  'unbanned',
+  'updated',
+  'announced',
+  'nickname',
+  'pinned',
+  'unpinned',
+  'dissolved',
+] as const
+export type GroupEntryType = (typeof GROUP_ENTRY_TYPES)[number]
+
+/** Types of entries of kind `contact`: what happened between the reader and somebody. */
+export const CONTACT_ENTRY_TYPES = [
+  'requested',
+  'asked',
+  'friend',
+  'refused',
+  'removed',
+  'blocked',
+  'unblocked',
+  'updated',
+] as const
+export type ContactEntryType = (typeof CONTACT_ENTRY_TYPES)[number]
+
 export const EntryStateSchema = Type.Object(
   {
     edited: Type.Optional(

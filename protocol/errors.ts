@@ -140,7 +140,7 @@ export const ERRORS = {
   ),
   too_many_watches: final(409, QUOTA, 'The connection watches as many people as allowed.'),
   // Moderation
-  content_refused: final(403, NOT_AUTHORIZED, 'The message was refused for what it says.'),
+  content_refused: final(403, NOT_AUTHORIZED, 'What was written was refused for what it says.'),
   screening_away: retry(503, IMPLEMENTATION, 'The service that screens messages did not answer.'),
   unknown_report: final(404, UNSPECIFIED, 'There is no report of this number.'),
   report_decided: final(409, UNSPECIFIED, 'The report was decided before.'),

@@ -43,7 +43,14 @@ export function openBus({ config, log, adminUrl, parts }: BusParts): OpenedBus {
   )
   const fanoutMetrics = createFanoutMetrics()
   const queue = parts.use(
-    new StreamQueue({ client, keys, node: bus.node, shards: config.fanoutShards, metrics: fanoutMetrics }),
+    new StreamQueue({
+      client,
+      keys,
+      node: bus.node,
+      shards: config.fanoutShards,
+      metrics: fanoutMetrics,
+      log,
+    }),
   )
   queue.onLoss = (ageMs) => bus.lost(ageMs)
   bus.fanout = queue

@@ -44,13 +44,15 @@ export function buildLive({ config, store, bus, log, parts }: LiveParts): LiveNo
       onError,
     }),
   )
-  const receipts = new Receipts({
-    delivery,
-    rights,
-    reads: bus.isOrdered ? 'hears' : 'tells',
-    hasOthers: !(bus instanceof LocalBus),
-    onError,
-  })
+  const receipts = parts.use(
+    new Receipts({
+      delivery,
+      rights,
+      reads: bus.isOrdered ? 'hears' : 'tells',
+      hasOthers: !(bus instanceof LocalBus),
+      onError,
+    }),
+  )
   const live = new Live({ presence, delivery, rooms, receipts, rights, typingMembersMax, onError })
   return { live, watching: watch.open() }
 }

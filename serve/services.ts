@@ -17,6 +17,7 @@ import { createMediaHandlers } from '../services/media/media-handlers.ts'
 import { createMessageHandlers } from '../services/messages/message-handlers.ts'
 import { MessageSender } from '../services/messages/message-sender.ts'
 import { createEditHandlers } from '../services/moderation/screened-edits.ts'
+import { screenFields } from '../services/moderation/screened-fields.ts'
 import { createPresenceHandlers } from '../services/presence/presence-handlers.ts'
 import { createRoomHandlers } from '../services/rooms/room-handlers.ts'
 import type { Store } from '../services/store/contract.ts'
@@ -69,7 +70,7 @@ export function buildServices({
   const { intake, moderation } = buildIntake(config, log)
   intake.transient = live
   const dispatcher = createDispatcher({
-    handlers: {
+    handlers: screenFields(moderation.words, {
       ...createAuthHandlers({
         store,
         keyring: keys,
@@ -96,7 +97,7 @@ export function buildServices({
         sender: new MessageSender(store, intake),
         payloadBytesMax: config.payloadBytesMax,
       }),
-    },
+    }),
     store,
     limits: {
       account: { perSecond: config.callsPerSecondMax, burst: config.callsPerSecondMax * 2 },

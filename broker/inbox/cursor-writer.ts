@@ -9,8 +9,6 @@ import type { Link } from './link.ts'
 
 /** Who tells authors what was delivered. */
 export type DeliveryReceipts = {
-  /** A flush begins. */
-  begin(): void
   /** A device of `uid` has acknowledged a direct log up to `seq`. */
   delivered(uid: UserId, log: LogId, seq: number): void
 }
@@ -75,7 +73,6 @@ export class CursorWriter {
 
   #tellAuthors(links: readonly Link[]): void {
     if (this.#receipts === null) return
-    this.#receipts.begin()
     for (const link of links) {
       const { session, log, cursor, isAcked } = link
       link.isAcked = false

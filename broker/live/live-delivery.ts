@@ -36,6 +36,12 @@ export class LiveDelivery {
     this.#bus.signal({ uid }, encodeLiveFrame({ kind: 'user', uid, except, payload }))
   }
 
+  /** To those devices of a person that are connected to other nodes. */
+  toUserElsewhere(uid: UserId, event: LiveEvent): void {
+    const frame = { kind: 'user', uid, except: null, payload: encode(event) } as const
+    this.#bus.signal({ uid }, encodeLiveFrame(frame))
+  }
+
   /** To those devices of a person that are connected here. */
   toUserHere(uid: UserId, event: LiveEvent): void {
     this.#toUserHere(uid, encode(event), null)

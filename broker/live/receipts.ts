@@ -7,9 +7,7 @@ import type { CommitFeed } from '../../services/store/contract.ts'
 import { SILENT_FEED } from '../cluster/local-bus.ts'
 import type { LiveDelivery } from './live-delivery.ts'
 import type { KnownRights } from './live-rights.ts'
-
-/** Logs of one flush of cursors whose authors on other nodes are told; others may ask. At four flushes a second. */
-const TOLD_ELSEWHERE_MAX = 250
+import { PacedReceipts } from './paced-receipts.ts'
 
 export type ReceiptsParts = {
   delivery: LiveDelivery
@@ -21,14 +19,22 @@ export type ReceiptsParts = {
   onError: (error: unknown) => void
 }
 
-export class Receipts {
-  /** Events that were not sent to other nodes, because there were too many. */
-  dropped = 0
+export class Receipts implements Disposable {
   readonly #parts: ReceiptsParts
-  #toldElsewhere = 0
+  readonly #elsewhere: PacedReceipts
 
   constructor(parts: ReceiptsParts) {
     this.#parts = parts
+    this.#elsewhere = new PacedReceipts(parts.delivery)
+  }
+
+  /** Events that were not sent to other nodes, because there were too many. */
+  get dropped(): number {
+    return this.#elsewhere.dropped
+  }
+
+  [Symbol.dispose](): void {
+    this.#elsewhere[Symbol.dispose]()
   }
 
   /** For a node without connections, whose calls move read pointers all the same. */
@@ -44,11 +50,6 @@ export class Receipts {
     this.#tellRead(uid, peer, log, seq).catch(this.#parts.onError)
   }
 
-  /** The cursors of one flush follow. */
-  begin(): void {
-    this.#toldElsewhere = 0
-  }
-
   /** A device of `uid` has acknowledged a direct log up to `seq`. */
   delivered(uid: UserId, log: LogId, seq: number): void {
     const peer = peerOf(log, uid)
@@ -57,13 +58,8 @@ export class Receipts {
     const isListening = delivery.isListening(peer)
     if (!isListening && !hasOthers) return
     const event = { kind: 'delivered', from: uid, log, seq } as const
-    if (hasOthers && this.#toldElsewhere < TOLD_ELSEWHERE_MAX) {
-      this.#toldElsewhere++
-      delivery.toUser(peer, event)
-      return
-    }
-    if (hasOthers) this.dropped++
     if (isListening) delivery.toUserHere(peer, event)
+    if (hasOthers) this.#elsewhere.tell(peer, event)
   }
 
   async #tellRead(uid: UserId, peer: UserId, log: LogId, seq: number): Promise<void> {

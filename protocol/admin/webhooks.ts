@@ -1,10 +1,9 @@
 /** Admin operations of webhooks: who is told what happens here. docs/integration.md says how deliveries look. */
 import { type Static, Type } from 'typebox'
 import { request } from '../catalogue/operation.ts'
+import { EVENT_FAMILIES } from '../events.ts'
 import { define } from './operation.ts'
 
-/** What webhooks can be told. Of group and contact entries the second word is their type. */
-export const EVENT_FAMILIES = ['message', 'group', 'contact', 'account', 'media', 'report'] as const
 export const WEBHOOKS_MAX = 100
 export const DEAD_LETTERS_PAGE_MAX = 100
 const EVENTS_MAX = 50

@@ -55,6 +55,7 @@ export const contactOperations = {
       'requests_closed',
       'request_refused',
       'too_many_contacts',
+      'content_refused',
     ],
   }),
   'contacts.accept': operation({

@@ -74,6 +74,7 @@ export const groupJoiningOperations = {
       'too_many_members',
       'too_many_requests',
       'connection_required',
+      'content_refused',
     ],
   }),
   'groups.requests': operation({

@@ -62,7 +62,7 @@ const listSection = {
       requestId: RequestId,
     }),
     result: Type.Object({ id: Type.String({ description: '`g:...`, the id of the group and of its log.' }) }),
-    errors: ['users_refused', 'too_many_members'],
+    errors: ['users_refused', 'too_many_members', 'content_refused'],
   }),
   'groups.get': operation({
     summary: 'A group that I am in: its profile, its rules, what I am in it, and its announcement.',
@@ -133,7 +133,7 @@ const ruleSection = {
       requestId: RequestId,
     }),
     result: Empty,
-    errors: ['unknown_group', 'not_admin'],
+    errors: ['unknown_group', 'not_admin', 'content_refused'],
   }),
   'groups.announce': operation({
     summary: 'Set the announcement of a group, or take it away with null (admins only).',
@@ -145,7 +145,7 @@ const ruleSection = {
       requestId: RequestId,
     }),
     result: Empty,
-    errors: ['unknown_group', 'not_admin'],
+    errors: ['unknown_group', 'not_admin', 'content_refused'],
   }),
   'groups.setRole': operation({
     summary: 'Make a member an admin, or an admin a member (the owner only).',
@@ -261,7 +261,7 @@ const memberSection = {
       requestId: RequestId,
     }),
     result: Empty,
-    errors: ['unknown_group', 'not_admin', 'not_owner', 'not_member'],
+    errors: ['unknown_group', 'not_admin', 'not_owner', 'not_member', 'content_refused'],
   }),
   'groups.ban': operation({
     summary:

@@ -67,7 +67,7 @@ const profileSection = {
       requestId: RequestId,
     }),
     result: Profile,
-    errors: [],
+    errors: ['content_refused'],
   }),
 } as const
 

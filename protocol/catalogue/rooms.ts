@@ -24,7 +24,7 @@ export const roomsOperations = {
       requestId: RequestId,
     }),
     result: Type.Object({ id: Type.String({ description: '`g:...`, the id of the room and of its log.' }) }),
-    errors: [],
+    errors: ['content_refused'],
   }),
   'rooms.list': operation({
     summary:

@@ -47,7 +47,11 @@ export const searchOperations = {
           ),
         }),
       ),
-      cursor: Type.Optional(Type.String({ description: 'There may be more; ask with it.' })),
+      cursor: Type.Optional(
+        Type.String({
+          description: 'There may be more, also after a page with few items or none; ask with it.',
+        }),
+      ),
     }),
     errors: [],
   }),

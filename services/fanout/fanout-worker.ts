@@ -20,6 +20,7 @@
 import type { LogId } from '../../protocol/ids.ts'
 import type { Keys } from '../redis/keys.ts'
 import type { RedisClient, RedisLog } from '../redis/redis.ts'
+import { endsInTime } from '../redis/stop-wait.ts'
 import { type AudiencePolicy, chooseAudience } from './audience.ts'
 import type { FanoutMetrics } from './fanout-metrics.ts'
 import type { Doorbells, NodeId } from './ports.ts'
@@ -100,6 +101,10 @@ export class FanoutWorker implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true
     for (const timer of this.#timers) clearInterval(timer)
+    await endsInTime(this.#finish(), 'the fan-out', this.#options.log)
+  }
+
+  async #finish(): Promise<void> {
     await Promise.all([...this.#readers.values(), this.#renewing, this.#claiming])
     // With Redis away the lease ends by itself.
     await endWorkerLease(this.#options.client, this.#options.keys, this.#options.node).catch(() => {})

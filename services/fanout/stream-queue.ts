@@ -11,7 +11,8 @@
  */
 import type { LogId } from '../../protocol/ids.ts'
 import type { Keys } from '../redis/keys.ts'
-import type { RedisClient } from '../redis/redis.ts'
+import type { RedisClient, RedisLog } from '../redis/redis.ts'
+import { endsInTime } from '../redis/stop-wait.ts'
 import type { FanoutMetrics } from './fanout-metrics.ts'
 import type { FanoutQueue, NodeId } from './ports.ts'
 import { shardOf } from './shards.ts'
@@ -38,6 +39,7 @@ export type StreamQueueOptions = {
   /** `fanoutShards` of the configuration; the same on every node. */
   shards: number
   metrics: FanoutMetrics
+  log: RedisLog
   /** For tests. */
   streamItemsMax?: number
 }
@@ -86,7 +88,7 @@ export class StreamQueue implements FanoutQueue, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.flush()
+    await endsInTime(this.flush(), 'the queue of the fan-out', this.#options.log)
     this.#tellLoss()
     clearInterval(this.#lossTimer)
   }

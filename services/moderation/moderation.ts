@@ -1,6 +1,6 @@
 /**
  * What screens messages on this node: the list of words, which the store keeps for all nodes, and then the hook. With
- * neither of them messages go to the store at once.
+ * neither of them messages go to the store at once. What people write beside messages is screened by the list alone.
  */
 import type { Logger } from 'pino'
 import { startBackgroundTask } from '../background-task.ts'
@@ -42,6 +42,7 @@ class ModerationScreening implements Screening {
 
 export type Moderation = {
   hook: BeforeSendHook | null
+  words: WordScreening
   /** Reads the list of words, and again whenever it has changed. Resolves when the first one is in force. */
   start(store: Pick<Store, 'perform'>): Promise<AsyncDisposable>
 }
@@ -67,6 +68,7 @@ export function createModeration(
 
   return {
     hook,
+    words: screening.words,
     async start(store) {
       await reload(store)
       return startBackgroundTask({

@@ -1,4 +1,4 @@
-/** Screens messages by an operator's list of words: the strictest action of what is found counts. */
+/** Screens by an operator's list of words: the strictest action of what is found counts. */
 
 import { ACCEPT, type ScreenedMessage, type Verdict } from '../messages/screening.ts'
 import { messageTexts } from '../search/message-text.ts'
@@ -29,6 +29,16 @@ export class WordScreening {
     if (action === 'reject') return { verdict: 'refuse', code: 'content_refused' }
     if (action === 'withhold') return { verdict: 'withhold' }
     return { verdict: 'replace', body: this.#masked(list, body) }
+  }
+
+  /**
+   * A text as everybody may see it, its words masked; null where the list refuses one, or would withhold it: what is no
+   * message has no author who could be left to see it alone.
+   */
+  screenText(text: string): string | null {
+    const found = this.#list?.find(text) ?? []
+    if (found.some(({ action }) => action !== 'mask')) return null
+    return mask(text, found)
   }
 
   /** The body with the words masked in every text that people see, also of what it forwards. */

@@ -7,10 +7,13 @@
 import { Cluster, type ClusterOptions, Redis, type RedisCommander, type RedisOptions } from 'ioredis'
 import type { Logger } from 'pino'
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
+import { endsInTime } from './stop-wait.ts'
 
 /** A command without an answer has failed; whether it took effect is unknown. */
 export const COMMAND_TIMEOUT_MS = 2000
 const CONNECT_TIMEOUT_MS = 2000
+/** A server that does not answer our end of a connection is left. */
+const DISCONNECT_TIMEOUT_MS = 500
 const RETRY_MIN_MS = 50
 const RETRY_MAX_MS = 1000
 /** How often the map of a Cluster is read again, so that a failover is found without a redirection. */
@@ -19,7 +22,7 @@ const SLOTS_REFRESH_MS = 1000
 const REDIRECTION_DELAY_MS = 100
 const REDIRECTIONS_MAX = 10
 
-export type RedisLog = Pick<Logger, 'error' | 'info'>
+export type RedisLog = Pick<Logger, 'error' | 'warn' | 'info'>
 
 export type RedisCommands = RedisCommander & Pick<Redis, 'pipeline'>
 
@@ -49,6 +52,7 @@ export class RedisClient implements AsyncDisposable {
   #isAway = false
   #wasReady = false
   #masters = ''
+  #slotsRefresh: NodeJS.Timeout | undefined
 
   constructor(options: RedisClientOptions) {
     this.#options = options
@@ -117,6 +121,7 @@ export class RedisClient implements AsyncDisposable {
     this.onInterrupted = () => {}
     this.#isReady = false
     this.#isDisposed = true
+    clearInterval(this.#slotsRefresh)
     // An end that is wanted is no outage.
     this.#isAway = true
     const connection = this.#connection
@@ -125,7 +130,8 @@ export class RedisClient implements AsyncDisposable {
     if (connection.status === 'reconnecting') return connection.disconnect()
     const ended = new Promise((resolve) => connection.once('end', resolve))
     connection.disconnect()
-    await ended
+    // The library tells no end of a Cluster whose last connection ended just before.
+    await endsInTime(ended, 'the connection to Redis', this.#options.log)
   }
 
   #becameReady(): void {
@@ -186,13 +192,16 @@ export class RedisClient implements AsyncDisposable {
       redisOptions: { ...this.#serverOptions(), connectionName: this.#options.name },
       enableOfflineQueue: false,
       clusterRetryStrategy: retryDelayMs,
-      slotsRefreshInterval: SLOTS_REFRESH_MS,
       slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
       retryDelayOnFailover: REDIRECTION_DELAY_MS,
       retryDelayOnClusterDown: REDIRECTION_DELAY_MS,
       maxRedirections: REDIRECTIONS_MAX,
     }
     const cluster = new Cluster(this.#target.hosts, options)
+    // The library has such an interval; one that fires in the moment of the disconnect goes on for ever.
+    this.#slotsRefresh = setInterval(() => {
+      if (cluster.status === 'ready') cluster.refreshSlotsCache()
+    }, SLOTS_REFRESH_MS).unref()
     cluster.on('refresh', () => this.#comparedMasters(cluster))
     cluster.on('-node', () => {
       this.#masters = ''
@@ -218,6 +227,7 @@ export class RedisClient implements AsyncDisposable {
       ...(tls && { tls: {} }),
       ...(commandTimeoutMs !== null && { commandTimeout: commandTimeoutMs }),
       connectTimeout: CONNECT_TIMEOUT_MS,
+      disconnectTimeout: DISCONNECT_TIMEOUT_MS,
       maxRetriesPerRequest: 0,
       autoResendUnfulfilledCommands: false,
       disableClientInfo: true,

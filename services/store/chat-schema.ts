@@ -115,6 +115,8 @@ export const CHAT_TABLES: readonly string[] = [
    )`,
   'alter table entry add column state text',
   "create index entry_told on entry (account, log, seq) where kind in ('contact', 'notice')",
+  "create index entry_event on entry (log, seq) where kind in ('group', 'contact', 'notice')",
+  "create index entry_withheld on entry (log, account, seq) where kind = 'withheld'",
   `create table "hidden" (
      account bigint not null,
      log bigint not null,
@@ -287,9 +289,10 @@ export const CHAT_TABLES: readonly string[] = [
      name text primary key,
      position text not null
    )`,
-  // Rows have the number of their entry. Terms bring no position: a message has them or not.
+  // Rows have the number of their entry. Terms bring no position: a message has them or not. Without an index of their
+  // own, all rows of every word with a beginning are put together before the newest is found.
   `create virtual table message_search using fts5(
-     terms, content='', contentless_delete=1, detail=none, tokenize="ascii tokenchars '_'"
+     terms, content='', contentless_delete=1, detail=none, prefix='1 2 3 4', tokenize="ascii tokenchars '_'"
    )`,
 ]
 

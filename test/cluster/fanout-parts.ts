@@ -99,7 +99,7 @@ export async function openQueue(url: string, node: string, streamItemsMax?: numb
   const metrics = createFanoutMetrics()
   const keys = new Keys('wochat')
   const queue = new StreamQueue({
-    ...{ client, keys, node, shards: SHARDS, metrics },
+    ...{ client, keys, node, shards: SHARDS, metrics, log: silent },
     ...(streamItemsMax !== undefined && { streamItemsMax }),
   })
   const losses: number[] = []

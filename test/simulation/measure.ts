@@ -38,7 +38,14 @@ async function openNode(url: string, name: string) {
     self: { name, version: '0', roles: ['broker'], adminUrl: () => null },
   })
   const metrics = createFanoutMetrics()
-  const queue = new StreamQueue({ client, keys: new Keys('wochat'), node: bus.node, shards: SHARDS, metrics })
+  const queue = new StreamQueue({
+    client,
+    keys: new Keys('wochat'),
+    node: bus.node,
+    shards: SHARDS,
+    metrics,
+    log,
+  })
   bus.fanout = queue
   await bus.open()
   return { client, bus, queue }

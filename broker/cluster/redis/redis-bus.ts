@@ -20,6 +20,7 @@ import { NodeList } from '../../../services/redis/node-list.ts'
 import { PresenceKeys } from '../../../services/redis/presence.ts'
 import type { RedisClient } from '../../../services/redis/redis.ts'
 import { Routes } from '../../../services/redis/routes.ts'
+import { endsInTime } from '../../../services/redis/stop-wait.ts'
 import { Watchers } from '../../../services/redis/watchers.ts'
 import type { CommitFeed } from '../../../services/store/contract.ts'
 import type { NodeId, NodeInfo, NodeLoad, NodeState, SignalAudience } from '../bus.ts'
@@ -196,14 +197,18 @@ export class RedisBus implements Bus, Doorbells {
     this.#parts.client.onInterrupted = () => {}
     this.#isRestorationWanted = false
     this.#questions.close()
-    // What was committed rings before the goodbye; each is bounded by the time of a command.
+    await endsInTime(this.#sayGoodbye(), 'the goodbye to the other nodes', this.#parts.log)
+    const closed = this.#subscriptions.map((subscription) => subscription[Symbol.asyncDispose]())
+    await endsInTime(Promise.all(closed), 'the subscriptions', this.#parts.log)
+  }
+
+  /** What was committed rings before. Without Redis nobody can be told, and the lease runs out. */
+  async #sayGoodbye(): Promise<void> {
     await this.#routed.drain()
     await this.#claims.drain()
     this.#bells.flush()
     await this.#bells.tellAll({ kind: 'leaving' })
-    // Without Redis nobody can be told, and the lease runs out.
     await this.#members.leave().catch(() => {})
-    await Promise.all(this.#subscriptions.map((subscription) => subscription[Symbol.asyncDispose]()))
   }
 
   // -------------------------------------------------------------- devices

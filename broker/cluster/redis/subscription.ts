@@ -56,6 +56,8 @@ export class Subscription implements AsyncDisposable {
     const { client, channel, name, onMessage } = this.#parts
     const connection = await client.connectTo(channel, name)
     this.#connection = connection
+    // Its end may have been told already.
+    if (connection.status === 'end') return true
     const ended = new Promise<true>((resolve) => connection.once('end', () => resolve(true)))
     // `moved`: the slot is served by another server now. An error that belongs to no command: it was unsubscribed.
     connection.on('moved', () => connection.disconnect())

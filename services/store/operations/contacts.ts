@@ -3,6 +3,7 @@
  * change in one commit. Changes are told on notice logs: always to the one who acted, for their other devices; to the
  * other only what courtesy lets them know. `contacts.changes` reports the same to devices that ask.
  */
+import type { ContactEntryType } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildNoticeLog } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
@@ -22,16 +23,6 @@ import {
 import { settingOf } from './settings.ts'
 import type { StoredPart } from './stored.ts'
 import type { Person, Transaction } from './transaction.ts'
-
-type NoticeType =
-  | 'requested'
-  | 'asked'
-  | 'friend'
-  | 'refused'
-  | 'removed'
-  | 'blocked'
-  | 'unblocked'
-  | 'updated'
 
 /** Refusals whose time is over that one more refusal takes away: more than it makes. */
 const REFUSALS_FORGOTTEN_EACH = 20
@@ -185,7 +176,7 @@ async function tell(
   caller: Caller,
   reader: Person,
   about: Person,
-  type: NoticeType,
+  type: ContactEntryType,
   text: string | null = null,
 ): Promise<void> {
   await tx.append(buildNoticeLog(reader.uid), {

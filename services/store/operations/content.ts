@@ -118,8 +118,9 @@ async function saveMentions(
      select account.n, cast($2 as bigint), cast($3 as bigint)
      from ${tx.list('$1', 'text')} as wanted
      join account on account.uid = wanted.value
-     join membership on membership.account = account.n and membership.log = $2 and membership.to_seq is null
-     where account.n <> $4`,
+     where account.n <> $4 and 1 = (
+       select 1 from membership
+       where membership.account = account.n and membership.log = $2 and membership.to_seq is null)`,
     [mentions, log, seq, author],
   )
 }

@@ -4,13 +4,8 @@ import type { Entry } from '../../../protocol/entry.ts'
 import { parseLog, type UserId } from '../../../protocol/ids.ts'
 import { ANSWER_BYTES_MAX } from '../answer-bytes.ts'
 import { wireKind } from '../withheld.ts'
-import {
-  type ConversationView,
-  counts,
-  isDeletedForMe,
-  isShown,
-  LOOKED_BACK_MAX,
-} from './conversation-views.ts'
+import { type ConversationView, counts } from './conversation-views.ts'
+import { lastShown } from './last-shown.ts'
 import type { Transaction } from './transaction.ts'
 
 export type ConversationItem = Result<'conversations.list'>['items'][number]
@@ -51,13 +46,7 @@ const itemsQuery = (logs: string): string => `
   from (${counts(`and log in ${logs}`)}) as mine
   left join chat_group on chat_group.log = mine.n
   left join entry on entry.log = mine.n and entry.seq > mine.cleared_seq and entry.seq = case when mine.quiet = 0
-    then mine.head else (
-      select shown.seq from entry as shown
-      where shown.log = mine.n and shown.seq between mine.entered and mine.head
-        and shown.seq > mine.head - ${LOOKED_BACK_MAX}
-        and ${isShown('shown')} and not ${isDeletedForMe('shown.log', 'shown.seq')}
-      order by shown.seq desc limit 1
-    ) end
+    then mine.head else ${lastShown('mine.n', 'mine.entered', 'mine.head')} end
   left join account on account.n = entry.account`
 
 /** The items of these logs in their order, as many of the first ones as an answer has room for, and at least one. */

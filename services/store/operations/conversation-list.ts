@@ -1,6 +1,7 @@
 /** The list of conversations in an order that stands still while it is paged. */
 import { comparePlaces, type ListPlace } from './conversation-cursor.ts'
-import { isDeletedForMe, isShown, type ListedView, LOOKED_BACK_MAX } from './conversation-views.ts'
+import type { ListedView } from './conversation-views.ts'
+import { lastShown } from './last-shown.ts'
 import type { Transaction } from './transaction.ts'
 
 export type PlacedView = ListPlace & { view: ListedView }
@@ -35,7 +36,7 @@ const LOW_END = 'case when log.first > from_seq then log.first else from_seq end
 
 /**
  * Of account $1, the last shown entries of the logs $3 up to the time $2. The last entry up to a time is found by
- * bisection, since `at` never goes back within a log; from there it is a few steps back to one that is shown.
+ * bisection, since `at` never goes back within a log; from there it goes back to one that is shown.
  */
 const activityQuery = (logs: string): string => `
   with recursive search (log, low_end, low, high) as (
@@ -48,14 +49,10 @@ const activityQuery = (logs: string): string => `
     from search left join entry on entry.log = search.log and entry.seq = (low + high) / 2
     where low <= high
   )
-  select search.log, max(entry.at) as at from search
-  join entry on entry.log = search.log and entry.seq = (
-    select shown.seq from entry as shown
-    where shown.log = search.log and shown.seq between search.low_end and search.high
-      and shown.seq > search.high - ${LOOKED_BACK_MAX}
-      and ${isShown('shown')} and not ${isDeletedForMe('shown.log', 'shown.seq')}
-    order by shown.seq desc limit 1
-  )
+  select search.log, max((
+    select shown.at from entry as shown where shown.log = search.log
+      and shown.seq = ${lastShown('search.log', 'search.low_end', 'search.high')})) as at
+  from search
   where search.low > search.high group by search.log`
 
 async function activityAsOf(
@@ -65,10 +62,10 @@ async function activityAsOf(
   asOf: number,
 ): Promise<Map<number, number>> {
   if (views.length === 0) return new Map()
-  const rows = await tx.query<{ log: number; at: number }>(activityQuery(tx.list('$3', 'number')), [
+  const rows = await tx.query<{ log: number; at: number | null }>(activityQuery(tx.list('$3', 'number')), [
     account,
     asOf,
     views.map(({ n }) => n),
   ])
-  return new Map(rows.map(({ log, at }) => [log, at]))
+  return new Map(rows.flatMap(({ log, at }) => (at === null ? [] : [[log, at]])))
 }

@@ -8,6 +8,7 @@
  * After the read pointer there is one window at most: coming back to a group counts what came before as read.
  */
 import type { LogId } from '../../../protocol/ids.ts'
+import { isDeletedForMe, isShown } from './last-shown.ts'
 import type { Transaction } from './transaction.ts'
 
 /** A log as one person's read pointer stands in it. */
@@ -45,19 +46,6 @@ export type ListedView = {
   /** Its part of the badge. */
   due: number
 }
-
-/** How far back from the head the last entry is looked for that a list shows. */
-export const LOOKED_BACK_MAX = 200
-
-/**
- * Entries that a list shows as the last one and sorts by: not those that change an earlier entry, and not what only
- * its author may know of. `$1` is the account.
- */
-export const isShown = (entry: string): string =>
-  `${entry}.kind not in ('edit', 'recall', 'reaction') and (${entry}.kind <> 'withheld' or ${entry}.account = $1)`
-
-export const isDeletedForMe = (log: string, seq: string): string =>
-  `exists (select 1 from hidden where hidden.account = $1 and hidden.log = ${log} and hidden.seq = ${seq})`
 
 /** One row a log of account $1; `which` narrows its windows. */
 const seen = (which: string): string => `

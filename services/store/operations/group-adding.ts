@@ -59,10 +59,11 @@ export async function findBanned(
   people: readonly Person[],
 ): Promise<Set<number>> {
   const rows = await tx.query<{ account: number }>(
-    `select group_ban.account from ${tx.list('$2', 'number')} as wanted
-     cross join group_ban
-     where group_ban.log = $1 and group_ban.account = wanted.value
-       and (group_ban.until is null or group_ban.until > $3)`,
+    `select wanted.value as account from ${tx.list('$2', 'number')} as wanted
+     where 1 = (
+       select 1 from group_ban
+       where group_ban.log = $1 and group_ban.account = wanted.value
+         and (group_ban.until is null or group_ban.until > $3))`,
     [log.n, people.map(({ account }) => account), tx.now],
   )
   return new Set(rows.map(({ account }) => account))

@@ -5,6 +5,7 @@
  * A group tells all of who comes and goes. A room does not: with thousands who come for an evening, nobody reads it,
  * and every device would get it.
  */
+import type { GroupEntryType } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildNoticeLog, type UserId } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
@@ -14,23 +15,6 @@ import type { Person, Transaction } from './transaction.ts'
 
 /** Admins of one group, beside its owner. They are told of everybody who wants to join. */
 export const GROUP_ADMINS_MAX = 50
-
-export type GroupEntryType =
-  | 'created'
-  | 'added'
-  | 'joined'
-  | 'removed'
-  | 'left'
-  | 'owner'
-  | 'role'
-  | 'muted'
-  | 'unmuted'
-  | 'banned'
-  | 'unbanned'
-  | 'updated'
-  | 'announced'
-  | 'nickname'
-  | 'dissolved'
 
 /** Appends an entry that says what the caller did. */
 export async function tellGroup(
@@ -96,15 +80,15 @@ async function keepMutes(
   { log }: Pick<Group, 'log'>,
   people: readonly Person[],
 ): Promise<void> {
-  const muted = await tx.query<{ account: number; until: number }>(
-    `select earlier.account, max(earlier.muted_until) as until
-     from ${tx.list('$2', 'number')} as news
-     cross join membership as earlier
-     where earlier.account = news.value and earlier.log = $1 and earlier.muted_until > $3
-     group by earlier.account`,
+  const mutes = await tx.query<{ account: number; until: number | null }>(
+    `select news.value as account, (
+       select max(earlier.muted_until) from membership as earlier
+       where earlier.account = news.value and earlier.log = $1 and earlier.muted_until > $3) as until
+     from ${tx.list('$2', 'number')} as news`,
     [log.n, people.map(({ account }) => account), tx.now],
   )
-  for (const { account, until } of muted) {
+  for (const { account, until } of mutes) {
+    if (until === null) continue
     await muteMember(tx, log.n, account, until)
     tx.writersChanged(log.name, await tx.uidOf(account))
   }

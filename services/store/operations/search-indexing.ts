@@ -57,7 +57,7 @@ async function indexMessage(
   await tx.search.put(log, seq, [...terms, ...about])
 }
 
-/** A group is looked for by its log, direct conversations by their two people: nobody has thousands of groups. */
+/** A group is looked for by its log, direct conversations by their two people: few people have thousands of groups. */
 async function audienceTerms(tx: Transaction, log: number): Promise<string[]> {
   const row = await tx.first<{ name: LogId }>('select name from log where n = $1', [log])
   const parsed = row === undefined ? undefined : parseLog(row.name)

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { WEBHOOKS_MAX, type WebhookRow } from '../../../protocol/admin/webhooks.ts'
 import { WochatError } from '../../../protocol/errors.ts'
+import { EVENT_TYPES } from '../../../protocol/events.ts'
 import { forgetEvents, isWanted, lastSeq, lockOrder, orderEvents, sourcesOf } from './events.ts'
 import type { OperatorOperations } from './operator.ts'
 import type { Transaction } from './transaction.ts'
@@ -52,6 +53,7 @@ export const webhookOperations: OperatorOperations<
   },
 
   async addWebhook(tx, { id, url, events, secret = createSecret() }) {
+    assertKnown(events)
     await lockOrder(tx)
     const rows = await tx.query<{ id: string }>('select id from webhook limit $1', [WEBHOOKS_MAX])
     if (rows.some((row) => row.id === id))
@@ -68,6 +70,7 @@ export const webhookOperations: OperatorOperations<
   },
 
   async updateWebhook(tx, { id, url, events, secret }) {
+    if (events !== undefined) assertKnown(events)
     await lockOrder(tx)
     await changeWebhook(
       tx,
@@ -151,6 +154,12 @@ function describe(row: Row & { letters: number }, head: number): WebhookRow {
     deadLetters: row.letters,
     madeAt: row.made_at,
   }
+}
+
+/** A misspelt type would be waited for for ever. */
+function assertKnown(patterns: readonly string[]): void {
+  const unknown = patterns.find((pattern) => !EVENT_TYPES.some((type) => isWanted(type, [pattern])))
+  if (unknown !== undefined) throw new WochatError('bad_request', `events: there is no ${unknown}`)
 }
 
 function createSecret(): string {

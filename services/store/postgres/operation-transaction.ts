@@ -114,8 +114,13 @@ export class PostgresTransaction implements Transaction {
   }
 
   async letOut(log: LogFacts, people: readonly Person[], toSeq: number): Promise<void> {
+    // Each window by its key: a condition on both would be looked for among all members of the log.
     await this.#work.query(
-      'update membership set to_seq = $1 where log = $2 and account = any($3::bigint[]) and to_seq is null',
+      `update membership set to_seq = $1 where ctid = any(array(
+         select (
+           select ctid from membership as stay
+           where stay.account = gone and stay.log = $2 and stay.to_seq is null)
+         from unnest($3::bigint[]) as gone))`,
       [toSeq, log.n, people.map(({ account }) => account)],
     )
     for (const { uid } of people) this.#work.feed.push({ kind: 'left', log: log.name, uid, toSeq })

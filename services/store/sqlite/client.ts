@@ -7,10 +7,11 @@ import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ERROR_CODES, type ErrorBody, type ErrorCode, WochatError } from '../../../protocol/errors.ts'
 import { keepClonable } from '../clonable-calls.ts'
-import type { CommitFeed, SendJob, Store, StoreHealth, StoreMetrics } from '../contract.ts'
+import type { CommitFeed, SendJob, Store, StoredCall, StoreHealth, StoreMetrics } from '../contract.ts'
 import type { BatchAnswer, CallMessage, CallResult, WorkerMessage, WorkerSettings } from './messages.ts'
 import { OPERATION_NAMES } from './operation-names.ts'
 import type { StoreCalls } from './operations.ts'
+import { ReaderClient } from './reader-client.ts'
 import { SendBatch } from './send-batch.ts'
 import { DECISION_FIELDS, NOTHING_NEW, REFUSED, WITHHELD } from './sends.ts'
 import type { FeedItem } from './work.ts'
@@ -43,6 +44,7 @@ class SqliteClient {
   readonly #settings: SqliteSettings
   readonly #worker: Worker
   readonly #checkpointer: Worker
+  readonly #reader: ReaderClient
   readonly #diskCheck: NodeJS.Timeout
   readonly #pending = new Map<number, PendingCall>()
   #gathering = new SendBatch()
@@ -81,6 +83,7 @@ class SqliteClient {
       workerData: settings.file,
     })
     this.#checkpointer.on('error', (error) => settings.onFatal(error as Error))
+    this.#reader = new ReaderClient({ file: settings.file, policy: settings.policy }, settings.onFatal)
     this.#diskCheck = setInterval(() => void this.#checkDisk(), DISK_CHECK_MS)
     this.#diskCheck.unref()
   }
@@ -98,11 +101,11 @@ class SqliteClient {
   }
 
   call(op: string, input: unknown): Promise<unknown> {
+    if (this.#stopping) return Promise.reject(new WochatError('shutting_down'))
+    if (op === 'run' && this.#reader.takes(input as StoredCall)) {
+      return this.#reader.call(input as StoredCall).then(resultOf)
+    }
     return new Promise((resolve, reject) => {
-      if (this.#stopping) {
-        reject(new WochatError('shutting_down'))
-        return
-      }
       const id = this.#nextCall++
       this.#pending.set(id, { resolve, reject })
       this.#calls.push({ id, op, input, before: this.#gathering.count })
@@ -120,6 +123,7 @@ class SqliteClient {
     while (this.#committing !== null || this.#scheduled) await new Promise((resolve) => setImmediate(resolve))
     this.#stopping = true
     clearInterval(this.#diskCheck)
+    await this.#reader.close()
     await this.#checkpointer.terminate()
     const closed = new Promise<void>((resolve) => {
       this.#closed = resolve
@@ -232,9 +236,11 @@ class SqliteClient {
   #settleCall(result: CallResult): void {
     const pending = this.#pending.get(result.id)
     this.#pending.delete(result.id)
-    if ('value' in result) pending?.resolve(withBuffer(result.value) as never)
-    else if ('refused' in result) pending?.reject(refusal(result.refused))
-    else pending?.reject(new Error(`the store failed: ${result.failed}`))
+    try {
+      pending?.resolve(resultOf(result) as never)
+    } catch (error) {
+      pending?.reject(error as Error)
+    }
   }
 
   #refuseBatch(code: ErrorCode, message: string, callIds: number[]): void {
@@ -260,6 +266,13 @@ class SqliteClient {
     const { bavail, bsize } = await statfs(dirname(this.#settings.file))
     this.#diskFreeBytes = bavail * bsize
   }
+}
+
+/** Throws what the thread refused, or how it failed. */
+function resultOf(result: CallResult): unknown {
+  if ('value' in result) return withBuffer(result.value)
+  if ('refused' in result) throw refusal(result.refused)
+  throw new Error(`the store failed: ${result.failed}`)
 }
 
 /** Bytes lose their kind on the way between threads; what the contract calls a Buffer is one again. */

@@ -19,8 +19,8 @@ export class Database {
   readonly #statements = new Map<string, StatementSync>()
   #savepoint = false
 
-  constructor(file: string) {
-    this.connection = new DatabaseSync(file)
+  constructor(file: string, { readOnly = false }: { readOnly?: boolean } = {}) {
+    this.connection = new DatabaseSync(file, { readOnly })
     // WAL with full sync: a commit returns after fsync of the log [sqlite.org/pragma.html#pragma_synchronous].
     // Checkpoints run on a connection of their own, off the commit path.
     this.connection.exec(`

@@ -1,9 +1,14 @@
 /** What passes between the store's client and its thread. */
 import type { ErrorBody } from '../../../protocol/errors.ts'
+import type { StoredCall } from '../contract.ts'
 import type { StorePolicy } from '../policy.ts'
 import type { FeedItem } from './work.ts'
 
 export type WorkerSettings = { file: string; policy: StorePolicy; unfiledAgeMaxMs: number }
+
+export type ReaderSettings = Pick<WorkerSettings, 'file' | 'policy'>
+
+export type ReadMessage = { id: number; call: StoredCall }
 
 export type CallMessage = {
   id: number

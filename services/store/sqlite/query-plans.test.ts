@@ -162,7 +162,7 @@ const TEXT = { id: 'i', type: 'text', bodyJson: '{"text":"x"}' }
 const READ_WHOLE = /journal|SCAN erasure/
 /** Rows of a list that is a parameter, and of a query within the statement that a limit bounds. */
 const BOUNDED =
-  /^SCAN ((json_each|part|fitting|window|page|heir|seen|search|step|ends)\b|message_search VIRTUAL TABLE INDEX 0:=)/
+  /^SCAN ((json_each|part|fitting|window|page|heir|seen|search|step|ends|back|half|events|owns)\b|message_search VIRTUAL TABLE INDEX 0:=)/
 
 test('no statement of people, groups and conversations scans a table', async () => {
   await useEverything()

@@ -5,6 +5,7 @@ import { sendAndWait } from '../../../services/conversations/awaited-send.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { createFriends, createGroup, directLog, refusalOf, send } from './people.ts'
+import { openRawTables } from './raw-tables.ts'
 
 /** Indexes all that is committed; other tests' messages too, as every test of an engine has one store. */
 async function indexAll(store: Store): Promise<void> {
@@ -27,6 +28,23 @@ async function say(store: Store, from: Caller, log: LogId, ...texts: string[]): 
   for (const text of texts) seqs.push((await send(store, from, log, text)).seq)
   await indexAll(store)
   return seqs
+}
+
+/** Windows on so many groups, in which nothing was said. */
+async function joinGroups(engine: StoreEngine, { uid }: Caller, count: number): Promise<void> {
+  await using tables = await openRawTables(engine)
+  await tables.query(
+    `with recursive number (n) as (select 1 union all select n + 1 from number where n < ${count})
+     insert into log (name, epoch, head, messages, first, last_at)
+     select 'g:of.${uid}.' || n, 1, 0, 0, 1, 0 from number`,
+  )
+  const made = `log join account on account.uid = '${uid}' where log.name like 'g:of.${uid}.%'`
+  await tables.query(
+    `insert into chat_group (log, name, owner, members, created_at) select log.n, 'one of many', account.n, 1, 0 from ${made}`,
+  )
+  await tables.query(
+    `insert into membership (account, log, from_seq, to_seq, joined_at) select account.n, log.n, 1, null, 0 from ${made}`,
+  )
 }
 
 export function searchContract(engine: () => StoreEngine): void {
@@ -142,6 +160,28 @@ export function searchContract(engine: () => StoreEngine): void {
       await say(store, alice, groups[0]!, 'haystack old')
       await say(store, alice, groups.at(-1)!, 'haystack new')
       expect(await textsOf(store, bob, 'haystack')).toEqual(['haystack new', 'haystack old'])
+    })
+
+    test('a person in more groups than a query names finds what is in each, page by page, and nothing else', async () => {
+      const store = shared()
+      const [alice, bob, carol] = await createFriends(store, 'alice', 'bob', 'carol')
+      const old = await createGroup(store, alice, bob)
+      await say(store, alice, old, 'thimble in the oldest group')
+      await say(store, alice, directLog(alice, bob), 'thimble of two')
+      const others = Array.from({ length: 150 }, (_, i) => `thimble of others ${i}`)
+      await Promise.all(others.map((text) => send(store, alice, directLog(alice, carol), text)))
+      await joinGroups(engine(), bob, 1000)
+      await say(store, alice, await createGroup(store, alice, bob), 'thimble in the newest group')
+      const found: string[] = []
+      let cursor: string | undefined
+      do {
+        const page = await search(store, bob, 'thimb', { limit: 2, ...(cursor !== undefined && { cursor }) })
+        found.push(...page.items.map(({ entry }) => (entry.body as { text: string }).text))
+        cursor = page.cursor
+      } while (cursor !== undefined)
+      expect(found).toEqual([
+        ...['thimble in the newest group', 'thimble of two', 'thimble in the oldest group'],
+      ])
     })
 
     test('a query without a word is refused; quotes and operators are only text', async () => {

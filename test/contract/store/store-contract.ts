@@ -7,6 +7,7 @@
 import { botsContract } from './bots-contract.ts'
 import { broadcastsContract } from './broadcasts-contract.ts'
 import { contactsContract } from './contacts-contract.ts'
+import { conversationLastContract } from './conversation-last-contract.ts'
 import { conversationStateContract } from './conversation-state-contract.ts'
 import { conversationsContract } from './conversations-contract.ts'
 import { durabilityContract } from './durability-contract.ts'
@@ -18,6 +19,7 @@ import { groupsContract } from './groups-contract.ts'
 import { historyContract } from './history-contract.ts'
 import { hostileContract } from './hostile-contract.ts'
 import { importContract } from './import-contract.ts'
+import { largeGroupContract } from './large-group-contract.ts'
 import { mediaContract } from './media-contract.ts'
 import { messageLifeContract } from './message-life-contract.ts'
 import { peopleContract } from './people-contract.ts'
@@ -64,6 +66,7 @@ export function storeContract(engine: () => StoreEngine): void {
   peopleEndsContract(engine)
   erasureContract(engine)
   groupRulesContract(engine)
+  conversationLastContract(engine)
   conversationStateContract(engine)
   receiptsContract(engine)
   unreadContract(engine)
@@ -75,4 +78,6 @@ export function storeContract(engine: () => StoreEngine): void {
   botsContract(engine)
   broadcastsContract(engine)
   importContract(engine)
+  // Last, because it leaves the store large.
+  largeGroupContract(engine)
 }

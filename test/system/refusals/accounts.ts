@@ -5,12 +5,14 @@ import { until } from '../../harness/wait.ts'
 import { inGroup } from './groups.ts'
 import {
   absent,
+  BANNED_WORD,
   type Call,
   foreign,
   NO_GROUP,
   NOBODY,
   passesOver,
   refuses,
+  refusesTheWord,
   type Situation,
 } from './situation.ts'
 import { CONTACTS_MAX, DEVICE, type Town } from './town.ts'
@@ -152,6 +154,7 @@ export const accountSituations: { [Name in Names]: Situation<Params<Name>>[] } =
     absent('uids', passesOver({ items: [] }), (town) => town.as('stranger', { uids: [NOBODY] })),
   ],
   'profile.set': [
+    refusesTheWord((town) => town.as('anna', { name: BANNED_WORD })),
     refuses('bad_request', 'more attributes than a profile has', (town) => {
       const attributes = Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`a${i}`, 'x']))
       return town.as('anna', { name: 'not to be seen', attributes })

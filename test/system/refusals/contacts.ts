@@ -1,6 +1,15 @@
 /** Friendships, requests and blocks. */
 import type { OperationName, Params } from '../../../protocol/catalogue/catalogue.ts'
-import { absent, foreign, NOBODY, passesOver, refuses, type Situation } from './situation.ts'
+import {
+  absent,
+  BANNED_WORD,
+  foreign,
+  NOBODY,
+  passesOver,
+  refuses,
+  refusesTheWord,
+  type Situation,
+} from './situation.ts'
 
 type Names = Extract<OperationName, `contacts.${string}`>
 
@@ -40,6 +49,7 @@ export const contactSituations: { [Name in Names]: Situation<Params<Name>>[] } =
     refuses('too_many_contacts', 'of who has as many as allowed', (town) =>
       town.as('stranger', { uid: town.who('full') }),
     ),
+    refusesTheWord((town) => town.as('stranger', { uid: town.who('anna'), text: BANNED_WORD })),
   ],
   'contacts.accept': ofRequest(),
   'contacts.refuse': ofRequest(),

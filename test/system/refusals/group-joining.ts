@@ -1,7 +1,17 @@
 /** Coming into groups and rooms by oneself. */
 import type { OperationName, Params } from '../../../protocol/catalogue/catalogue.ts'
 import { inGroup } from './groups.ts'
-import { absent, foreign, NO_GROUP, NO_LINK, NOBODY, refuses, type Situation } from './situation.ts'
+import {
+  absent,
+  BANNED_WORD,
+  foreign,
+  NO_GROUP,
+  NO_LINK,
+  NOBODY,
+  refuses,
+  refusesTheWord,
+  type Situation,
+} from './situation.ts'
 import type { Town } from './town.ts'
 
 type Names =
@@ -102,6 +112,7 @@ export const joiningSituations: { [Name in Names]: Situation<Params<Name>>[] } =
     refuses('connection_required', 'a room that keeps no entries, for good', (town) =>
       town.as('stranger', { id: town.groups.liveRoom }),
     ),
+    refusesTheWord((town) => town.as('stranger', { token: town.groups.link, text: BANNED_WORD })),
     refuses('bad_request', 'by a link and an id', (town) =>
       town.as('stranger', { token: town.groups.link, id: town.groups.room }),
     ),
@@ -121,7 +132,7 @@ export const joiningSituations: { [Name in Names]: Situation<Params<Name>>[] } =
   ],
   'groups.reject': ofWaiting(),
 
-  'rooms.create': [],
+  'rooms.create': [refusesTheWord((town) => town.as('owner', { name: BANNED_WORD }))],
   'rooms.list': [
     foreign('cursor', 'bad_request', 'of another operation', (town) => town.as('owner', { cursor: '5.x' })),
   ],

@@ -1,6 +1,16 @@
 /** Groups: their rules, their members, who is kept out. */
 import type { OperationName, Params } from '../../../protocol/catalogue/catalogue.ts'
-import { absent, foreign, NO_GROUP, NOBODY, passesOver, refuses, type Situation } from './situation.ts'
+import {
+  absent,
+  BANNED_WORD,
+  foreign,
+  NO_GROUP,
+  NOBODY,
+  passesOver,
+  refuses,
+  refusesTheWord,
+  type Situation,
+} from './situation.ts'
 import { GROUP_MEMBERS_MAX, type Town } from './town.ts'
 
 /** Refusals of whatever names a group: its members alone know that it is there. */
@@ -60,6 +70,7 @@ export const groupSituations: Omit<
     refuses('too_many_members', 'one more than a group takes', (town) =>
       town.as('full', { name: 'x', members: town.crowd.slice(0, GROUP_MEMBERS_MAX) }),
     ),
+    refusesTheWord((town) => town.as('owner', { name: BANNED_WORD })),
   ],
   'groups.get': inGroup((id) => ({ id })),
   'groups.list': [
@@ -77,8 +88,13 @@ export const groupSituations: Omit<
     refuses('bad_request', 'a room in which admins approve', (town) =>
       town.as('owner', { id: town.groups.room, name: 'renamed', approval: true }),
     ),
+    refusesTheWord((town) => town.as('owner', { id: town.groups.ours, about: BANNED_WORD })),
   ],
-  'groups.announce': [...inGroup((id) => ({ id, text: 'hear' })), byMember((id) => ({ id, text: 'hear' }))],
+  'groups.announce': [
+    ...inGroup((id) => ({ id, text: 'hear' })),
+    byMember((id) => ({ id, text: 'hear' })),
+    refusesTheWord((town) => town.as('owner', { id: town.groups.ours, text: BANNED_WORD })),
+  ],
   'groups.setRole': [
     ...inGroup((id, town) => ({ id, uid: town.who('member'), role: 'admin' as const })),
     ...ofMember((id, uid) => ({ id, uid, role: 'admin' as const })),
@@ -166,6 +182,7 @@ export const groupSituations: Omit<
     refuses('not_owner', 'of one admin by another', (town) =>
       town.as('admin', { id: town.groups.ours, uid: town.who('peer'), nickname: 'Nick' }),
     ),
+    refusesTheWord((town) => town.as('member', { id: town.groups.ours, nickname: BANNED_WORD })),
   ],
   'groups.ban': [
     ...inGroup((id, town) => ({ id, uid: town.who('other') })),

@@ -1,8 +1,17 @@
 /** What becomes of messages: edits, recall, reactions, pins. */
 import type { OperationName, Params } from '../../../protocol/catalogue/catalogue.ts'
 import { inLog, ofMessage } from './conversations.ts'
-import { absent, foreign, NO_FILE, NO_SEQ, passesOver, refuses, type Situation } from './situation.ts'
-import { BANNED_WORD, type Town } from './town.ts'
+import {
+  absent,
+  BANNED_WORD,
+  foreign,
+  NO_FILE,
+  NO_SEQ,
+  passesOver,
+  refuses,
+  type Situation,
+} from './situation.ts'
+import type { Town } from './town.ts'
 import { upload } from './town-files.ts'
 
 type Names = Extract<

@@ -3,6 +3,7 @@ import type { OperationName, Params } from '../../../protocol/catalogue/catalogu
 import { inLog } from './conversations.ts'
 import {
   absent,
+  BANNED_WORD,
   foreign,
   NO_FILE,
   NO_GROUP,
@@ -12,7 +13,7 @@ import {
   refuses,
   type Situation,
 } from './situation.ts'
-import { BANNED_WORD, type Town, USED_REQUEST } from './town.ts'
+import { type Town, USED_REQUEST } from './town.ts'
 import { beginUpload, upload } from './town-files.ts'
 
 type Names = Extract<

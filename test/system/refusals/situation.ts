@@ -31,6 +31,10 @@ export const refuses = <Params>(
   prepare: Prepare<Params>,
 ): Situation<Params> => ({ promise, outcome, prepare })
 
+/** What others are to read is refused for a word in it. */
+export const refusesTheWord = <Params>(prepare: Prepare<Params>): Situation<Params> =>
+  refuses('content_refused', 'a word that is banned', prepare)
+
 export const foreign = <Params>(
   field: string,
   outcome: Situation['outcome'],
@@ -48,6 +52,9 @@ export const absent = <Params>(
   id: { field, whose: 'absent' },
   prepare,
 })
+
+/** A word that is refused in whatever others read. */
+export const BANNED_WORD = 'unspeakableword'
 
 /** Nothing is there, nothing is done, and the caller is told no more than that. */
 export const passesOver = (answer: object | ((town: Town) => unknown) = {}) => ({

@@ -12,6 +12,14 @@ import { messageSituations } from './messages.ts'
 import type { Situation } from './situation.ts'
 import { USED_REQUEST } from './town.ts'
 
+/** Parameters of operations that name nothing, so that no refusal of theirs comes later than this one. */
+const PLAIN: ReadonlyMap<OperationName, object> = new Map<OperationName, object>([
+  ['rooms.create', { name: 'x' }],
+  ['profile.set', { name: 'x' }],
+  ['conversations.readAll', {}],
+  ['accounts.deactivate', {}],
+])
+
 const TABLE: { [Name in OperationName]: Situation<Params<Name>>[] } = {
   ...accountSituations,
   ...contactSituations,
@@ -35,25 +43,19 @@ export const situationsOf = (name: OperationName): readonly Situation[] => ALL.g
 /** Whatever takes a requestId refuses one under which its caller made another call. */
 function underUsedRequest(name: OperationName): Situation[] {
   const { params }: Operation = CATALOGUE[name]
-  const situations = TABLE[name] as Situation[]
   if (params.properties.requestId !== RequestId) return []
+  // What is absent needs no preparation.
+  const all = TABLE[name] as Situation[]
+  const other = all.findLast(({ id }) => id?.whose === 'absent') ?? all[0]!
+  const plain = PLAIN.get(name)
   return [
     {
       promise: 'under the requestId of another call',
       outcome: 'id_conflict',
       async prepare(town) {
-        // What is absent needs no preparation.
-        const any = situations.findLast(({ id }) => id?.whose === 'absent') ?? situations[0]
-        const call = any === undefined ? town.as('anna', LEAST.get(name)!) : await any.prepare(town)
+        const call = plain === undefined ? await other.prepare(town) : town.as('anna', plain)
         return { ...call, params: { ...call.params, requestId: USED_REQUEST } }
       },
     },
   ]
 }
-
-/** Parameters of operations that no situation calls. */
-const LEAST: ReadonlyMap<OperationName, object> = new Map<OperationName, object>([
-  ['rooms.create', { name: 'x' }],
-  ['conversations.readAll', {}],
-  ['accounts.deactivate', {}],
-])

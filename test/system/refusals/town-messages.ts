@@ -1,7 +1,8 @@
 /** What was said in the town. */
 import { admin } from '../../harness/admin.ts'
 import { until } from '../../harness/wait.ts'
-import { BANNED_WORD, type Town } from './town.ts'
+import { BANNED_WORD } from './situation.ts'
+import type { Town } from './town.ts'
 
 /** Seqs of messages; what is not said to be of a group is of the conversation of anna with somebody. */
 export type Said = {

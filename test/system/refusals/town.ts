@@ -4,7 +4,7 @@ import { admin } from '../../harness/admin.ts'
 import { Device } from '../../harness/device.ts'
 import { newUid } from '../../harness/people.ts'
 import type { TestServer } from '../../harness/server.ts'
-import type { Call } from './situation.ts'
+import { BANNED_WORD, type Call } from './situation.ts'
 import { buildGroups, type Groups } from './town-groups.ts'
 import { type Said, say } from './town-messages.ts'
 import { befriendTown, quarrel } from './town-people.ts'
@@ -40,9 +40,6 @@ export const ROLES = [
 
 /** What those who are connected have. */
 export const DEVICE = 'phone'
-
-/** A word that is refused in messages. */
-export const BANNED_WORD = 'unspeakableword'
 
 /** Under which everybody has made a call. */
 export const USED_REQUEST = 'used-request-id'

@@ -87,6 +87,9 @@ update membership set role = 'owner' from chat_group
 where chat_group.log = membership.log and chat_group.owner = membership.account and membership.to_seq is null;
 alter table membership add column nickname text;
 alter table membership add column muted_until bigint;
+-- The one open window of a person in a log. Without it, PostgreSQL looks for it among all members: membership_by_log has
+-- every column that is asked for, and seems as cheap while most groups are small or the tables have just been made.
+create unique index membership_open on membership (account, log) where to_seq is null;
 create index membership_by_role on membership (log, role, account) where to_seq is null and role <> 'member';
 
 create table group_ban (
@@ -137,6 +140,11 @@ alter table entry add column state text;
 
 -- What a person lets others be told, in their notice logs.
 create index entry_told on entry (account, log, seq) where kind in ('contact', 'notice');
+
+-- What a list shows of a conversation behind any number of reactions: what happened in it, and messages that only their
+-- author sees. The last message is found by message_no.
+create index entry_event on entry (log, seq) where kind in ('group', 'contact', 'notice');
+create index entry_withheld on entry (log, account, seq) where kind = 'withheld';
 
 -- Retained messages of one person's own space; a whole topic may be longer than an index takes.
 create index plain_retained_by_owner on plain_retained (split_part(topic, '/', 2), topic_hash) where topic like 'u/%';

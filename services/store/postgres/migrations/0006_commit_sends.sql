@@ -184,7 +184,10 @@ begin
       select distinct a.n, s.log, s.seq
       from jsonb_array_elements_text(s.mark -> 'mentions') as named (uid)
       join account a on a.uid = named.uid
-      join membership m on m.account = a.n and m.log = s.log and m.to_seq is null
+      -- A query of its own for each of them: a join may be planned as all members of the group.
+      join lateral (
+        select from membership m where m.account = a.n and m.log = s.log and m.to_seq is null offset 0
+      ) member on true
       where a.n <> s.account;
     elsif s.code = 0 and s.mark ->> 'mentions' = 'all' then
       insert into mention (account, log, seq) values (0, s.log, s.seq);

@@ -1,0 +1,66 @@
+/** The reading thread, seen from the event loop. It starts with the first call that it is for. */
+import { Worker } from 'node:worker_threads'
+import type { OperationName } from '../../../protocol/catalogue/catalogue.ts'
+import { WochatError } from '../../../protocol/errors.ts'
+import type { StoredCall } from '../contract.ts'
+import type { CallResult, ReaderSettings, ReadMessage } from './messages.ts'
+
+/**
+ * Operations that may take long, and whose answer is behind the log anyway: the index of searches follows it, so that
+ * nobody can tell whether entries that wait in the journal were looked at.
+ */
+const READ_APART: ReadonlySet<OperationName> = new Set<OperationName>(['messages.search'])
+/** Calls under way; above, further ones are refused as busy. */
+const CALLS_MAX = 1000
+
+export class ReaderClient {
+  readonly #settings: ReaderSettings
+  readonly #onFatal: (error: Error) => void
+  readonly #pending = new Map<number, PromiseWithResolvers<CallResult>>()
+  #worker: Worker | null = null
+  #nextId = 1
+  #drained: (() => void) | null = null
+
+  constructor(settings: ReaderSettings, onFatal: (error: Error) => void) {
+    this.#settings = settings
+    this.#onFatal = onFatal
+  }
+
+  takes({ name }: StoredCall): boolean {
+    return READ_APART.has(name)
+  }
+
+  /** Rejects with `busy`, or when the call holds what no other thread can have. */
+  async call(call: StoredCall): Promise<CallResult> {
+    if (this.#pending.size >= CALLS_MAX) throw new WochatError('busy', undefined, { retryAfterMs: 1000 })
+    this.#worker ??= this.#start()
+    const id = this.#nextId++
+    this.#worker.postMessage({ id, call } satisfies ReadMessage)
+    const answer = Promise.withResolvers<CallResult>()
+    this.#pending.set(id, answer)
+    return answer.promise
+  }
+
+  /** Waits for the answers of what was asked; nothing may be asked after it. */
+  async close(): Promise<void> {
+    if (this.#pending.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#drained = resolve
+      })
+    }
+    await this.#worker?.terminate()
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL('./reader.ts', import.meta.url), { workerData: this.#settings })
+    worker.on('message', (result: CallResult) => this.#settle(result))
+    worker.on('error', (error) => this.#onFatal(error as Error))
+    return worker
+  }
+
+  #settle(result: CallResult): void {
+    this.#pending.get(result.id)?.resolve(result)
+    this.#pending.delete(result.id)
+    if (this.#pending.size === 0) this.#drained?.()
+  }
+}
