@@ -17,6 +17,7 @@ const BOTH = [
   'send',
   'send-answers',
   'sessions',
+  'suspension',
   'webhook-events',
 ]
 

@@ -1,9 +1,10 @@
 /** What `/metrics` says of the cluster as this process sees it. Labels are names of our own, so their number is bounded. */
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { Gauge, type Registry } from 'prom-client'
 import type { FanoutMetrics } from '../services/fanout/fanout-metrics.ts'
 import type { DatabaseMetrics } from '../services/store/shared-store.ts'
 import type { NodeState } from './cluster/bus.ts'
 import type { BusCounters } from './cluster/redis/bus-counters.ts'
+import { type ObservedMetrics, observedMetrics } from './observed-metrics.ts'
 
 /** Each part is null where this process does not have it. */
 export type ClusterSources = {
@@ -30,43 +31,15 @@ type BusSource = {
 
 const STATES: readonly NodeState[] = ['starting', 'ready', 'draining', 'stopping']
 
-/** Adds a metric that is read when it is asked for. */
-type Add = (name: string, help: string, read: () => number) => void
-type Adders = { registry: Registry; gauge: Add; counter: Add }
-
 export function observeCluster(registry: Registry, sources: ClusterSources): void {
-  const registers = [registry]
-  const adders: Adders = {
-    registry,
-    gauge: (name, help, read) => {
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(read())
-        },
-      })
-    },
-    counter: (name, help, read) => {
-      new Counter({
-        name,
-        help,
-        registers,
-        collect() {
-          this.reset()
-          this.inc(read())
-        },
-      })
-    },
-  }
+  const metrics = observedMetrics(registry)
   const { bus, fanout, database, catchUps } = sources
   observeNode(registry, sources)
-  if (bus !== null) observeBus(adders, bus)
-  if (fanout !== null) observeFanout(adders, fanout)
-  if (database !== null) observeDatabase(adders, database)
+  if (bus !== null) observeBus(metrics, bus)
+  if (fanout !== null) observeFanout(metrics, fanout)
+  if (database !== null) observeDatabase(metrics, database)
   if (catchUps !== null)
-    adders.counter(
+    metrics.counter(
       'wochat_catch_ups_total',
       'Times that the store was asked what doorbells were lost.',
       catchUps,
@@ -93,7 +66,7 @@ function observeNode(registry: Registry, { state, isReady }: ClusterSources): vo
   })
 }
 
-function observeBus({ registry, gauge, counter }: Adders, bus: BusSource): void {
+function observeBus({ registry, gauge, counter }: ObservedMetrics, bus: BusSource): void {
   const { counters, roles, nodesOf } = bus
   gauge('wochat_bus_connected', 'Whether Redis is reached.', () => (bus.isConnected() ? 1 : 0))
   gauge('wochat_nodes', 'Nodes that live, as of the last announcement.', bus.nodes)
@@ -137,7 +110,7 @@ function observeBus({ registry, gauge, counter }: Adders, bus: BusSource): void 
   )
 }
 
-function observeFanout({ gauge, counter }: Adders, fanout: FanoutMetrics): void {
+function observeFanout({ gauge, counter }: ObservedMetrics, fanout: FanoutMetrics): void {
   counter('wochat_fanout_appended_total', 'Group entries appended to a stream.', () => fanout.appended)
   counter('wochat_fanout_dropped_total', 'Group entries left to the catch-up.', () => fanout.dropped)
   counter('wochat_fanout_processed_total', 'Group entries whose audience was rung.', () => fanout.processed)
@@ -158,7 +131,7 @@ function observeFanout({ gauge, counter }: Adders, fanout: FanoutMetrics): void 
   gauge('wochat_fanout_lag_seconds', 'Age of the item that was rung last.', () => fanout.lagMs / 1000)
 }
 
-function observeDatabase({ gauge, counter }: Adders, read: () => DatabaseMetrics): void {
+function observeDatabase({ gauge, counter }: ObservedMetrics, read: () => DatabaseMetrics): void {
   gauge('wochat_database_up', 'Whether PostgreSQL does its work.', () => (read().isAway ? 0 : 1))
   gauge('wochat_database_connections', 'Open connections to PostgreSQL.', () => read().open)
   gauge('wochat_database_idle_connections', 'Those of them that nobody uses.', () => read().idle)

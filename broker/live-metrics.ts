@@ -1,32 +1,14 @@
 /** What `/metrics` says of what is live: signals, presence, rooms without entries, and what was left out. */
-import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import type { SignalCounters } from './cluster/bus.ts'
 import type { GateMetrics } from './gate/gate-services.ts'
 import type { Live } from './live/live.ts'
+import { observedMetrics } from './observed-metrics.ts'
 
 export type LiveSources = { gate: GateMetrics; live: Live; signals: SignalCounters }
 
 export function observeLive(registry: Registry, { gate, live, signals }: LiveSources): void {
-  const registers = [registry]
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read())
-      },
-    })
-  const counter = (name: string, help: string, read: () => number) =>
-    new Counter({
-      name,
-      help,
-      registers,
-      collect() {
-        this.reset()
-        this.inc(read())
-      },
-    })
+  const { gauge, counter } = observedMetrics(registry)
   const { presence, rooms, receipts } = live
   gauge('wochat_presence_people', 'People who are connected to this node.', () => presence.people)
   gauge(

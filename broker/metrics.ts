@@ -5,6 +5,7 @@ import type { Store } from '../services/store/contract.ts'
 import { type ClusterSources, observeCluster } from './cluster-metrics.ts'
 import type { GateMetrics } from './gate/gate-services.ts'
 import { type LiveSources, observeLive } from './live-metrics.ts'
+import { observedMetrics } from './observed-metrics.ts'
 
 const COMMIT_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1]
 const BATCH_SENDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
@@ -35,25 +36,7 @@ export function createMetrics({
 }: Sources): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(read())
-      },
-    })
-  const counter = (name: string, help: string, read: () => number) =>
-    new Counter({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.reset()
-        this.inc(read())
-      },
-    })
+  const { gauge, counter } = observedMetrics(registry)
 
   gauge(
     'wochat_connections',

@@ -54,6 +54,11 @@ export const ERRORS = {
   // Who is asking
   unauthenticated: final(401, NOT_AUTHORIZED, 'The token is missing, malformed, expired or not trusted.'),
   revoked: final(401, NOT_AUTHORIZED, 'The login or the device of this token was ended.'),
+  account_suspended: final(
+    403,
+    NOT_AUTHORIZED,
+    'The operator suspended the account; details.until says until when, if it ends.',
+  ),
   forbidden: final(403, NOT_AUTHORIZED, 'The caller may not do this.'),
   device_required: final(403, NOT_AUTHORIZED, 'The operation needs a token that is bound to a device.'),
   // Login

@@ -35,7 +35,7 @@ export type Frame =
   | { kind: 'joined'; log: LogId; uid: UserId; fromSeq: number }
   | { kind: 'left'; log: LogId; uid: UserId; toSeq: number }
   | { kind: 'read'; uid: UserId; log: LogId; seq: number }
-  | { kind: 'loginEnded'; uid: UserId; device: DeviceId; sid: string | null }
+  | { kind: 'loginEnded'; uid: UserId; device: DeviceId | null; sid: string | null }
   | { kind: 'plain'; bytes: Buffer }
   /** A claim above `order` is held by the sender. */
   | { kind: 'deviceLost'; clientId: ClientId; order: number }
@@ -86,7 +86,7 @@ export function writeFrame(writer: FrameWriter, frame: Frame): void {
     case 'loginEnded':
       writer.u8(LOGIN_ENDED)
       writer.short(frame.uid)
-      writer.short(frame.device)
+      writer.short(frame.device ?? '')
       writer.u8(frame.sid === null ? 0 : 1)
       writer.long(frame.sid ?? '')
       return
@@ -214,5 +214,5 @@ function readLoginEnded(reader: FrameReader): Frame {
   const device = reader.short() as DeviceId
   const hasSid = reader.u8() === 1
   const sid = reader.long()
-  return { kind: 'loginEnded', uid, device, sid: hasSid ? sid : null }
+  return { kind: 'loginEnded', uid, device: device === '' ? null : device, sid: hasSid ? sid : null }
 }

@@ -53,7 +53,7 @@ export class NodeListener implements BusListener {
   }
 
   /** The node that committed it ends what the store holds; here only connections are to be closed. */
-  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {
+  loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {
     this.#parts.registry.endLogin(uid, device, sid)
   }
 

@@ -314,8 +314,8 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
 
   // -------------------------------------------------------------- the end
 
-  loginEnded(device: DeviceId, sid: string | null): void {
-    if (this.#identity === null || this.device !== device) return
+  loginEnded(device: DeviceId | null, sid: string | null): void {
+    if (this.#identity === null || (device !== null && this.device !== device)) return
     if (sid === null || this.identity.token?.sid === sid) this.disconnect(ReasonCode.notAuthorized)
   }
 

@@ -1,5 +1,5 @@
 /** The gate: it owns every socket, and hands each to a {@link Connection}. */
-import { asWochatError } from '../../protocol/errors.ts'
+import { asWochatError, type ErrorCode } from '../../protocol/errors.ts'
 import { buildClientId, type ClientId, type DeviceId, type LogId, type UserId } from '../../protocol/ids.ts'
 import type { CommitFeed, CommittedEntry } from '../../services/store/contract.ts'
 import type { Hub } from '../inbox/hub.ts'
@@ -10,6 +10,9 @@ import { checkTimeouts } from './timeouts.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
 const TIMEOUTS_EVERY_MS = 1000
+
+/** What a connection that was open is closed for when its login is looked at again. */
+const ENDS_LOGINS: ReadonlySet<ErrorCode> = new Set(['revoked', 'account_suspended'])
 
 export class Gate implements CommitFeed {
   readonly #services: GateServices
@@ -61,21 +64,23 @@ export class Gate implements CommitFeed {
     this.#services.live.delivery.toUserHere(uid, { kind: 'read', log, seq })
   }
 
-  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {
+  loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {
     this.#services.registry.endLogin(uid, device, sid)
+    if (device === null) return
     this.endPlainSession(buildClientId(uid, device)).catch((error: unknown) => {
       this.#services.log.error({ err: error }, 'a plain session was not ended')
     })
   }
 
-  /** A login of this device was ended at some time: whoever is connected with one that does not stand is cut. */
-  recheckLogins(uid: UserId, device: DeviceId): void {
+  /** A login of this device (null: of any) ended at some time: whoever is connected with one that does not stand is cut. */
+  recheckLogins(uid: UserId, device: DeviceId | null): void {
     const { registry, store, log } = this.#services
     registry.eachOfUser(uid, (connection) => {
       const { token } = connection.identity
-      if (token === null || connection.device !== device) return
-      store.checkLogin({ uid, device, sid: token.sid, issuedAt: token.issuedAt }).catch((error: unknown) => {
-        if (asWochatError(error).code === 'revoked') connection.loginEnded(device, null)
+      if (token === null || (device !== null && connection.device !== device)) return
+      const { sid, issuedAt } = token
+      store.checkLogin({ uid, device: connection.device, sid, issuedAt }).catch((error: unknown) => {
+        if (ENDS_LOGINS.has(asWochatError(error).code)) connection.loginEnded(connection.device, null)
         else
           log.warn({ err: error }, 'a login could not be checked again; the store refuses what it may not do')
       })

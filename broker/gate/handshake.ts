@@ -44,6 +44,7 @@ const REFUSALS = {
   },
   notAllowed: { v311: ConnackCode311.notAuthorized, v5: ReasonCode.notAuthorized, code: 'forbidden' },
   revoked: { v311: ConnackCode311.notAuthorized, v5: ReasonCode.notAuthorized, code: 'revoked' },
+  suspended: { v311: ConnackCode311.notAuthorized, v5: ReasonCode.banned, code: 'account_suspended' },
   tooManyDevices: {
     v311: ConnackCode311.notAuthorized,
     v5: ReasonCode.quotaExceeded,
@@ -355,6 +356,7 @@ function asRefusal({ services }: Connection, error: unknown): Refusal {
   const { code, cause } = error instanceof WochatError ? error : asWochatError(error)
   if (code === 'unauthenticated') return REFUSALS.badToken
   if (code === 'revoked') return REFUSALS.revoked
+  if (code === 'account_suspended') return REFUSALS.suspended
   if (code === 'too_many_devices') return REFUSALS.tooManyDevices
   if (code === 'internal') services.log.error({ err: cause ?? error }, 'a CONNECT failed')
   return REFUSALS.busy

@@ -9,7 +9,7 @@ const DETACHED_MAX = 10_000
 /** Ended logins remembered for the connections that are being opened. */
 const ENDED_MAX = 10_000
 
-type EndedLogin = { uid: UserId; device: DeviceId; sid: string | null }
+type EndedLogin = { uid: UserId; device: DeviceId | null; sid: string | null }
 
 export class Registry {
   readonly #connections = new Map<string, Connection>()
@@ -53,8 +53,8 @@ export class Registry {
     this.#byUser.each(uid, visit)
   }
 
-  /** Ends the connections of a login, or of a whole device when `sid` is null. */
-  endLogin(uid: UserId, device: DeviceId, sid: string | null): void {
+  /** Ends the connections of a login, of a whole device when `sid` is null, or of the user when `device` is. */
+  endLogin(uid: UserId, device: DeviceId | null, sid: string | null): void {
     this.endings++
     this.#ended.push({ uid, device, sid })
     if (this.#ended.length > ENDED_MAX) this.#ended.shift()
@@ -66,7 +66,10 @@ export class Registry {
     const count = Math.min(this.endings - endings, this.#ended.length)
     return this.#ended
       .slice(this.#ended.length - count)
-      .some((e) => e.uid === uid && e.device === device && (e.sid === null || e.sid === sid))
+      .some(
+        (e) =>
+          e.uid === uid && (e.device === null || e.device === device) && (e.sid === null || e.sid === sid),
+      )
   }
 
   /** Keeps a session whose connection is gone and which has unacknowledged entries. */

@@ -54,6 +54,7 @@ const BY_REASON: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>([
   [0x87, 'forbidden'],
   [0x88, 'store_away'],
   [0x89, 'busy'],
+  [0x8a, 'account_suspended'],
   [0x8b, 'shutting_down'],
   [0x95, 'too_large'],
   [0x97, 'busy'],

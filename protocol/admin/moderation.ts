@@ -2,12 +2,13 @@
 import { Type } from 'typebox'
 import { request } from '../catalogue/operation.ts'
 import { define } from './operation.ts'
+import { SUSPENSION_REASON_CHARS_MAX, Until } from './suspensions.ts'
 
 export const WORDS_EACH_MAX = 1000
 export const WORDS_MAX = 20_000
 const WORD_CHARS_MAX = 64
 export const REPORTS_PAGE_MAX = 100
-const NOTE_CHARS_MAX = 1000
+const NOTE_CHARS_MAX = SUSPENSION_REASON_CHARS_MAX
 const MODERATION_BODY_BYTES_MAX = 1024 * 1024
 
 const Word = Type.String({ minLength: 1, maxLength: WORD_CHARS_MAX, pattern: '\\S' })
@@ -86,16 +87,25 @@ export const moderationOperations = {
     errors: [],
   }),
   decideReport: define({
-    summary: 'Decides about a report: `dismiss` it, or `remove` the message for everybody.',
+    summary:
+      'Decides about a report: `dismiss` it, `remove` the message for everybody, or `suspend` the account that is reported.',
     kind: 'change',
     positional: ['n', 'decision'],
     params: request({
       n: Type.Integer({ minimum: 1 }),
-      decision: Type.Union([Type.Literal('dismiss'), Type.Literal('remove')]),
-      note: Type.Optional(Type.String({ maxLength: NOTE_CHARS_MAX })),
+      decision: Type.Union([Type.Literal('dismiss'), Type.Literal('remove'), Type.Literal('suspend')]),
+      note: Type.Optional(
+        Type.String({
+          maxLength: NOTE_CHARS_MAX,
+          description: 'Of `suspend` it is the reason; without one that is the reason of the report.',
+        }),
+      ),
+      until: Type.Optional(
+        Until('Of `suspend`: when it ends by itself, ms since 1970; for good if not given.'),
+      ),
     }),
     result: Report,
-    errors: ['unknown_report', 'report_decided', 'unknown_entry'],
+    errors: ['unknown_report', 'report_decided', 'unknown_entry', 'unknown_user'],
     unlogged: ['note'],
   }),
 } as const

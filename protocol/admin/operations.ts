@@ -24,6 +24,7 @@ import {
   StreamRow,
   TraceLine,
 } from './rows.ts'
+import { suspensionOperations } from './suspensions.ts'
 import { webhookOperations } from './webhooks.ts'
 
 export const ADMIN_COMMON_ERRORS = [
@@ -213,6 +214,7 @@ export const ADMIN_OPERATIONS = {
   ...broadcastOperations,
   ...importOperations,
   ...moderationOperations,
+  ...suspensionOperations,
 } as const
 
 export type AdminName = keyof typeof ADMIN_OPERATIONS

@@ -49,7 +49,7 @@ export const authOperations = {
       device: Device,
     }),
     result: Tokens,
-    errors: ['bad_phone', 'bad_code', 'uid_taken', 'uid_fixed', 'too_many_devices'],
+    errors: ['bad_phone', 'bad_code', 'uid_taken', 'uid_fixed', 'too_many_devices', 'account_suspended'],
   }),
   'auth.refresh': operation({
     summary: 'Change a refresh token for new tokens. Using an old one again ends the login.',
@@ -57,7 +57,7 @@ export const authOperations = {
     mutating: true,
     params: request({ refreshToken: Type.String({ minLength: 1, maxLength: 256 }) }),
     result: Tokens,
-    errors: ['bad_refresh', 'refresh_reused'],
+    errors: ['bad_refresh', 'refresh_reused', 'account_suspended'],
   }),
   'auth.logout': operation({
     summary: 'End the login of this token; its connection is closed and its offline queue ends.',

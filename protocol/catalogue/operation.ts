@@ -31,6 +31,7 @@ export const COMMON_ERRORS = [
   'too_large',
   'unauthenticated',
   'revoked',
+  'account_suspended',
   'rate_limited',
   'busy',
   'store_away',

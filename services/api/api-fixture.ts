@@ -46,7 +46,7 @@ export type ApiOverrides = {
 }
 
 export type LoginResult = Result<'auth.login'>
-export type EndedLogin = { uid: string; device: string; sid: string | null }
+export type EndedLogin = { uid: string; device: string | null; sid: string | null }
 
 export type Api = AsyncDisposable & {
   url: string

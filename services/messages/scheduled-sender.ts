@@ -30,7 +30,7 @@ export function startScheduledSender(store: SendingStore, log: Pick<Logger, 'war
 }
 
 async function sendPlanned(store: SendingStore, due: DueSend): Promise<void> {
-  const refusal = due.isInactive ? 'account_inactive' : await refusalOf(store, due)
+  const refusal = due.refusal ?? (await refusalOf(store, due))
   if (refusal !== 'later') await store.perform({ task: 'settleSend', input: { n: due.n, refusal } })
 }
 

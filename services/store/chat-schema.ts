@@ -8,6 +8,10 @@ export const CHAT_TABLES: readonly string[] = [
   'alter table account add column state_at bigint',
   'alter table account add column version bigint not null default 0',
   'alter table account add column takes text',
+  'alter table account add column suspended_at bigint',
+  'alter table account add column suspended_until bigint',
+  'alter table account add column suspended_for text',
+  'create index account_suspended on account (n) where suspended_until is not null',
   `create table "profile" (
      account bigint primary key,
      name text not null,

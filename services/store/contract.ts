@@ -80,8 +80,11 @@ export interface CommitFeed {
   memberJoined(log: LogId, uid: UserId, fromSeq: number): void
   memberLeft(log: LogId, uid: UserId, toSeq: number): void
   readMoved(uid: UserId, log: LogId, seq: number): void
-  /** A login or a whole device was ended: its live connections must go. `sid` null: every connection of the device. */
-  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void
+  /**
+   * A login or a whole device was ended: its live connections must go. `sid` null: every connection of the device;
+   * `device` null: every connection of the user, whose sessions stay.
+   */
+  loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void
 }
 
 // ---------------------------------------------------------------- accounts and logins

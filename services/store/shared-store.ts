@@ -13,8 +13,8 @@ export type StoreChanges = {
   logs: { log: LogId; epoch: string; head: number }[]
   /** Windows of groups that were opened or closed. */
   windows: { log: LogId; uid: UserId; fromSeq: number; toSeq: number | null }[]
-  /** Logins and devices that were ended; `sid` null: the whole device. */
-  endedLogins: { uid: UserId; device: DeviceId; sid: string | null }[]
+  /** Logins and devices that were ended; `sid` null: the whole device; `device` null: the account was suspended. */
+  endedLogins: { uid: UserId; device: DeviceId | null; sid: string | null }[]
 }
 
 /** Of this node's connections to the database, for operators. */

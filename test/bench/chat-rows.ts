@@ -1,9 +1,10 @@
 /** What the calls of a chat take: a mix of the light ones, a long list of conversations, a search among many messages. */
 import type { OperationName } from '../../protocol/catalogue/catalogue.ts'
 import type { Broker } from './broker.ts'
-import type { ChatCall, ChatLoad, ChatPerson } from './chat-load.ts'
+import type { ChatCall, ChatPerson } from './chat-load.ts'
+import { directLog, loadOf, namesOf, operate, post, sendTo, signIn } from './chat-people.ts'
 import type { GeneratorResult } from './generator.ts'
-import { latency, type Row, type RowContext, time, WARMUP_SECONDS } from './row.ts'
+import { latency, type Row, type RowContext, time } from './row.ts'
 
 const MIX = { people: 200, groupSize: 10, perSecond: 500 }
 const LIST = { conversations: 1000, pageItems: 500, perSecond: 5 }
@@ -11,7 +12,6 @@ const SEARCH = {
   ...{ entries: 1_000_000, writers: 20, importedTogether: 500 },
   ...{ perSecond: 5, indexedMsMax: 15 * 60_000 },
 }
-const PREPARED_TOGETHER = 32
 
 /** Of 100 calls. */
 const SHARES: readonly (readonly [OperationName, number])[] = [
@@ -187,16 +187,6 @@ async function importPast(broker: Broker, from: string): Promise<void> {
   }
 }
 
-async function operate(broker: Broker, operation: string, params: object): Promise<void> {
-  const response = await fetch(`http://127.0.0.1:${broker.chat!.adminPort}/admin/v1/${operation}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(params),
-  })
-  const body = await response.text()
-  if (!response.ok) throw new Error(`${operation}: ${response.status} ${body}`)
-}
-
 /** A message that comes last is found when all before it are in the index. */
 async function untilIndexed(broker: Broker, person: ChatPerson): Promise<void> {
   await post(broker, person, 'messages.send', { to: person.uid, text: 'lighthouse' })
@@ -209,44 +199,4 @@ async function untilIndexed(broker: Broker, person: ChatPerson): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 500))
   }
   throw new Error(`the messages were not indexed in ${SEARCH.indexedMsMax} ms`)
-}
-
-// ---------------------------------------------------------------- people
-
-const namesOf = (prefix: string, count: number): string[] =>
-  Array.from({ length: count }, (_, i) => `${prefix}${String(i).padStart(6, '0')}`)
-
-const directLog = (a: string, b: string): string => (a < b ? `d:${a}:${b}` : `d:${b}:${a}`)
-
-const sendTo = (person: number, to: string, text: string): ChatCall => ({
-  ...{ person, operation: 'messages.send', params: { to, text } },
-})
-
-async function signIn(broker: Broker, uids: readonly string[]): Promise<ChatPerson[]> {
-  const tokens = await broker.chat!.sign(uids)
-  return uids.map((uid, i) => ({ uid, token: tokens[i]! }))
-}
-
-function loadOf(
-  { chat }: Broker,
-  people: ChatPerson[],
-): Pick<ChatLoad, 'mqttPort' | 'httpPort' | 'people' | 'width' | 'warmup'> {
-  const { mqttPort, httpPort } = chat!
-  return { mqttPort, httpPort, people, width: PREPARED_TOGETHER, warmup: WARMUP_SECONDS }
-}
-
-async function post(
-  broker: Broker,
-  { token }: ChatPerson,
-  operation: string,
-  params: object,
-): Promise<unknown> {
-  const response = await fetch(`http://127.0.0.1:${broker.chat!.httpPort}/v1/${operation}`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    body: JSON.stringify(params),
-  })
-  const body = await response.text()
-  if (!response.ok) throw new Error(`${operation}: ${response.status} ${body}`)
-  return JSON.parse(body)
 }

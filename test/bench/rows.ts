@@ -2,6 +2,7 @@ import { SINGLE_BROKERS } from './broker.ts'
 import { CHAT_ROWS } from './chat-rows.ts'
 import { CLUSTER_ROWS } from './cluster-rows.ts'
 import type { GeneratorResult } from './generator.ts'
+import { MEMBER_ROWS } from './member-rows.ts'
 import {
   at,
   figure,
@@ -168,6 +169,7 @@ export const ROWS: readonly Row[] = [
   ...SINGLE_ROWS.map((row) => ({ ...row, brokers: SINGLE_BROKERS, nodes: 1 })),
   ...CLUSTER_ROWS,
   ...CHAT_ROWS,
+  ...MEMBER_ROWS,
 ]
 
 async function measureGroup(

@@ -46,7 +46,7 @@ export class CommitBells implements CommitFeed {
   }
 
   /** A device of the user may be on its way to any node, so that all hear it. */
-  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {
+  loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {
     this.#bells.ringAll(encodeFrame({ kind: 'loginEnded', uid, device, sid }))
   }
 }

@@ -27,6 +27,8 @@ export const TABLES: readonly TableMove[] = [
       ...texts('kind', 'state'),
       ...numbers('state_at', 'version'),
       ...texts('takes'),
+      ...numbers('suspended_at', 'suspended_until'),
+      ...texts('suspended_for'),
     },
     sequence: { column: 'n' },
   },

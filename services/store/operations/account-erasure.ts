@@ -22,7 +22,9 @@ export const accountEndOperations: StoredOperations<'accounts.deactivate' | 'acc
     if (confirm !== caller.uid) throw new WochatError('bad_request', 'confirm: not the uid of the caller')
     const me = await lockWithOnlookers(tx, caller)
     await setAccountState(tx, me, 'erased')
-    await tx.query('update account set phone = null, takes = null where n = $1', [me.account])
+    await tx.query('update account set phone = null, takes = null, suspended_for = null where n = $1', [
+      me.account,
+    ])
     await tx.query('delete from profile where account = $1', [me.account])
     await tx.query('update api_key set ended_at = $2 where account = $1 and ended_at is null', [
       me.account,

@@ -6,6 +6,9 @@ import type { Person, Transaction } from './transaction.ts'
 
 export type AccountState = 'active' | 'deactivated' | 'erased'
 
+/** Of a suspension that does not end by itself. */
+export const FOR_GOOD = Number.MAX_SAFE_INTEGER
+
 /** Direct conversations looked at by one statement. */
 const LOGS_EACH = 500
 
@@ -28,6 +31,15 @@ export function judgeToken(
     throw new WochatError('revoked')
   }
   return 'resumes'
+}
+
+/** Throws `account_suspended`, with `details.until` (ms) where the suspension ends by itself. */
+export function assertNotSuspended(
+  { suspended_until: until }: { suspended_until: number | null },
+  now: number,
+): void {
+  if (until === null || until <= now) return
+  throw new WochatError('account_suspended', undefined, until === FOR_GOOD ? {} : { details: { until } })
 }
 
 /** Takes a resting account up again. */

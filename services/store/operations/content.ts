@@ -14,18 +14,27 @@ import type { LogFacts, Transaction } from './transaction.ts'
 /** Why a message has no content any more, as its `state.recalled.reason` says. */
 export type EmptiedReason = 'recalled' | 'expired' | 'erased' | 'moderated'
 
-/** What hangs on one message and goes with its content. */
-const HANGING_ON_A_MESSAGE = ['mention', 'media_use', 'expiry', 'reaction', 'pin'] as const
+/** What hangs on one message and goes with its content: bounded by what a message may carry. */
+const HANGING_ON_A_MESSAGE = ['mention', 'media_use', 'expiry', 'pin'] as const
+/** Reactions that go at a time: a message may have one of each member and emoji. */
+export const REACTIONS_FORGOTTEN_EACH = 500
 
 /**
- * Deletes what hangs on a message whose body was emptied. `log` is the number of the log. Bounded by what one message
- * may carry, except for reactions, which are one per member and emoji.
+ * Deletes what hangs on a message whose body was emptied. `log` is the number of the log. Of more reactions than go at a
+ * time, which nobody is shown any more, the rest waits as an expiry that is due (expiring.ts).
  */
 export async function forgetContent(tx: Transaction, log: number, seq: number): Promise<void> {
   for (const table of HANGING_ON_A_MESSAGE) {
     await tx.query(`delete from ${table} where log = $1 and seq = $2`, [log, seq])
   }
   await tx.search.drop(log, seq)
+  const reactions = await tx.query(
+    `delete from reaction where log = $1 and seq = $2 and (emoji, account) in (
+       select emoji, account from reaction where log = $1 and seq = $2 limit $3) returning 1 as one`,
+    [log, seq, REACTIONS_FORGOTTEN_EACH],
+  )
+  if (reactions.length < REACTIONS_FORGOTTEN_EACH) return
+  await tx.query('insert into expiry (log, seq, due_at) values ($1, $2, $3)', [log, seq, tx.now])
 }
 
 /**

@@ -1,11 +1,14 @@
 /** Empties messages whose time has come; expiry.ts says how they get one. */
 import type { LogId, UserId } from '../../../protocol/ids.ts'
 import { WITHHELD } from '../withheld.ts'
-import { emptyMessage } from './content.ts'
+import { emptyMessage, forgetContent } from './content.ts'
 import type { LogFacts, Transaction } from './transaction.ts'
 
 export const expiryTasks = {
-  /** Empties messages of one log whose time has come, as if their authors took them back. Answers how many, 0 when none is due. */
+  /**
+   * Empties messages of one log whose time has come, as if their authors took them back, and goes on with those that are
+   * empty and have reactions left. Answers how many, 0 when none is due.
+   */
   async expireMessages(tx: Transaction, { limit }: { limit: number }): Promise<number> {
     const due = await tx.first<{ name: LogId }>(
       `select log.name from expiry join log on log.n = expiry.log
@@ -33,7 +36,7 @@ type DueRow = { seq: number; kind: string | null; state: string | null; uid: Use
 async function expire(tx: Transaction, log: LogFacts, { seq, kind, state, uid }: DueRow): Promise<void> {
   const isEmpty = uid === null || (state !== null && 'recalled' in JSON.parse(state))
   if (isEmpty) {
-    await tx.query('delete from expiry where log = $1 and seq = $2', [log.n, seq])
+    await forgetContent(tx, log.n, seq)
     return
   }
   await emptyMessage(tx, { log: log.n, seq, by: uid, reason: 'expired' })

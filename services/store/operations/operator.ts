@@ -8,6 +8,7 @@ import { botOperations } from './bots.ts'
 import { broadcastOperations } from './broadcasts.ts'
 import { importOperations } from './import.ts'
 import { reportQueueOperations } from './reports.ts'
+import { suspensionOperations } from './suspensions.ts'
 import type { Transaction } from './transaction.ts'
 import { webhookOperations } from './webhooks.ts'
 
@@ -23,6 +24,7 @@ export const OPERATOR_OPERATIONS = {
   ...importOperations,
   ...bannedWordOperations,
   ...reportQueueOperations,
+  ...suspensionOperations,
 } as const satisfies Partial<OperatorOperations<AdminName>>
 
 export type OperatorName = keyof typeof OPERATOR_OPERATIONS

@@ -52,7 +52,9 @@ export const reactionOperations: StoredOperations<'messages.react' | 'messages.r
 
   async 'messages.reactions'(tx, { caller, log, seq, emoji, limit = LIST_ITEMS_DEFAULT, cursor }) {
     const readable = await getReadable(tx, caller, log)
-    await getMessage(tx, readable, seq)
+    const { state } = await getMessage(tx, readable, seq)
+    // Those that are left go in the background.
+    if (state.recalled !== undefined) return { items: [] }
     const after = cursor === undefined ? { emoji: '', account: 0 } : await parseCursor(tx, cursor)
     const rows = await tx.query<{ uid: UserId; emoji: string; at: number }>(
       `select account.uid, reaction.emoji, reaction.reacted_at as at

@@ -8,6 +8,7 @@ import { EntryReader } from './entry-reading.ts'
 import { getMessage, getReadable } from './message-access.ts'
 import type { OperatorOperations } from './operator.ts'
 import type { StoredInput, StoredOperations } from './stored.ts'
+import { assertLater, lockLiving, suspendAccount } from './suspensions.ts'
 import type { Transaction } from './transaction.ts'
 
 /** Who removed a message, in its state: no account. */
@@ -108,10 +109,14 @@ export const reportQueueOperations: OperatorOperations<'reports' | 'decideReport
     return { reports: rows.slice(0, limit).map(reportOf), open: waiting!.count, more: rows.length > limit }
   },
 
-  async decideReport(tx, { n, decision, note }) {
+  async decideReport(tx, { n, decision, note, until }) {
+    if (until !== undefined && decision !== 'suspend')
+      throw new WochatError('bad_request', 'until: of suspend')
+    assertLater(tx, until)
     const row = await tx.first<Row>(`${ROWS} where report.n = $1`, [n])
     if (row === undefined) throw new WochatError('unknown_report')
     if (row.decided_at !== null) throw new WochatError('report_decided')
+    const culprit = decision === 'suspend' ? await lockLiving(tx, row.uid) : null
     const target = decision === 'remove' ? await findRemovable(tx, row) : null
     const taken = await tx.query(
       `update report set decided_at = $2, decision = $3, note = $4 where n = $1 and decided_at is null returning 1`,
@@ -119,6 +124,7 @@ export const reportQueueOperations: OperatorOperations<'reports' | 'decideReport
     )
     if (taken.length === 0) throw new WochatError('report_decided')
     if (target !== null) await removeMessage(tx, target)
+    if (culprit !== null) await suspendAccount(tx, culprit, note || row.reason, until)
     return reportOf({ ...row, decided_at: tx.now, decision, note: note ?? null })
   },
 }

@@ -20,6 +20,8 @@ export type ExpiredLog = { log: LogId; upTo: number }
 /** Entries deleted by one step. */
 const ENTRIES_EACH = 200
 const READERS_EACH = 200
+/** A message may be deleted by each member of a group for themselves. */
+const HIDDEN_EACH = 2000
 
 export const retentionTasks = {
   /**
@@ -56,7 +58,8 @@ export const retentionTasks = {
   /** One step towards a log without its entries up to `upTo`; answers whether that is reached. */
   async deleteExpired(tx: Transaction, { log: name, upTo }: ExpiredLog): Promise<boolean> {
     const log = await tx.lockLog(name)
-    if (log === undefined || upTo < log.first) return true
+    if (log === undefined) return true
+    if (upTo < log.first) return (await forgetHidden(tx, log.n, upTo)) < HIDDEN_EACH
     const end = Math.min(upTo, log.head, log.first + ENTRIES_EACH - 1)
     if ((await readUpTo(tx, log, end)) === READERS_EACH) return false
     const entries = await tx.query<{ seq: number }>(
@@ -64,12 +67,20 @@ export const retentionTasks = {
       [log.n, end, ENTRIES_EACH],
     )
     for (const { seq } of entries) await forgetContent(tx, log.n, seq)
-    for (const table of ['hidden', 'pin', 'entry']) {
-      await tx.query(`delete from ${table} where log = $1 and seq between $2 and $3`, [log.n, log.first, end])
-    }
+    await tx.query('delete from entry where log = $1 and seq between $2 and $3', [log.n, log.first, end])
     await tx.query('update log set first = $2 where n = $1', [log.n, end + 1])
-    return end >= upTo
+    return (await forgetHidden(tx, log.n, end)) < HIDDEN_EACH && end >= upTo
   },
+}
+
+/** Who had deleted what is gone for everybody now, some at a time; answers how many rows went. */
+async function forgetHidden(tx: Transaction, log: number, end: number): Promise<number> {
+  const rows = await tx.query(
+    `delete from hidden where (account, log, seq) in (
+       select account, log, seq from hidden where log = $1 and seq <= $2 limit $3) returning 1 as one`,
+    [log, end, HIDDEN_EACH],
+  )
+  return rows.length
 }
 
 type LogRow = {

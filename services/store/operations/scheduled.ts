@@ -29,8 +29,8 @@ export type DueSend = {
   type: string
   bodyJson: string
   withheld: boolean
-  /** The author's account is not there to write any more. */
-  isInactive: boolean
+  /** Why the author may not write any more, whatever the message is. */
+  refusal: 'account_inactive' | 'account_suspended' | null
 }
 
 /** Longer than a send takes, also one that waits for a database which is away. */
@@ -119,12 +119,12 @@ export const scheduledTasks = {
     )
     const due: DueSend[] = []
     for (const { account, target: log, body: bodyJson, withheld, ...row } of rows) {
-      const author = (await tx.first<{ uid: UserId; state: string }>(
-        'select uid, state from account where n = $1',
+      const { uid, ...author } = (await tx.first<Author>(
+        'select uid, state, suspended_until from account where n = $1',
         [account],
       ))!
-      const isInactive = author.state !== 'active'
-      due.push({ ...row, uid: author.uid, log, bodyJson, withheld: withheld === 1, isInactive })
+      const refusal = refusalOf(author, tx.now)
+      due.push({ ...row, uid, log, bodyJson, withheld: withheld === 1, refusal })
     }
     return due.sort((a, b) => a.n - b.n)
   },
@@ -145,6 +145,13 @@ export const scheduledTasks = {
       body: { id: row.id, to: row.target, at: row.due_at, code: refusal },
     })
   },
+}
+
+type Author = { uid: UserId; state: string; suspended_until: number | null }
+
+function refusalOf({ state, suspended_until: until }: Omit<Author, 'uid'>, now: number): DueSend['refusal'] {
+  if (state !== 'active') return 'account_inactive'
+  return (until ?? 0) > now ? 'account_suspended' : null
 }
 
 type DueRow = {

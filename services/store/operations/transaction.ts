@@ -123,6 +123,6 @@ export interface Transaction {
    * `limit` of each; false when there may be more. Nothing else of plain MQTT may follow in the transaction.
    */
   endOwnSpace(uid: UserId, limit: number): Promise<boolean>
-  /** Ends live connections of a device; `sid` null: all of them. */
-  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void
+  /** Ends live connections of a device, or of the user where `device` is null; `sid` null: all of them. */
+  loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void
 }

@@ -8,7 +8,12 @@ import { timingSafeEqual } from 'node:crypto'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildClientId, type DeviceId, type UserId } from '../../../protocol/ids.ts'
 import type { AccountStore } from '../contract.ts'
-import { type AccountState, judgeToken, resumeAccount } from '../operations/account-state.ts'
+import {
+  type AccountState,
+  assertNotSuspended,
+  judgeToken,
+  resumeAccount,
+} from '../operations/account-state.ts'
 import { openCodeCounters, raiseCodeCounters, sweepCodes } from './account-codes.ts'
 import { activateDevice, forgetDevice, listDevices, revokeDeviceRow } from './account-devices.ts'
 import { endDeviceSession } from './device-session.ts'
@@ -25,6 +30,7 @@ type LoginRow = {
   refresh_hash: string
   expires_at: number
   ended_at: number | null
+  suspended_until: number | null
 }
 
 export const accountOperations: Operations<AccountStore> = {
@@ -50,6 +56,7 @@ export const accountOperations: Operations<AccountStore> = {
     const { account, uid, state } = await accountOfPhone(work, input)
     if (state === 'deactivated') await resumeAccount(new PostgresTransaction(work), { account, uid })
     await lockAccount(work, account)
+    await assertAccountNotSuspended(work, account)
     await activateDevice(work, { account, device: input.device, devicesMax: input.devicesMax })
     await work.query('delete from sms_code where phone = $1', [input.phone])
     await trimLogins(work, account, uid, input.device.id)
@@ -72,6 +79,7 @@ export const accountOperations: Operations<AccountStore> = {
       await markEnded(work, { sid, uid, device })
       return { refused: 'refresh_reused' }
     }
+    assertNotSuspended(login, work.now)
     await work.query('update login set refresh_hash = $1, expires_at = $2 where sid = $3', [
       nextHash,
       nextExpiresAt,
@@ -118,8 +126,16 @@ export async function lockAccount(work: Work, account: number): Promise<void> {
   await work.query('select n from account where n = $1 for no key update', [account])
 }
 
+async function assertAccountNotSuspended(work: Work, account: number): Promise<void> {
+  const [row] = await work.query<{ suspended_until: number | null }>(
+    'select suspended_until from account where n = $1',
+    [account],
+  )
+  assertNotSuspended(row!, work.now)
+}
+
 /**
- * Whether the login of a verified token still stands; throws `revoked`. A token of a login (`sid`) stands until that
+ * Whether the login of a verified token still stands; throws `revoked`, or `account_suspended`. A token of a login (`sid`) stands until that
  * is ended; one without stands unless its device was revoked in or after the second in which it was issued
  * (`issuedAt` is in ms, but comes from whole seconds [RFC 7519 section 4.1.6]); one of a resting account takes that up
  * again. Who writes what must go with the
@@ -138,22 +154,24 @@ export async function assertLoginStands(
       login.account === account &&
       (device === null || login.device === device)
     if (!stands) throw new WochatError('revoked')
+    assertNotSuspended(login, work.now)
     return
   }
   const [row] = await work.query<{
     state: AccountState
     state_at: number | null
+    suspended_until: number | null
     revoked_at: number | null
   }>(
-    `select account.state, account.state_at, device.revoked_at
+    `select account.state, account.state_at, account.suspended_until, device.revoked_at
      from account left join device on device.account = account.n and device.id = $2 where account.n = $1`,
     [account, device],
   )
-  if (judgeToken(row!, token) === 'resumes') {
-    await resumeAccount(new PostgresTransaction(work), { account, uid })
-  }
+  const verdict = judgeToken(row!, token)
   const revokedAt = row!.revoked_at
   if (revokedAt !== null && Math.floor(revokedAt / 1000) * 1000 >= issuedAt) throw new WochatError('revoked')
+  assertNotSuspended(row!, work.now)
+  if (verdict === 'resumes') await resumeAccount(new PostgresTransaction(work), { account, uid })
 }
 
 // ---------------------------------------------------------------- codes
@@ -209,7 +227,7 @@ async function findLogin(
   lock: '' | 'for no key update of login' = '',
 ): Promise<LoginRow | undefined> {
   const [row] = await work.query<LoginRow>(
-    `select account, account.uid, device, refresh_hash, expires_at, ended_at
+    `select account, account.uid, device, refresh_hash, expires_at, ended_at, suspended_until
      from login join account on account.n = login.account where sid = $1 ${lock}`,
     [sid],
   )

@@ -3,8 +3,8 @@
  *
  * A position is the `xmin` of a snapshot: each transaction that is not seen by the snapshot has an id at or above
  * it. So what was committed after the position is among the rows whose `xid` is at or above it, and with it some
- * that were committed before. Entries carry the id of the transaction that wrote them, and windows, logins and devices
- * that of their last change. Entries are found through a BRIN index: an index on logs would have to follow each send.
+ * that were committed before. Entries carry the id of the transaction that wrote them, and windows, logins, devices
+ * and suspended accounts that of their last change. Entries are found through a BRIN index: an index on logs would have to follow each send.
  */
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
 import type { CommitPosition, SharedStore, StoreChanges } from '../shared-store.ts'
@@ -13,7 +13,7 @@ import type { Operations, Work } from './work.ts'
 type ChangeCalls = Pick<SharedStore, 'position' | 'changesSince'>
 
 /** What pages are made of, one kind after the other. */
-const KINDS = ['logs', 'windows', 'logins', 'devices'] as const
+const KINDS = ['logs', 'windows', 'logins', 'devices', 'suspensions'] as const
 
 /**
  * Where reading stands: `{since}` alone, or with the position from which to go on after the last page, the kind that
@@ -21,7 +21,7 @@ const KINDS = ['logs', 'windows', 'logins', 'devices'] as const
  */
 type Place = { since: string; until: string; kind: number; after: number[] }
 
-const POSITION = /^(\d{1,20})(?:\/(\d{1,20})\/([0-3])\/([\d.]*))?$/
+const POSITION = /^(\d{1,20})(?:\/(\d{1,20})\/([0-4])\/([\d.]*))?$/
 
 export const changeOperations: Operations<ChangeCalls> = {
   position(work) {
@@ -72,6 +72,7 @@ const READERS: Record<(typeof KINDS)[number], Reader> = {
   windows: readWindows,
   logins: readLogins,
   devices: readDevices,
+  suspensions: readSuspensions,
 }
 
 async function readLogs(
@@ -155,6 +156,20 @@ async function readDevices(
   )
   for (const { uid, device } of rows) changes.endedLogins.push({ uid, device, sid: null })
   return rows.map((row) => [row.xid, row.place])
+}
+
+async function readSuspensions(
+  work: Work,
+  place: Place,
+  rowsMax: number,
+  changes: StoreChanges,
+): Promise<number[][]> {
+  const rows = await work.query<{ n: number; uid: UserId }>(
+    `select n, uid from account where xid >= $1 and suspended_until is not null and n > $2 order by n limit $3`,
+    [place.since, ...keyOf(place, 1), rowsMax],
+  )
+  for (const { uid } of rows) changes.endedLogins.push({ uid, device: null, sid: null })
+  return rows.map(({ n }) => [n])
 }
 
 function keyOf({ after }: Place, length: number): number[] {

@@ -169,7 +169,7 @@ export class PostgresTransaction implements Transaction {
     return endOwnSpace(this.#work, uid, limit)
   }
 
-  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {
+  loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {
     this.#work.feed.push({ kind: 'loginEnded', uid, device, sid })
   }
 }

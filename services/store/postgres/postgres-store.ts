@@ -11,6 +11,7 @@ import type { Logger } from 'pino'
 import { isMutating } from '../../../protocol/catalogue/catalogue.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { parseClientId, type UserId } from '../../../protocol/ids.ts'
+import { assembleStore, NO_FEED } from '../assemble-store.ts'
 import type { CommitFeed, SendJob, StoredCall, StoreHealth, StoreMetrics } from '../contract.ts'
 import { READING_TASKS, type StoreTask } from '../operations/tasks.ts'
 import type { StorePolicy } from '../policy.ts'
@@ -48,14 +49,6 @@ export type PostgresSettings = {
 
 /** Of the connections, for sends. */
 const SEND_CONNECTIONS = 1
-
-const NO_FEED: CommitFeed = {
-  entryCommitted() {},
-  memberJoined() {},
-  memberLeft() {},
-  readMoved() {},
-  loginEnded() {},
-}
 
 type CallName = keyof SharedStoreCalls
 
@@ -246,21 +239,5 @@ export async function openPostgresStore(settings: PostgresSettings): Promise<Sha
   })
   const client = new PostgresClient(settings, openPool(settings))
   const names = Object.keys(OPERATIONS) as CallName[]
-  const calls = Object.fromEntries(
-    names.map((name) => [name, (input: unknown) => client.call(name, input)]),
-  ) as unknown as SharedStoreCalls
-  return {
-    ...calls,
-    get feed() {
-      return client.feed
-    },
-    set feed(feed: CommitFeed) {
-      client.feed = feed
-    },
-    metrics: client.metrics,
-    send: (job) => client.send(job),
-    health: () => client.health(),
-    database: () => client.database(),
-    [Symbol.asyncDispose]: () => client.close(),
-  }
+  return Object.assign(assembleStore<SharedStoreCalls>(client, names), { database: () => client.database() })
 }

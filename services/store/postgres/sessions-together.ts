@@ -16,12 +16,13 @@ const DONE = { result: undefined }
 // ---------------------------------------------------------------- CONNECT
 
 /**
- * Takes over the sessions of devices that come back: listed, not revoked, with a session that is not over and no will
+ * Takes over the sessions of devices that come back: listed, not revoked nor suspended, with a session that is not over and no will
  * that waits. $1 client ids, $2 sids, $3 when the tokens were issued (ms), $4 this node, $5 how often a device is
  * noted (ms).
  *
  * The account need not be held. Who ends a login or a device ends its session with it: either that waits for the row
- * of the session that is held here, or the session is gone. Run again after a lost connection, the generation is
+ * of the session that is held here, or the session is gone. Who suspends the account does not wait, and closes what was
+ * opened meanwhile by {@link CommitFeed.loginEnded}, which comes after this began. Run again after a lost connection, the generation is
  * raised once more, which only says that what was in flight to the device is sent anew.
  */
 const OPEN = `
@@ -38,6 +39,8 @@ const OPEN = `
     ) s
     join device on device.account = s.account and device.id = s.device
       and (device.revoked_at is null or device.seen_at > device.revoked_at)
+    join account on account.n = s.account
+      and (account.suspended_until is null or account.suspended_until <= clock.now)
     where case
       when asked.sid is null then coalesce(device.revoked_at / 1000 * 1000 < asked.issued_at, true)
       else exists (
@@ -98,7 +101,12 @@ const STANDING = `
   select asked.i, account.n
   from unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) with ordinality
     as asked (uid, device, sid, issued_at, i)
-  cross join lateral (select n from account where account.uid = asked.uid and account.state = 'active' offset 0) account
+  cross join lateral (
+    select n from account where account.uid = asked.uid and account.state = 'active' and (
+      account.suspended_until is null
+      or account.suspended_until <= (extract(epoch from statement_timestamp()) * 1000)::bigint
+    ) offset 0
+  ) account
   left join lateral (
     select revoked_at from device where device.account = account.n and device.id = asked.device offset 0
   ) device on true

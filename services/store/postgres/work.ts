@@ -18,7 +18,7 @@ export type FeedItem =
   | { kind: 'joined'; log: LogId; uid: UserId; fromSeq: number }
   | { kind: 'left'; log: LogId; uid: UserId; toSeq: number }
   | { kind: 'read'; uid: UserId; log: LogId; seq: number }
-  | { kind: 'loginEnded'; uid: UserId; device: DeviceId; sid: string | null }
+  | { kind: 'loginEnded'; uid: UserId; device: DeviceId | null; sid: string | null }
 
 /** A query that Kysely has built; its result rows have type `Row`. */
 export type BuiltQuery<Row> = {

@@ -6,6 +6,7 @@
  */
 import { serialize } from 'node:v8'
 import { type ErrorBody, WochatError } from '../../../protocol/errors.ts'
+import { assembleStore, NO_FEED } from '../assemble-store.ts'
 import { keepClonable } from '../clonable-calls.ts'
 import type { CommitFeed, SendJob, Store, StoreHealth, StoreMetrics } from '../contract.ts'
 import { OPERATION_NAMES } from '../sqlite/operation-names.ts'
@@ -36,14 +37,6 @@ const WAITING_CALLS_MAX = 100_000
 const BUSY_RETRY_MS = 1000
 
 const NO_BYTES = new Uint8Array(0)
-
-const NO_FEED: CommitFeed = {
-  entryCommitted() {},
-  memberJoined() {},
-  memberLeft() {},
-  readMoved() {},
-  loginEnded() {},
-}
 
 type WaitingCall = { resolve: (value: never) => void; reject: (error: Error) => void }
 
@@ -99,6 +92,10 @@ class RemoteStoreClient {
       this.#gatheringCalls.push({ id, op, input, before: this.#gathering.count })
       this.#schedule()
     })
+  }
+
+  health(): Promise<StoreHealth> {
+    return this.call(HEALTH, null) as Promise<StoreHealth>
   }
 
   /** Waits for what was handed in; the channel stays. */
@@ -209,21 +206,6 @@ export type RemoteStore = { store: Store; channelClosed: () => void }
 
 export function createRemoteStore(channel: Channel, settings: RemoteStoreSettings): RemoteStore {
   const client = new RemoteStoreClient(channel, settings)
-  const calls = Object.fromEntries(
-    OPERATION_NAMES.map((name) => [name, (input: unknown) => client.call(name, input)]),
-  ) as unknown as StoreCalls
-  const store: Store = {
-    ...calls,
-    get feed() {
-      return client.feed
-    },
-    set feed(feed: CommitFeed) {
-      client.feed = feed
-    },
-    metrics: client.metrics,
-    send: (job) => client.send(job),
-    health: () => client.call(HEALTH, null) as Promise<StoreHealth>,
-    [Symbol.asyncDispose]: () => client.close(),
-  }
+  const store = assembleStore<StoreCalls>(client, OPERATION_NAMES)
   return { store, channelClosed: () => client.channelClosed() }
 }

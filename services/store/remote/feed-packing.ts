@@ -60,8 +60,8 @@ export class FeedPacker {
     this.#add(READ, seq, 0, 0, log, '', uid, '')
   }
 
-  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {
-    this.#add(sid === null ? DEVICE_ENDED : LOGIN_ENDED, 0, 0, 0, '', sid ?? '', uid, device)
+  loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {
+    this.#add(sid === null ? DEVICE_ENDED : LOGIN_ENDED, 0, 0, 0, '', sid ?? '', uid, device ?? '')
   }
 
   /** The frame of what was packed; the packer is empty after it. */
@@ -133,7 +133,7 @@ export function tellFeed({ numbers, text, bytes }: Frame, feed: CommitFeed): voi
         feed.readMoved(uid, log, seq)
         break
       default:
-        feed.loginEnded(uid, device, numbers[at] === DEVICE_ENDED ? null : epoch)
+        feed.loginEnded(uid, device === '' ? null : device, numbers[at] === DEVICE_ENDED ? null : epoch)
     }
   }
 }

@@ -94,7 +94,7 @@ export class StoreHost implements CommitFeed {
     if (this.#beforeFeed(null)) this.#feed.read(uid, log, seq)
   }
 
-  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {
+  loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {
     if (this.#beforeFeed(null)) this.#feed.loginEnded(uid, device, sid)
   }
 

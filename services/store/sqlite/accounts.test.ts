@@ -16,7 +16,7 @@ const device = (text: string) => text as DeviceId
 
 let dir: string
 let store: Store
-let ended: { uid: string; device: string; sid: string | null }[]
+let ended: { uid: string; device: string | null; sid: string | null }[]
 
 /** People and a network of one test alone: the tests share a store. */
 let [p1, p2, p3] = ['', '', '']

@@ -3,7 +3,12 @@ import { timingSafeEqual } from 'node:crypto'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildClientId, type DeviceId, type UserId } from '../../../protocol/ids.ts'
 import type { AccountStore, LoginDevice } from '../contract.ts'
-import { type AccountState, judgeToken, resumeAccount } from '../operations/account-state.ts'
+import {
+  type AccountState,
+  assertNotSuspended,
+  judgeToken,
+  resumeAccount,
+} from '../operations/account-state.ts'
 import { endDeviceSession } from './device-session.ts'
 import type { Operations } from './operations.ts'
 import { SqliteTransaction } from './transaction.ts'
@@ -43,6 +48,7 @@ export const accountOperations: Operations<AccountStore> = {
   async login(work, input) {
     if (!takeTry(work, input)) return { refused: 'bad_code' }
     const { account, uid } = accountOfPhone(work, input)
+    assertNotSuspended(stateOf(work, account), work.now)
     activateDevice(work, { account, device: input.device, devicesMax: input.devicesMax })
     work.db.prepare('delete from sms_code where phone = ?').run(input.phone)
     trimLogins(work, account, uid, input.device.id)
@@ -70,6 +76,7 @@ export const accountOperations: Operations<AccountStore> = {
       markEnded(work, { sid, uid, device })
       return { refused: 'refresh_reused' }
     }
+    assertNotSuspended(stateOf(work, account), work.now)
     work.db
       .prepare('update login set refresh_hash = ?, expires_at = ? where sid = ?')
       .run(nextHash, nextExpiresAt, sid)
@@ -121,15 +128,16 @@ export const accountOperations: Operations<AccountStore> = {
   },
 }
 
-function stateOf(work: Work, account: number): { state: AccountState; state_at: number | null } {
-  return work.db.prepare('select state, state_at from account where n = ?').get(account) as {
-    state: AccountState
-    state_at: number | null
-  }
+type StateRow = { state: AccountState; state_at: number | null; suspended_until: number | null }
+
+function stateOf(work: Work, account: number): StateRow {
+  return work.db
+    .prepare('select state, state_at, suspended_until from account where n = ?')
+    .get(account) as StateRow
 }
 
 /**
- * Whether the login of a verified token still stands; throws `revoked`. One that `resumes` takes its account, which
+ * Whether the login of a verified token still stands; throws `revoked`, or `account_suspended`. One that `resumes` takes its account, which
  * rests, up again: the caller does it when nothing can be refused any more. A token of a login (`sid`) stands until that
  * is ended; one without stands unless its device was revoked in or after the second in which it was issued
  * (`issuedAt` is in ms, but comes from whole seconds [RFC 7519 section 4.1.6]).
@@ -138,8 +146,17 @@ export function judgeLogin(
   work: Work,
   token: { account: number; device: DeviceId | null; sid: string | null; issuedAt: number },
 ): 'stands' | 'resumes' {
-  const { account, device, sid, issuedAt } = token
-  const verdict = judgeToken(stateOf(work, account), token)
+  const state = stateOf(work, token.account)
+  const verdict = judgeToken(state, token)
+  assertNotEnded(work, token)
+  assertNotSuspended(state, work.now)
+  return verdict
+}
+
+function assertNotEnded(
+  work: Work,
+  { account, device, sid, issuedAt }: Parameters<typeof judgeLogin>[1],
+): void {
   if (sid !== null) {
     const login = findLogin(work, sid)
     const stands =
@@ -148,15 +165,14 @@ export function judgeLogin(
       login.account === account &&
       (device === null || login.device === device)
     if (!stands) throw new WochatError('revoked')
-    return verdict
+    return
   }
-  if (device === null) return verdict
+  if (device === null) return
   const row = work.db
     .prepare('select revoked_at from device where account = ? and id = ?')
     .get(account, device) as { revoked_at: number | null } | undefined
   const revokedAt = row?.revoked_at ?? null
   if (revokedAt !== null && Math.floor(revokedAt / 1000) * 1000 >= issuedAt) throw new WochatError('revoked')
-  return verdict
 }
 
 // ---------------------------------------------------------------- codes

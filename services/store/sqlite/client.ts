@@ -6,6 +6,7 @@ import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ERROR_CODES, type ErrorBody, type ErrorCode, WochatError } from '../../../protocol/errors.ts'
+import { assembleStore, NO_FEED } from '../assemble-store.ts'
 import { keepClonable } from '../clonable-calls.ts'
 import type { CommitFeed, SendJob, Store, StoredCall, StoreHealth, StoreMetrics } from '../contract.ts'
 import type { BatchAnswer, CallMessage, CallResult, WorkerMessage, WorkerSettings } from './messages.ts'
@@ -29,14 +30,6 @@ const DISK_CHECK_MS = 1000
 const YOUNG_GENERATION_MB = 64
 
 type PendingCall = { resolve: (value: never) => void; reject: (error: Error) => void }
-
-const NO_FEED: CommitFeed = {
-  entryCommitted() {},
-  memberJoined() {},
-  memberLeft() {},
-  readMoved() {},
-  loginEnded() {},
-}
 
 class SqliteClient {
   feed: CommitFeed = NO_FEED
@@ -300,20 +293,5 @@ function epochText(epoch: number): string {
 /** Opens the store of a data folder; the file is made if it is new. Rejects when the file cannot be opened or is of a newer version. */
 export async function openSqliteStore(settings: SqliteSettings): Promise<Store> {
   const client = await SqliteClient.open(settings)
-  const calls = Object.fromEntries(
-    OPERATION_NAMES.map((name) => [name, (input: unknown) => client.call(name, input)]),
-  ) as unknown as StoreCalls
-  return {
-    ...calls,
-    get feed() {
-      return client.feed
-    },
-    set feed(feed: CommitFeed) {
-      client.feed = feed
-    },
-    metrics: client.metrics,
-    send: (job) => client.send(job),
-    health: () => client.health(),
-    [Symbol.asyncDispose]: () => client.close(),
-  }
+  return assembleStore<StoreCalls>(client, OPERATION_NAMES)
 }

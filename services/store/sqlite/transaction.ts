@@ -159,7 +159,7 @@ export class SqliteTransaction implements Transaction {
     return endOwnSpace(this.#work, uid, limit)
   }
 
-  loginEnded(uid: UserId, device: DeviceId, sid: string | null): void {
+  loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {
     this.#work.feed.push({ kind: 'loginEnded', uid, device, sid })
   }
 }

@@ -13,7 +13,7 @@ export type FeedItem =
   | { kind: 'joined'; log: LogId; uid: UserId; fromSeq: number }
   | { kind: 'left'; log: LogId; uid: UserId; toSeq: number }
   | { kind: 'read'; uid: UserId; log: LogId; seq: number }
-  | { kind: 'loginEnded'; uid: UserId; device: DeviceId; sid: string | null }
+  | { kind: 'loginEnded'; uid: UserId; device: DeviceId | null; sid: string | null }
 
 export type Work = {
   readonly db: Database

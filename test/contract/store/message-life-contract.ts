@@ -19,6 +19,7 @@ import {
   send,
   seqsOf,
 } from './people.ts'
+import { openRawTables } from './raw-tables.ts'
 
 type Of<Name extends 'messages.edit' | 'messages.react'> = Omit<Params<Name>, 'log' | 'seq'>
 
@@ -178,6 +179,32 @@ export function messageLifeContract(engine: () => StoreEngine): void {
       ]) {
         expect(await refusalOf(act)).toBe('recalled')
       }
+    })
+
+    test('shows none of very many reactions at once, and deletes them a part at a time', async () => {
+      const store = shared()
+      const { alice, bob, log, seq } = await createChat(store)
+      await react(store, bob, log, seq, { emoji: '👍' })
+      await using tables = await openRawTables(engine())
+      const ofMessage = `from log where log.name = '${log}'`
+      await tables.query(
+        `with recursive number (n) as (select 1 union all select n + 1 from number where n < 1700)
+         insert into reaction (log, seq, account, emoji, reacted_at)
+         select log.n, ${seq}, 1000000 + number.n, ':x:', 0 from number, log where log.name = '${log}'`,
+      )
+      const count = async (table: string) => {
+        const sql = `select count(*) as rows from ${table} where log = (select n ${ofMessage}) and seq = ${seq}`
+        return Number((await tables.query(sql))[0]!.rows)
+      }
+      await recall(store, alice, log, seq)
+      const left = await count('reaction')
+      expect(left).toBeGreaterThan(0)
+      expect(left).toBeLessThan(1701)
+      const params = { log, seq }
+      expect(await store.run({ name: 'messages.reactions', caller: bob, params })).toEqual({ items: [] })
+      while ((await store.perform({ task: 'expireMessages', input: { limit: 50 } })) > 0);
+      expect([await count('reaction'), await count('expiry')]).toEqual([0, 0])
+      expect((await entryOf(store, bob, log, seq)).state).toMatchObject({ recalled: { reason: 'recalled' } })
     })
 
     test('is for the author, in groups also for owner and admins', async () => {

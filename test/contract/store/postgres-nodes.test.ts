@@ -7,6 +7,7 @@ import type { SharedStore, StoreChanges } from '../../../services/store/shared-s
 import { createDatabase, type TestDatabase } from '../../harness/postgres.ts'
 import { until } from '../../harness/wait.ts'
 import { recordFeed } from './feed-recorder.ts'
+import { operate } from './operator.ts'
 import {
   addMembers,
   createFriends,
@@ -187,6 +188,7 @@ describe('what has changed since a position', () => {
     await addMembers(store, alice, group, carol)
     await removeMembers(store, alice, group, bob)
     await store.revokeDevice({ uid: bob.uid, device: 'phone' as DeviceId })
+    await operate(store, 'suspend', { uid: carol.uid, reason: 'spam' })
     for (const rowsMax of [1, 2, 1000]) {
       const { logs, windows, endedLogins } = await changesSince(position, rowsMax)
       expect(logs.filter(({ log }) => log === after)).toEqual([{ log: after, epoch: 'k1', head: 2 }])
@@ -199,6 +201,7 @@ describe('what has changed since a position', () => {
         ]),
       )
       expect(endedLogins).toContainEqual({ uid: bob.uid, device: 'phone', sid: null })
+      expect(endedLogins).toContainEqual({ uid: carol.uid, device: null, sid: null })
     }
     expect(await changesSince(await store.position())).toEqual({ logs: [], windows: [], endedLogins: [] })
   })

@@ -5,6 +5,7 @@ import type { Store } from '../../../services/store/contract.ts'
 import type { RetentionTimes } from '../../../services/store/operations/retention.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { badgeOf, conversationOf, createFriends, createGroup, directLog, send } from './people.ts'
+import { openRawTables } from './raw-tables.ts'
 
 const KEEP_ALL: RetentionTimes = { direct: null, system: null, group: null, room: null, notice: null }
 
@@ -41,6 +42,23 @@ export function retentionContract(engine: () => StoreEngine): void {
       expect(await badgeOf(store, bob)).toBe(1)
       expect(await badgeOf(store, alice)).toBe(0)
       expect((await send(store, bob, log, 'next')).seq).toBe(452)
+    })
+
+    test('what very many had deleted for themselves is gone from there too, a part at a time', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const { seq } = await send(store, alice, log, 'old')
+      await using tables = await openRawTables(engine())
+      await tables.query(
+        `with recursive number (n) as (select 1 union all select n + 1 from number where n < 4500)
+         insert into hidden (account, log, seq)
+         select 1000000 + number.n, log.n, ${seq} from number, log where log.name = '${log}'`,
+      )
+      await sleep(5)
+      await deleteOlder(store, { ...KEEP_ALL, direct: Date.now() }, log)
+      const hidden = `select 1 as one from hidden where log = (select n from log where name = '${log}')`
+      expect(await tables.query(hidden)).toEqual([])
     })
 
     test('a device that had not received what is gone is told by a gap', async () => {

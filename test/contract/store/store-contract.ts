@@ -33,6 +33,7 @@ import { searchContract } from './search-contract.ts'
 import { sendMarksContract } from './send-marks-contract.ts'
 import { sendRulesContract } from './send-rules-contract.ts'
 import { sendsContract } from './sends-contract.ts'
+import { suspensionsContract } from './suspensions-contract.ts'
 import { unreadContract } from './unread-contract.ts'
 import { webhooksContract } from './webhooks-contract.ts'
 import { writeRulesContract } from './write-rules-contract.ts'
@@ -78,6 +79,7 @@ export function storeContract(engine: () => StoreEngine): void {
   botsContract(engine)
   broadcastsContract(engine)
   importContract(engine)
+  suspensionsContract(engine)
   // Last, because it leaves the store large.
   largeGroupContract(engine)
 }

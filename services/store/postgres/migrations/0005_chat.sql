@@ -7,6 +7,16 @@ alter table account add column state_at bigint;
 alter table account add column version bigint not null default 0;
 -- From whom an account takes messages: 'all', also from strangers; 'none'; null, as the rules of the server say.
 alter table account add column takes text collate "C";
+-- A suspended account cannot be used until then (ms; 2^53 - 1: until somebody ends it), and is to others as before.
+alter table account add column suspended_at bigint;
+alter table account add column suspended_until bigint;
+alter table account add column suspended_for text collate "C";
+create index account_suspended on account (n) where suspended_until is not null;
+-- The transaction that suspended it last, for nodes that may have missed it.
+alter table account add column xid bigint;
+create index account_by_xid on account (xid) where xid is not null;
+create trigger account_suspended before update of suspended_until on account
+  for each row when (new.suspended_until is not null) execute function note_change();
 
 create table profile (
   account bigint primary key,
