@@ -1,5 +1,6 @@
 /** Logins and devices, profiles and settings, the ends of accounts, and who is there. */
 import type { OperationName, Params } from '../../../protocol/catalogue/catalogue.ts'
+import { admin } from '../../harness/admin.ts'
 import { type Login, newPhone, newUid } from '../../harness/people.ts'
 import { until } from '../../harness/wait.ts'
 import { inGroup } from './groups.ts'
@@ -45,6 +46,13 @@ async function logIn(town: Town, login: { phone: string; uid?: string; device: s
   const { device: id, ...who } = login
   const code = await codeFor(town, login.phone)
   return town.server.http<Login>('auth.login', { ...who, code, device: { id } })
+}
+
+async function logInAndBeSuspended(town: Town): Promise<Login & { phone: string }> {
+  const phone = newPhone()
+  const login = await logIn(town, { phone, device: 'phone' })
+  await admin(town.server, 'suspend', { uid: login.uid, reason: 'spam' })
+  return { ...login, phone }
 }
 
 const device = (id: string) => ({ device: { id } })
@@ -119,8 +127,16 @@ export const accountSituations: { [Name in Names]: Situation<Params<Name>>[] } =
       for (let i = 0; i < DEVICES_MAX; i++) await logIn(town, { phone, device: `device-${i}` })
       return anybody({ phone, code: await codeFor(town, phone), ...device('one-more') })
     }),
+    refuses('account_suspended', 'to an account that is suspended', async (town) => {
+      const { phone } = await logInAndBeSuspended(town)
+      return anybody({ phone, code: await codeFor(town, phone), ...device('phone') })
+    }),
   ],
   'auth.refresh': [
+    refuses('account_suspended', 'of an account that is suspended', async (town) => {
+      const { refreshToken } = await logInAndBeSuspended(town)
+      return anybody({ refreshToken })
+    }),
     absent('refreshToken', 'bad_refresh', () =>
       anybody({ refreshToken: `${'s'.repeat(22)}.${'t'.repeat(43)}` }),
     ),
