@@ -56,11 +56,14 @@ export const broadcastOperations = {
       id: BroadcastId,
       from: Uid,
       type: Type.Optional(Type.String({ pattern: TYPE_PATTERN, description: 'Default `text`.' })),
-      body: Type.Record(Type.String(), Type.Unknown(), { description: 'The content, by type.' }),
+      body: Type.Record(Type.String(), Type.Unknown(), {
+        description:
+          'The content, by type, as in a send of the account: files are its own or of its conversations. No `replyTo`.',
+      }),
       filter: Type.Optional(BroadcastFilter),
     }),
     result: BroadcastRow,
-    errors: ['not_a_system_account', 'id_conflict', 'too_many_broadcasts'],
+    errors: ['not_a_system_account', 'id_conflict', 'too_many_broadcasts', 'unknown_media'],
     unlogged: ['body'],
     bodyBytesMax: BODY_BYTES_MAX,
   }),

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type ErrorCode, WochatError } from '../../protocol/errors.ts'
 import { buildDirectLog } from '../../protocol/ids.ts'
+import { findMarks } from '../../protocol/message-types.ts'
 import type { MessageSender } from '../messages/message-sender.ts'
 import type { OperationStore } from '../store/contract.ts'
 import type { BroadcastPage } from '../store/operations/broadcasts.ts'
@@ -32,6 +33,8 @@ const SKIPPED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'not_friends',
   'account_inactive',
   'content_refused',
+  // A file that was removed since the broadcast began.
+  'unknown_media',
 ])
 
 export type BroadcastParts = {
@@ -120,6 +123,7 @@ export class BroadcastWorker implements AsyncDisposable {
 
   /** How many of the page have it; null when the page must be sent again. */
   async #sendPage(id: string, { from, type, bodyJson, to }: BroadcastPage): Promise<number | null> {
+    const marks = findMarks(type, JSON.parse(bodyJson) as object)
     const outcomes = await Promise.allSettled(
       to.map(({ account, uid }) =>
         this.#sender.send(
@@ -129,7 +133,7 @@ export class BroadcastWorker implements AsyncDisposable {
             target: { log: buildDirectLog(from, uid), peer: uid },
             type,
             bodyJson,
-            marks: null,
+            marks,
           },
         ),
       ),

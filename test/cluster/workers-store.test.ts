@@ -21,7 +21,7 @@ import {
 } from '../contract/store/people.ts'
 import { openStore as openEmbeddedStore } from '../contract/store/sqlite-engine.ts'
 import { transportContract } from '../contract/store/store-contract.ts'
-import { expectOneRefused } from '../contract/store/unclonable-call.ts'
+import { expectBrokenSendRefused, expectOneRefused } from '../contract/store/unclonable-call.ts'
 import { until } from '../harness/wait.ts'
 import { attachWorker, createHost, createWorkerEngine, ORPHAN_EXPIRY_MS } from './workers-store-engine.ts'
 
@@ -51,6 +51,10 @@ describe('two workers at one store', () => {
 
   test('refuse a call with what cannot leave the process, and not what was handed in beside it', async () => {
     await expectOneRefused(attachWorker(host).store)
+  })
+
+  test('refuse a send that cannot be packed, and not what was handed in beside it', async () => {
+    await expectBrokenSendRefused(attachWorker(host).store)
   })
 
   test('hear the same of every commit, in one order, whoever made it', async () => {

@@ -9,7 +9,7 @@ import {
 } from '../../../protocol/admin/broadcasts.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import type { UserId } from '../../../protocol/ids.ts'
-import { readSend } from '../../../protocol/send.ts'
+import { checkBody, type SendMarks } from '../../../protocol/message-types.ts'
 import type { OperatorOperations } from './operator.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -34,7 +34,7 @@ type Row = {
 }
 
 export const broadcastOperations: OperatorOperations<'broadcast' | 'broadcasts' | 'stopBroadcast'> = {
-  async broadcast(tx, { id, from, type: named, body, filter = {} }) {
+  async broadcast(tx, { id, from, type = 'text', body, filter = {} }) {
     const account = await tx.findAccount(from)
     const sender =
       account === undefined
@@ -46,14 +46,15 @@ export const broadcastOperations: OperatorOperations<'broadcast' | 'broadcasts' 
       throw new WochatError('not_a_system_account')
     }
     // The content is checked like that of any message.
-    const send = { to: from, ...(named !== undefined && { type: named }), body }
-    const { type, bodyJson } = readSend(send, from as UserId)
+    const marks = checkBody(type, body)
+    const bodyJson = JSON.stringify(body)
     const known = await tx.first<Row>('select * from broadcast where id = $1', [id])
     if (known !== undefined) {
       const isSame = known.account === account && known.type === type && known.body === bodyJson
       if (!isSame || known.filter !== JSON.stringify(filter)) throw new WochatError('id_conflict')
       return describe(tx, known)
     }
+    if (marks !== null) await assertSendable(tx, account, marks)
     const running = await tx.query(`select id from broadcast where state = 'running' limit $1`, [
       BROADCASTS_RUNNING_MAX,
     ])
@@ -87,6 +88,24 @@ export const broadcastOperations: OperatorOperations<'broadcast' | 'broadcasts' 
     if (row === undefined) throw new WochatError('unknown_broadcast')
     return describe(tx, row)
   },
+}
+
+/** What every single send would be refused for. */
+async function assertSendable(tx: Transaction, account: number, marks: SendMarks): Promise<void> {
+  if (marks.replyTo !== undefined) {
+    throw new WochatError('bad_request', 'body.replyTo: a broadcast goes to many conversations')
+  }
+  const files = marks.media ?? []
+  if (files.length === 0) return
+  const usable = await tx.query(
+    `select id from media where id in ${tx.list('$1', 'text')} and state = 'ready' and retired_at is null
+       and (account = $2 or exists (
+         select 1 from media_use join membership on membership.log = media_use.log
+         where media_use.media = media.id and membership.account = $2 and media_use.seq >= membership.from_seq
+           and coalesce(membership.to_seq, media_use.seq) >= media_use.seq))`,
+    [files, account],
+  )
+  if (usable.length < files.length) throw new WochatError('unknown_media')
 }
 
 async function describe(tx: Transaction, row: Row): Promise<BroadcastRow> {

@@ -135,9 +135,11 @@ class RemoteStoreClient {
     if (batch.count === 0 && calls.length === 0) return
     this.#gathering = new SendBatch()
     this.#gatheringCalls = []
-    const { text, lengths } = batch.pack()
+    const { text, lengths, refused } = batch.pack(calls)
+    this.metrics.waiting -= refused
     for (const job of batch.jobs) this.#jobs.set(this.#nextJob++, job)
     this.#channel.write(encodeFrame(BATCH, lengths, text, this.#serialize(calls)))
+    if (refused > 0) this.#checkIdle()
   }
 
   /** Refuses the calls that hold what no other process can have. */

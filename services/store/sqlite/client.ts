@@ -154,7 +154,8 @@ class SqliteClient {
 
   /** Throws, and nothing has left, when a call holds what no other thread can have. */
   #post(batch: SendBatch, calls: readonly CallMessage[]): void {
-    const { text, lengths } = batch.pack()
+    const { text, lengths, refused } = batch.pack(calls)
+    this.metrics.waiting -= refused
     this.#worker.postMessage({ text, lengths, calls }, [lengths.buffer])
   }
 

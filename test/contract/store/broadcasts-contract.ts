@@ -1,8 +1,14 @@
+import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
+import type { UserId } from '../../../protocol/ids.ts'
+import { BroadcastWorker } from '../../../services/broadcasts/broadcast-worker.ts'
+import { MessageSender } from '../../../services/messages/message-sender.ts'
+import { createIntake } from '../../../services/messages/ports.ts'
 import type { Store } from '../../../services/store/contract.ts'
+import { until } from '../../harness/wait.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { operate } from './operator.ts'
-import { createPeople, createUid, refusalOf } from './people.ts'
+import { conversationOf, createPeople, createUid, directLog, refusalOf } from './people.ts'
 
 const HOLDER = { leaseMs: 60_000 }
 
@@ -51,6 +57,53 @@ export function broadcastsContract(engine: () => StoreEngine): void {
       }
       expect(got).toEqual(uids)
       expect(await stateOf(store, id)).toMatchObject({ state: 'done', sent: 4, endedAt: expect.any(Number) })
+    })
+
+    test('are sends of the account: files are seen, the called are told, and the content ends at its time', async () => {
+      const store = shared()
+      const [alice, bob] = await createPeople(store, 'alice', 'bob')
+      const news = { uid: (await createSystem(store)) as UserId, device: null }
+      const file = { name: 'a.png', type: 'image/png', bytes: 10, sha256: '0'.repeat(64) }
+      const { id: media } = await store.run({ name: 'media.create', caller: news, params: file })
+      const id = createUid('b').replace('.', '-')
+      const body = { media, mentions: [bob.uid], expire: { afterMs: 1000, afterReadMs: 5000 } }
+      const input = { id, from: news.uid, type: 'image', body, filter: { uids: [alice.uid, bob.uid] } }
+      // A file that is not complete, or of somebody else, and an answer to nothing.
+      expect(await refusalOf(operate(store, 'broadcast', input))).toBe('unknown_media')
+      const found = { type: 'image/png', width: 4, height: 3, thumbnail: false }
+      await store.perform({ task: 'finishUpload', input: { uid: news.uid, id: media, ...found } })
+      const answer = { ...input, body: { ...body, replyTo: { seq: 1 } } }
+      expect(await refusalOf(operate(store, 'broadcast', answer))).toBe('bad_request')
+      const stranger = { ...input, from: await createSystem(store) }
+      expect(await refusalOf(operate(store, 'broadcast', stranger))).toBe('unknown_media')
+
+      await operate(store, 'broadcast', input)
+      await using _ = new BroadcastWorker({
+        store,
+        sender: new MessageSender(store, createIntake()),
+        settings: { node: 'a', isAlone: true, perSecondMax: 1000 },
+        log: pino({ level: 'silent' }),
+      })
+      await until(async () => (await stateOf(store, id))?.state === 'done', 'the broadcast to be done')
+      for (const [person, mentions] of [[alice, 0] as const, [bob, 1] as const]) {
+        const log = directLog(person, news)
+        expect(await conversationOf(store, person, log)).toMatchObject({
+          unread: 1,
+          mentions,
+          last: { body },
+        })
+        expect(await store.run({ name: 'media.get', caller: person, params: { id: media } })).toMatchObject({
+          id: media,
+        })
+      }
+      const isOver = async () => {
+        await store.perform({ task: 'expireMessages', input: { limit: 50 } })
+        const states = [alice, bob].map(
+          async (person) => (await conversationOf(store, person, directLog(person, news)))?.last,
+        )
+        return (await Promise.all(states)).every((last) => last?.state?.recalled?.reason === 'expired')
+      }
+      await until(isOver, 'the messages to expire')
     })
 
     test('one id is one broadcast, stopped at once; only system accounts send them', async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { createSqliteEngine } from './sqlite-engine.ts'
 import { storeContract } from './store-contract.ts'
-import { expectOneRefused } from './unclonable-call.ts'
+import { expectBrokenSendRefused, expectOneRefused } from './unclonable-call.ts'
 
 describe('the SQLite store', () => {
   let engine: Awaited<ReturnType<typeof createSqliteEngine>>
@@ -15,5 +15,10 @@ describe('the SQLite store', () => {
   test('a call with what cannot leave the process is refused, and what was handed in beside it is not', async () => {
     await using store = await engine.open()
     await expectOneRefused(store)
+  })
+
+  test('a send that cannot be packed is refused, and what was handed in beside it is not', async () => {
+    await using store = await engine.open()
+    await expectBrokenSendRefused(store)
   })
 })
