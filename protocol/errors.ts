@@ -102,7 +102,11 @@ export const ERRORS = {
   muted: final(403, NOT_AUTHORIZED, 'The sender, or the whole group, may not write at the moment.'),
   not_admin: final(403, NOT_AUTHORIZED, 'Only admins of the group may do this.'),
   transient_only: final(409, NOT_AUTHORIZED, 'The room keeps no messages: send with transient set.'),
-  account_inactive: final(403, NOT_AUTHORIZED, 'The account of the receiver was deactivated or erased.'),
+  account_inactive: final(
+    403,
+    NOT_AUTHORIZED,
+    'The account of the receiver, or of whom an operator sends for, was deactivated or erased.',
+  ),
   unknown_schedule: final(404, UNSPECIFIED, 'No message of the caller is planned under this id.'),
   too_many_scheduled: final(409, QUOTA, 'As many messages are planned as one account may have.'),
   recalled: final(

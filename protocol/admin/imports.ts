@@ -1,5 +1,6 @@
 /** Admin operations for other systems of the operator: writing for an account, and moving in from another messenger. */
 import { Type } from 'typebox'
+import { SEND_ERRORS } from '../catalogue/messages.ts'
 import { Log, request, Uid } from '../catalogue/operation.ts'
 import { CLIENT_ID_CHARS_MAX } from '../limits.ts'
 import { SendSchema, TYPE_PATTERN } from '../send.ts'
@@ -31,21 +32,7 @@ export const importOperations = {
       text: SendSchema.properties.text,
     }),
     result: Type.Object({ log: Type.String(), seq: Type.Integer(), at: Type.Integer() }),
-    errors: [
-      'unknown_user',
-      'unknown_group',
-      'not_member',
-      'not_friends',
-      'blocked',
-      'account_inactive',
-      'muted',
-      'not_admin',
-      'content_refused',
-      'screening_away',
-      'id_conflict',
-      'store_full',
-      'busy',
-    ],
+    errors: [...SEND_ERRORS, 'store_full', 'busy'],
     unlogged: ['body', 'text'],
     bodyBytesMax: SEND_BYTES_MAX,
   }),
@@ -73,7 +60,7 @@ export const importOperations = {
     positional: [],
     params: request({ pairs: bulk(request({ a: Uid, b: Uid })) }),
     result: Type.Object({ made: Type.Integer(), known: Type.Integer() }),
-    errors: ['unknown_user'],
+    errors: ['unknown_user', 'too_many_contacts'],
     unlogged: ['pairs'],
     bodyBytesMax: IMPORT_BYTES_MAX,
   }),

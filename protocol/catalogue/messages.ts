@@ -16,7 +16,7 @@ const requestIdOf = (description: string) =>
   Type.Optional(Type.String({ minLength: 1, maxLength: CLIENT_ID_CHARS_MAX, description }))
 
 /** What a send may be refused for, whichever way it comes. */
-const SEND_ERRORS = [
+export const SEND_ERRORS = [
   'id_conflict',
   'unknown_user',
   'not_friends',

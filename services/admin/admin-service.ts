@@ -25,7 +25,7 @@ const READERS_DEFAULT = 100
 
 export type AdminParts = {
   cluster: ClusterPort
-  store: Pick<AccountStore, 'revokeDevice'> & Pick<OperationStore, 'perform'> & InspectionStore
+  store: Pick<AccountStore, 'revokeDevice'> & Pick<OperationStore, 'perform' | 'run'> & InspectionStore
   sender: MessageSender
   /** Null where there is no Redis. */
   streams: StreamsPort | null

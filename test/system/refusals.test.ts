@@ -6,19 +6,22 @@
  * authorisation.test.ts.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { CATALOGUE, OPERATION_NAMES, type OperationName } from '../../protocol/catalogue/catalogue.ts'
-import { COMMON_ERRORS } from '../../protocol/catalogue/operation.ts'
-import { ERRORS, type ErrorCode } from '../../protocol/errors.ts'
+import { ADMIN_COMMON_ERRORS, ADMIN_NAMES, ADMIN_OPERATIONS } from '../../protocol/admin/operations.ts'
+import { CATALOGUE, OPERATION_NAMES } from '../../protocol/catalogue/catalogue.ts'
+import { COMMON_ERRORS, type Operation } from '../../protocol/catalogue/operation.ts'
+import { ERRORS } from '../../protocol/errors.ts'
+import { adminRaw } from '../harness/admin.ts'
 import type { Device } from '../harness/device.ts'
 import type { HttpRefusal } from '../harness/http.ts'
 import { inTurns } from '../harness/people.ts'
 import { sharedServer } from '../harness/server.ts'
-import { missingOf } from './refusals/completeness.ts'
+import { ADMIN_SITUATIONS } from './refusals/admin.ts'
+import { type Described, missingOf } from './refusals/completeness.ts'
 import type { Call, Situation } from './refusals/situation.ts'
 import { situationsOf } from './refusals/situations.ts'
 import { BOUNDS, Town } from './refusals/town.ts'
 import { mediaFolder } from './refusals/town-files.ts'
-import { takeAllViews, takeMarks, touchedBy, type Views } from './refusals/views.ts'
+import { OPERATOR, takeAllViews, takeMarks, touchedBy, type Views } from './refusals/views.ts'
 
 const folder = mediaFolder()
 const server = sharedServer({ env: { ...BOUNDS, WOCHAT_MEDIA_DIR: folder.path } })
@@ -27,7 +30,10 @@ const server = sharedServer({ env: { ...BOUNDS, WOCHAT_MEDIA_DIR: folder.path } 
 const LISTENERS = ['owner', 'ben', 'other', 'wall']
 const PREPARED_AT_ONCE = 4
 
-const ALL = OPERATION_NAMES.flatMap((name) => situationsOf(name))
+const ALL: readonly Situation[] = [
+  ...OPERATION_NAMES.flatMap(situationsOf),
+  ...(Object.values(ADMIN_SITUATIONS).flat() as Situation[]),
+]
 
 let town: Town
 let before: Views
@@ -54,13 +60,13 @@ afterAll(() => {
   folder.remove()
 })
 
-/** The people and places of the town. */
-const everything = () => [...town.awake, ...town.places.keys()]
+/** The people and places of the town, and who operates it. */
+const everything = () => [...town.awake, ...town.places.keys(), OPERATOR]
 
-/** `ok` with what was answered, or how it was refused. */
+/** What was answered, or how it was refused; over MQTT there is no status. */
 type Outcome = { answer: unknown } | { code: string; status: number | null }
 
-async function outcomeOf(name: OperationName, { as, params, over }: Call): Promise<Outcome> {
+async function callOperation(name: string, { as, params, over }: Call): Promise<Outcome> {
   if (over !== undefined) {
     const reply = await over.call(name, params as Record<string, unknown>, 'situation')
     return reply.code === undefined ? { answer: reply.result } : { code: reply.code, status: null }
@@ -72,6 +78,11 @@ async function outcomeOf(name: OperationName, { as, params, over }: Call): Promi
   )
 }
 
+async function callAdmin(name: string, { params }: Call): Promise<Outcome> {
+  const { status, body } = await adminRaw(server, name, { body: JSON.stringify(params) })
+  return status === 200 ? { answer: body } : { code: (body.error as { code: string }).code, status }
+}
+
 function expected({ outcome }: Situation, { over }: Call): Outcome {
   if (typeof outcome !== 'string') return { answer: outcome.answer(town) }
   return { code: outcome, status: over === undefined ? ERRORS[outcome].http : null }
@@ -79,17 +90,61 @@ function expected({ outcome }: Situation, { over }: Call): Outcome {
 
 const inboxes = () => listeners.flatMap(({ uid, inbox }) => inbox.map((entry) => ({ uid, ...entry })))
 
-describe.each(OPERATION_NAMES)('%s', (name) => {
-  test.for(situationsOf(name).map((situation) => [titleOf(situation), situation] as const))(
+type Suite = Described & {
+  situations: readonly Situation[]
+  /** Codes that it may give beside its own. */
+  common: readonly string[]
+  call: (name: string, call: Call) => Promise<Outcome>
+  /** Who may notice beside those whom the call names. */
+  watching: readonly string[]
+}
+
+const SUITES: Suite[] = [
+  ...OPERATION_NAMES.map((name): Suite => {
+    const { params, errors }: Operation = CATALOGUE[name]
+    const situations = situationsOf(name)
+    const whose = ['foreign', 'absent'] as const
+    return {
+      name,
+      params,
+      errors,
+      whose,
+      situations,
+      common: COMMON_ERRORS,
+      call: callOperation,
+      watching: [],
+    }
+  }),
+  ...ADMIN_NAMES.map((name): Suite => {
+    const { params, errors } = ADMIN_OPERATIONS[name]
+    const situations = ADMIN_SITUATIONS[name] as Situation[]
+    const common = ADMIN_COMMON_ERRORS
+    return {
+      name,
+      params,
+      errors,
+      whose: ['absent'],
+      situations,
+      common,
+      call: callAdmin,
+      watching: [OPERATOR],
+    }
+  }),
+]
+
+describe.each(SUITES.map((suite) => [suite.name, suite] as const))('%s', (_, suite) => {
+  const { name, situations } = suite
+
+  test.for(situations.map((situation) => [titleOf(situation), situation] as const))(
     '%s',
     async ([, situation]) => {
       const call = calls.get(situation)!
       if (call instanceof Error) throw call
-      const touched = touchedBy(town, call)
+      const touched = [...touchedBy(town, call), ...suite.watching]
       const heard = inboxes().length
-      const outcome = await outcomeOf(name, call)
+      const outcome = await suite.call(name, call)
       const now = await takeMarks(town, touched)
-      const then = new Map([...touched].map((whose) => [whose, marks.get(whose)]))
+      const then = new Map(touched.map((whose) => [whose, marks.get(whose)]))
       // What one situation changes is not the fault of the next.
       for (const [whose, mark] of now) marks.set(whose, mark)
       expect(outcome).toEqual(expected(situation, call))
@@ -100,11 +155,10 @@ describe.each(OPERATION_NAMES)('%s', (name) => {
   )
 
   test('its codes are those of the catalogue, and each of them and each id is tried', () => {
-    const { errors } = CATALOGUE[name] as { errors: readonly ErrorCode[] }
-    const named = new Set<string>([...errors, ...COMMON_ERRORS])
-    const tried = situationsOf(name).map(({ outcome }) => outcome)
+    const named = new Set<string>([...suite.errors, ...suite.common])
+    const tried = situations.map(({ outcome }) => outcome)
     expect(tried.filter((outcome) => typeof outcome === 'string' && !named.has(outcome))).toEqual([])
-    expect(missingOf(name, situationsOf(name))).toEqual([])
+    expect(missingOf(suite, situations)).toEqual([])
   })
 })
 

@@ -33,6 +33,8 @@ export const botOperations: OperatorOperations<
 
   async addApiKey(tx, { uid, name, device = DEVICE_DEFAULT }) {
     const { account } = await lockBot(tx, uid)
+    // One that was removed is none until it is added again.
+    if ((await readAccount(tx, account)).state !== 'active') throw new WochatError('not_a_bot')
     const holder = parseDeviceId(device)
     if (holder === undefined) throw new WochatError('bad_request', 'device: not a device id')
     const row = await tx.first<{ keys: number }>(

@@ -1,13 +1,14 @@
 /** What the table of situations must have, told from the catalogue: each code of each operation, each id that it takes. */
-import { CATALOGUE, type OperationName } from '../../../protocol/catalogue/catalogue.ts'
-import type { Operation } from '../../../protocol/catalogue/operation.ts'
+import type { TObject } from 'typebox'
+import type { AdminName } from '../../../protocol/admin/operations.ts'
+import type { OperationName } from '../../../protocol/catalogue/catalogue.ts'
 import { ERRORS, type ErrorCode } from '../../../protocol/errors.ts'
 import type { Situation, Whose } from './situation.ts'
 
 /** Fields that name something which may be of others, or not be there. */
 const ID_FIELDS: ReadonlySet<string> = new Set([
   ...['uid', 'uids', 'members', 'to', 'from', 'confirm', 'query'],
-  ...['id', 'log', 'seq', 'seqs', 'token', 'refreshToken', 'deviceId'],
+  ...['id', 'log', 'seq', 'seqs', 'token', 'refreshToken', 'deviceId', 'device', 'node', 'n'],
 ])
 
 /** Fields that say how far the caller is: what they name is nobody's, but they may be of somewhere else. */
@@ -37,24 +38,49 @@ const NOT_TRIED: ReadonlyMap<string, string> = new Map([
   ['settings.changes.since', 'a number: any place in the own changes'],
   ['conversations.changes.since', 'a number: any place in the own changes'],
   ['groups.ban too_many_bans', 'takes 10,000 bans'],
+  ['auth.login.device', 'the caller names it'],
+  ['revoke.device absent', 'what no device uses yet may be revoked'],
+  ['trace.device absent', 'whoever may come can be waited for'],
+  ['trace.log absent', 'what may be said there can be waited for'],
+  ['addWebhook.id absent', 'it is how one begins'],
+  ['addBot.uid absent', 'it is how one begins'],
+  ['addSystemAccount.uid absent', 'it is how one begins'],
+  ['addApiKey.device absent', 'it is how one begins'],
+  ['broadcast.id absent', 'it is how one begins'],
+  ['sendAs.id absent', 'the caller gives it'],
+  ['replayWebhook.from absent', 'a number: any place among the events'],
+  ['deadLetters.cursor', 'a number: any place in the list'],
 ])
 
-/** Operations that only ask for what is the caller's own, or only make something new of it. */
-const REFUSES_NOTHING: ReadonlySet<OperationName> = new Set([
+/** Operations that name nothing: they ask for what is the caller's own, or the operator's. */
+const REFUSES_NOTHING: ReadonlySet<OperationName | AdminName> = new Set([
   ...(['auth.devices', 'accounts.export', 'media.usage', 'settings.get', 'settings.changes'] as const),
   ...(['contacts.list', 'contacts.changes', 'conversations.badge', 'conversations.changes'] as const),
+  ...(['nodes', 'queues', 'slow', 'rebalance', 'webhooks', 'broadcasts'] as const),
+  ...(['words', 'removeWords', 'reports', 'suspensions'] as const),
 ])
 
+/** Of an operation of the catalogue, or of the admin port, to whose caller nothing is foreign. */
+export type Described = {
+  name: OperationName | AdminName
+  params: TObject
+  errors: readonly ErrorCode[]
+  /** What is to be tried of each id. */
+  whose: readonly Whose[]
+}
+
 /** Codes, ids and places of an operation that no situation tries. */
-export function missingOf(name: OperationName, situations: readonly Situation[]): string[] {
-  const { errors, params }: Operation = CATALOGUE[name]
+export function missingOf(
+  { name, params, errors, whose }: Described,
+  situations: readonly Situation[],
+): string[] {
   const fields = Object.keys(params.properties)
   const needed = [
     ...errors.filter((code) => !isOfTheMoment(code)).map((code) => `${name} ${code}`),
     ...fields.filter((field) => PLACE_FIELDS.has(field)).map((field) => `${name}.${field}`),
     ...fields
       .filter((field) => ID_FIELDS.has(field))
-      .flatMap((field) => (['foreign', 'absent'] as const).map((whose) => `${name}.${field} ${whose}`)),
+      .flatMap((field) => whose.map((one) => `${name}.${field} ${one}`)),
   ]
   const tried = new Set(situations.flatMap((situation) => triedBy(name, situation)))
   const missing = needed.filter(
@@ -68,7 +94,7 @@ export function missingOf(name: OperationName, situations: readonly Situation[])
 
 const WHOSE = / (foreign|absent)$/
 
-function triedBy(name: OperationName, { outcome, id }: Situation): string[] {
+function triedBy(name: string, { outcome, id }: Situation): string[] {
   const code = typeof outcome === 'string' ? [`${name} ${outcome}`] : []
   if (id === undefined) return code
   const { field, whose }: { field: string; whose: Whose } = id

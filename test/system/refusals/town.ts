@@ -7,6 +7,7 @@ import type { TestServer } from '../../harness/server.ts'
 import { BANNED_WORD, type Call } from './situation.ts'
 import { buildGroups, type Groups } from './town-groups.ts'
 import { type Said, say } from './town-messages.ts'
+import { type OperatorThings, setUp } from './town-operator.ts'
 import { befriendTown, quarrel } from './town-people.ts'
 
 /** Bounds of the server that are reached with few calls. */
@@ -54,6 +55,7 @@ export class Town {
   readonly #tokens = new Map<string, string>()
   groups!: Groups
   said!: Said
+  operator!: OperatorThings
 
   private constructor(server: TestServer) {
     this.server = server
@@ -69,6 +71,7 @@ export class Town {
     town.groups = await buildGroups(town)
     town.said = await say(town)
     await quarrel(town)
+    town.operator = await setUp(town)
     for (const uid of town.awake) {
       await town.call('settings.set', uid, { language: 'de', requestId: USED_REQUEST })
     }

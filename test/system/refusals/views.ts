@@ -1,12 +1,13 @@
 /** What people of the town see: their own things, and what is in their conversations and groups. */
 import type { OperationName } from '../../../protocol/catalogue/catalogue.ts'
+import { admin } from '../../harness/admin.ts'
 import type { Call } from './situation.ts'
 import type { Town } from './town.ts'
 
 /** What one person sees, or what is in one place, by operation. */
 type View = Readonly<Record<string, unknown>>
 
-/** By the uid of the person, or the id of the place. */
+/** By the uid of the person, or the id of the place, or {@link OPERATOR}. */
 export type Views = Map<string, View>
 
 type Look = readonly [OperationName, (name: string) => object]
@@ -47,6 +48,22 @@ const ALL_OF_A_GROUP: readonly Look[] = [
   ['groups.requests', (id) => ({ id })],
 ]
 
+/** Who looks by the admin port. */
+export const OPERATOR = 'the operator'
+
+async function lookAsOperator({ server, operator }: Town): Promise<View> {
+  return steady({
+    webhooks: await admin(server, 'webhooks', {}),
+    broadcasts: await admin(server, 'broadcasts', {}),
+    open: await admin(server, 'reports', {}),
+    decided: await admin(server, 'reports', { state: 'decided' }),
+    words: await admin(server, 'words', { after: 'o' }),
+    suspensions: await admin(server, 'suspensions', {}),
+    keys: await admin(server, 'apiKeys', { uid: operator.bot }),
+    retired: await admin(server, 'apiKeys', { uid: operator.retired }),
+  })
+}
+
 async function look(town: Town, uid: string, looks: readonly Look[], name: string): Promise<View> {
   const seen = looks.map(async ([operation, params]): Promise<[string, unknown]> => {
     const result = await town
@@ -57,9 +74,11 @@ async function look(town: Town, uid: string, looks: readonly Look[], name: strin
   return Object.fromEntries(await Promise.all(seen))
 }
 
-/** Without when a device was last there, which changes by itself. */
-const steady = (result: unknown): unknown =>
-  JSON.parse(JSON.stringify(result), (key, value) => (key === 'seenAt' ? undefined : value))
+/** What changes by itself: when a device was last there, and how far a broadcast is. */
+const UNSTEADY: ReadonlySet<string> = new Set(['seenAt', 'sent', 'skipped'])
+
+const steady = <Result>(result: Result): Result =>
+  JSON.parse(JSON.stringify(result), (key, value) => (UNSTEADY.has(key) ? undefined : value))
 
 async function takeViews(names: Iterable<string>, viewOf: (name: string) => Promise<View>): Promise<Views> {
   const taken = [...names].map(async (name): Promise<[string, View]> => [name, await viewOf(name)])
@@ -69,6 +88,7 @@ async function takeViews(names: Iterable<string>, viewOf: (name: string) => Prom
 /** Whether anything has changed for these people and in these places: few calls, made after every situation. */
 export const takeMarks = (town: Town, names: Iterable<string>): Promise<Views> =>
   takeViews(names, (name) => {
+    if (name === OPERATOR) return lookAsOperator(town)
     const insider = town.places.get(name)
     if (insider === undefined) return look(town, name, MARKS_OF_A_PERSON, name)
     return look(town, insider, name.startsWith('g:') ? MARKS_OF_A_GROUP : MARKS_OF_A_LOG, name)
@@ -77,6 +97,7 @@ export const takeMarks = (town: Town, names: Iterable<string>): Promise<Views> =
 /** Everything of these people and places. */
 export const takeAllViews = (town: Town, names: Iterable<string>): Promise<Views> =>
   takeViews(names, (name) => {
+    if (name === OPERATOR) return lookAsOperator(town)
     const insider = town.places.get(name)
     if (insider === undefined) return look(town, name, ALL_OF_A_PERSON, name)
     return look(town, insider, name.startsWith('g:') ? ALL_OF_A_GROUP : ALL_OF_A_LOG, name)
@@ -85,10 +106,15 @@ export const takeAllViews = (town: Town, names: Iterable<string>): Promise<Views
 /** Whom a call may touch: who calls, the people that it names, and its conversation or group with who sees all of it. */
 export function touchedBy(town: Town, { as, params }: Call): Set<string> {
   const awake = new Set(town.awake)
-  const named = [as, ...Object.values(params).flat(2)].filter((value) => typeof value === 'string')
+  const named = stringsIn([as, params])
   const places = named.filter((name) => town.places.has(name))
   const people = [...named, ...places.map((place) => town.places.get(place)!), ...places.flatMap(endsOf)]
   return new Set([...places, ...people.filter((uid) => awake.has(uid))])
+}
+
+function stringsIn(value: unknown): string[] {
+  if (typeof value === 'string') return [value]
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(stringsIn) : []
 }
 
 function endsOf(place: string): string[] {
