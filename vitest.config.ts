@@ -12,6 +12,7 @@ const BOTH = [
   'moderation-fields',
   'offline',
   'own-space',
+  'refusals',
   'sdk',
   'send',
   'send-answers',
