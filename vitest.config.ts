@@ -13,6 +13,7 @@ const BOTH = [
   'moderation-fields',
   'offline',
   'own-space',
+  'refusals',
   'sdk',
   'search',
   'send',

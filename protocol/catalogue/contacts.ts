@@ -64,7 +64,7 @@ export const contactOperations = {
     mutating: true,
     params: request(peer),
     result: Empty,
-    errors: ['no_request', 'too_many_contacts'],
+    errors: ['no_request'],
   }),
   'contacts.refuse': operation({
     summary: 'Refuse an open request. For some time the same person cannot ask again.',

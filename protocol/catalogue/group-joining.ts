@@ -73,6 +73,7 @@ export const groupJoiningOperations = {
       'banned',
       'too_many_members',
       'too_many_requests',
+      'connection_required',
       'content_refused',
     ],
   }),

@@ -24,7 +24,6 @@ const WRITING = [
   'blocked',
   'not_friends',
   'account_inactive',
-  'forbidden',
 ] as const
 
 export const messageLifeOperations = {
@@ -72,7 +71,7 @@ export const messageLifeOperations = {
     mutating: true,
     params: request({ ...message, requestId: RequestId }),
     result: Empty,
-    errors: ['unknown_log', 'unknown_entry', 'not_member', 'forbidden', 'not_author', 'too_late'],
+    errors: ['unknown_log', 'unknown_entry', 'not_member', 'not_author', 'too_late'],
   }),
   'messages.react': operation({
     summary: 'React to a message, or take a reaction back. Without `on` it is a toggle.',
@@ -135,7 +134,15 @@ export const messageLifeOperations = {
     mutating: true,
     params: request({ ...message, requestId: RequestId }),
     result: Empty,
-    errors: ['unknown_log', 'not_member', 'blocked', 'not_friends', 'forbidden', 'not_admin'],
+    errors: [
+      'unknown_log',
+      'not_member',
+      'blocked',
+      'not_friends',
+      'account_inactive',
+      'forbidden',
+      'not_admin',
+    ],
   }),
   'messages.pins': operation({
     summary: 'The pinned messages of a conversation, the last pinned first.',

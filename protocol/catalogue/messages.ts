@@ -11,6 +11,10 @@ import {
 import { SendSchema } from '../send.ts'
 import { Empty, Log, operation, RequestId, request, Seq } from './operation.ts'
 
+/** Of a call whose messages have ids: these make that it takes effect once. */
+const requestIdOf = (description: string) =>
+  Type.Optional(Type.String({ minLength: 1, maxLength: CLIENT_ID_CHARS_MAX, description }))
+
 /** What a send may be refused for, whichever way it comes. */
 const SEND_ERRORS = [
   'id_conflict',
@@ -65,7 +69,9 @@ export const messageOperations = {
         Type.Boolean({ description: 'One message of type `forward` that holds them all.' }),
       ),
       title: Type.Optional(Type.String({ maxLength: 255, description: 'Of a merged one.' })),
-      requestId: RequestId,
+      requestId: requestIdOf(
+        'Idempotency: under the same id each copy is made once. Where another one was made under it, `refused` is `id_conflict`.',
+      ),
     }),
     result: Type.Object({
       items: Type.Array(
@@ -90,7 +96,7 @@ export const messageOperations = {
       body: SendSchema.properties.body,
       text: SendSchema.properties.text,
       at: Type.Integer({ minimum: 0, description: 'When, ms since 1970; within a year.' }),
-      requestId: RequestId,
+      requestId: requestIdOf('Stands for `id` where that is not given.'),
     }),
     result: Type.Object({
       id: Type.String({ description: 'To take it back; the message will have it, too.' }),

@@ -14,7 +14,7 @@ export const moderationOperations = {
       log: Type.Optional(Log),
       seq: Type.Optional(Seq),
       uid: Type.Optional(Uid),
-      reason: Type.Union(REASONS.map((reason) => Type.Literal(reason))),
+      reason: Type.Enum([...REASONS]),
       text: Type.Optional(Type.String({ maxLength: 1000 })),
       requestId: RequestId,
     }),

@@ -47,11 +47,16 @@ type Definition<Params extends TObject, Result extends TSchema> = Omit<
   readonly params: Params
 }
 
-/** Keeps the static types of one definition; the schemas themselves are plain JSON Schema. */
+/**
+ * Keeps the static types of one definition; the schemas themselves are plain JSON Schema. Whatever takes a
+ * {@link RequestId} may refuse one under which the caller made another call.
+ */
 export function operation<Params extends TObject, Result extends TSchema>(
   definition: Definition<Params, Result>,
 ): Operation<Params, Result> {
-  return definition
+  const { errors, params } = definition
+  if (params.properties.requestId !== RequestId) return definition
+  return { ...definition, errors: [...errors, 'id_conflict'] }
 }
 
 /** An object that refuses unknown fields: what requests are. */
@@ -75,7 +80,7 @@ export const RequestId = Type.Optional(
     minLength: 1,
     maxLength: CLIENT_ID_CHARS_MAX,
     description:
-      'Idempotency: a call repeated under the same id takes effect once and has the same result, for a week.',
+      'Idempotency: a call repeated under the same id takes effect once and has the same result, for a week. Another call under it is refused.',
   }),
 )
 export const Seq = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })

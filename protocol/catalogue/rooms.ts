@@ -75,6 +75,6 @@ export const roomsOperations = {
     mutating: true,
     params: request({ id: GroupId, requestId: RequestId }),
     result: Empty,
-    errors: ['unknown_group'],
+    errors: ['unknown_group', 'connection_required'],
   }),
 } as const

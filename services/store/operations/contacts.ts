@@ -60,7 +60,6 @@ export const contactOperations: StoredPart<'contacts.'> = {
   async 'contacts.accept'(tx, { caller, uid }) {
     const pair = await findPair(tx, caller, uid)
     if (pair?.mine.state !== 'asked') throw new WochatError('no_request')
-    await assertRoom(tx, pair.me, pair.other)
     await befriend(tx, caller, pair)
     return {}
   },

@@ -1,7 +1,7 @@
 /** Entries of one log as one person sees them, read up to a number, a size and a part of the log. */
 import type { Entry, EntryState } from '../../../protocol/entry.ts'
 import type { UserId } from '../../../protocol/ids.ts'
-import type { Readable } from './message-access.ts'
+import { canSee, type Readable } from './message-access.ts'
 import type { Transaction, Value } from './transaction.ts'
 
 /** Seqs that one read passes at most, whether it shows them or not: some 5 ms of work. */
@@ -107,10 +107,11 @@ export class EntryReader {
 
   /** The entries of some seqs that the person may see, in the order of the log. */
   async pick(seqs: readonly number[]): Promise<Entry[]> {
-    if (seqs.length === 0) return []
+    const visible = seqs.filter((seq) => canSee(this.#readable, seq))
+    if (visible.length === 0) return []
     const wanted = `select ${COLUMNS} from entry
       where log = $1 and seq in ${this.#tx.list('$4', 'number')} and ${SHOWN}`
-    return this.#take(await this.#query(read(wanted, 'asc'), seqs))
+    return this.#take(await this.#query(read(wanted, 'asc'), visible))
   }
 
   get #isAnswerFull(): boolean {

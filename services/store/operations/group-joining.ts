@@ -62,7 +62,7 @@ export const groupJoiningOperations: StoredOperations<Names> = {
          link.expires_at as "expiresAt"
        from group_link as link join account on account.n = link.made_by
        where link.log = $1 and (link.expires_at is null or link.expires_at > $2)
-       order by link.made_at limit $3`,
+       order by link.made_at, link.token limit $3`,
       [log.n, tx.now, LINKS_MAX],
     )
     const visible = rows.filter(({ by }) => me.role !== 'member' || by === me.uid)
@@ -121,6 +121,7 @@ export async function joinRoom(tx: Transaction, caller: Caller, id: string): Pro
   if (group?.kind !== 'room') throw new WochatError('unknown_group')
   if (await isIn(tx, group, me)) return
   await assertNotBanned(tx, group, me)
+  if (group.keepsEntries === 0) throw new WochatError('connection_required', 'join it by rooms.join')
   assertRoomFor(tx, group, 1)
   await letIn(tx, caller, group, [me], 'joined', { uid: me.uid })
 }

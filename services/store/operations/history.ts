@@ -4,7 +4,7 @@ import { WochatError } from '../../../protocol/errors.ts'
 import { PAGE_ENTRIES_DEFAULT } from '../../../protocol/limits.ts'
 import { ANSWER_BYTES_MAX } from '../answer-bytes.ts'
 import { CONTENT_KINDS, EntryReader, type Filter } from './entry-reading.ts'
-import { canSee, getReadable, type Readable } from './message-access.ts'
+import { getReadable, type Readable } from './message-access.ts'
 import type { StoredInput, StoredOperations } from './stored.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -31,9 +31,8 @@ export const historyOperations: StoredOperations<'messages.page' | 'messages.get
 
   async 'messages.get'(tx, { caller, log, seqs }) {
     const readable = await getReadable(tx, caller, log)
-    const wanted = seqs.filter((seq) => canSee(readable, seq))
-    const limits = { entriesMax: wanted.length, bytesMax: ANSWER_BYTES_MAX, filter: null }
-    return { entries: await new EntryReader(tx, readable, limits).pick(wanted) }
+    const limits = { entriesMax: seqs.length, bytesMax: ANSWER_BYTES_MAX, filter: null }
+    return { entries: await new EntryReader(tx, readable, limits).pick(seqs) }
   },
 }
 

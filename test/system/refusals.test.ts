@@ -1,0 +1,119 @@
+/**
+ * Whatever is refused, for every operation: ids of others, ids of nobody, the wrong state. A refusal has the code that
+ * the catalogue names for the operation, nothing changes, and nobody notices.
+ *
+ * That the form of a request is refused is tried in services/api/http-server.test.ts, and who may do what in
+ * authorisation.test.ts.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { CATALOGUE, OPERATION_NAMES, type OperationName } from '../../protocol/catalogue/catalogue.ts'
+import { COMMON_ERRORS } from '../../protocol/catalogue/operation.ts'
+import { ERRORS, type ErrorCode } from '../../protocol/errors.ts'
+import type { Device } from '../harness/device.ts'
+import type { HttpRefusal } from '../harness/http.ts'
+import { inTurns } from '../harness/people.ts'
+import { sharedServer } from '../harness/server.ts'
+import { missingOf } from './refusals/completeness.ts'
+import type { Call, Situation } from './refusals/situation.ts'
+import { situationsOf } from './refusals/situations.ts'
+import { BOUNDS, Town } from './refusals/town.ts'
+import { mediaFolder } from './refusals/town-files.ts'
+import { takeAllViews, takeMarks, touchedBy, type Views } from './refusals/views.ts'
+
+const folder = mediaFolder()
+const server = sharedServer({ env: { ...BOUNDS, WOCHAT_MEDIA_DIR: folder.path } })
+
+/** Whose devices are connected while others are refused. */
+const LISTENERS = ['owner', 'ben', 'other', 'wall']
+const PREPARED_AT_ONCE = 4
+
+const ALL = OPERATION_NAMES.flatMap((name) => situationsOf(name))
+
+let town: Town
+let before: Views
+let marks: Views
+let listeners: Device[] = []
+/** A situation that could not be made is the failure of its own test. */
+const calls = new Map<Situation, Call | Error>()
+
+beforeAll(async () => {
+  town = await Town.build(server)
+  await inTurns(ALL, PREPARED_AT_ONCE, async (situation) => {
+    const call = await Promise.resolve(situation.prepare(town)).catch((error: Error) => error)
+    calls.set(situation, call)
+  })
+  listeners = await Promise.all(LISTENERS.map((role) => town.connect(role)))
+  for (const device of listeners) await device.untilSynced()
+  before = await takeAllViews(town, everything())
+  marks = await takeMarks(town, everything())
+})
+
+afterAll(() => {
+  for (const device of listeners) device.cut()
+  for (const call of calls.values()) if ('over' in call) call.over?.cut()
+  folder.remove()
+})
+
+/** The people and places of the town. */
+const everything = () => [...town.awake, ...town.places.keys()]
+
+/** `ok` with what was answered, or how it was refused. */
+type Outcome = { answer: unknown } | { code: string; status: number | null }
+
+async function outcomeOf(name: OperationName, { as, params, over }: Call): Promise<Outcome> {
+  if (over !== undefined) {
+    const reply = await over.call(name, params as Record<string, unknown>, 'situation')
+    return reply.code === undefined ? { answer: reply.result } : { code: reply.code, status: null }
+  }
+  const token = as === null ? undefined : town.token(as)
+  return server.http(name, params, token).then(
+    (answer) => ({ answer }),
+    ({ code, status }: HttpRefusal) => ({ code, status }),
+  )
+}
+
+function expected({ outcome }: Situation, { over }: Call): Outcome {
+  if (typeof outcome !== 'string') return { answer: outcome.answer(town) }
+  return { code: outcome, status: over === undefined ? ERRORS[outcome].http : null }
+}
+
+const inboxes = () => listeners.flatMap(({ uid, inbox }) => inbox.map((entry) => ({ uid, ...entry })))
+
+describe.each(OPERATION_NAMES)('%s', (name) => {
+  test.for(situationsOf(name).map((situation) => [titleOf(situation), situation] as const))(
+    '%s',
+    async ([, situation]) => {
+      const call = calls.get(situation)!
+      if (call instanceof Error) throw call
+      const touched = touchedBy(town, call)
+      const heard = inboxes().length
+      const outcome = await outcomeOf(name, call)
+      const now = await takeMarks(town, touched)
+      const then = new Map([...touched].map((whose) => [whose, marks.get(whose)]))
+      // What one situation changes is not the fault of the next.
+      for (const [whose, mark] of now) marks.set(whose, mark)
+      expect(outcome).toEqual(expected(situation, call))
+      if (situation.changes === undefined) expect(now).toEqual(then)
+      else for (const [whose, view] of await takeAllViews(town, touched)) before.set(whose, view)
+      expect(inboxes().slice(heard)).toEqual([])
+    },
+  )
+
+  test('its codes are those of the catalogue, and each of them and each id is tried', () => {
+    const { errors } = CATALOGUE[name] as { errors: readonly ErrorCode[] }
+    const named = new Set<string>([...errors, ...COMMON_ERRORS])
+    const tried = situationsOf(name).map(({ outcome }) => outcome)
+    expect(tried.filter((outcome) => typeof outcome === 'string' && !named.has(outcome))).toEqual([])
+    expect(missingOf(name, situationsOf(name))).toEqual([])
+  })
+})
+
+test('after all of it everybody sees what they saw before, and nobody heard of anything', async () => {
+  expect(await takeAllViews(town, everything())).toEqual(before)
+  for (const device of listeners) await device.settle()
+  expect(inboxes()).toEqual([])
+})
+
+function titleOf({ promise, outcome }: Situation): string {
+  return `${typeof outcome === 'string' ? outcome : 'passed over'}: ${promise}`
+}

@@ -1,0 +1,216 @@
+/** Logins and devices, profiles and settings, the ends of accounts, and who is there. */
+import type { OperationName, Params } from '../../../protocol/catalogue/catalogue.ts'
+import { admin } from '../../harness/admin.ts'
+import { type Login, newPhone, newUid } from '../../harness/people.ts'
+import { until } from '../../harness/wait.ts'
+import { inGroup } from './groups.ts'
+import {
+  absent,
+  BANNED_WORD,
+  type Call,
+  foreign,
+  NO_GROUP,
+  NOBODY,
+  passesOver,
+  refuses,
+  refusesTheWord,
+  type Situation,
+} from './situation.ts'
+import { CONTACTS_MAX, DEVICE, type Town } from './town.ts'
+
+type Prefix = 'auth' | 'profile' | 'settings' | 'accounts' | 'presence'
+type Names = Extract<OperationName, `${Prefix}.${string}`>
+
+const DEVICES_MAX = 2
+const PRESENCE_UIDS_MAX = 200
+
+const anybody = <P>(params: P): Call<P> => ({ as: null, params })
+
+/** A code that is sent now, by whichever node: the phone may have had others. */
+async function codeFor(town: Town, phone: string): Promise<string> {
+  const sentBy = () =>
+    town.server.nodes.map(({ log }) => log.lines.filter((line) => line.startsWith(`sms to ${phone}: `)))
+  const before = sentBy()
+  await town.server.http('auth.requestCode', { phone })
+  const line = await until(
+    () =>
+      sentBy()
+        .find((lines, i) => lines.length > before[i]!.length)
+        ?.at(-1),
+    `the code of ${phone}`,
+  )
+  return /: (\d{6})/.exec(line)![1]!
+}
+
+async function logIn(town: Town, login: { phone: string; uid?: string; device: string }): Promise<Login> {
+  const { device: id, ...who } = login
+  const code = await codeFor(town, login.phone)
+  return town.server.http<Login>('auth.login', { ...who, code, device: { id } })
+}
+
+async function logInAndBeSuspended(town: Town): Promise<Login & { phone: string }> {
+  const phone = newPhone()
+  const login = await logIn(town, { phone, device: 'phone' })
+  await admin(town.server, 'suspend', { uid: login.uid, reason: 'spam' })
+  return { ...login, phone }
+}
+
+const device = (id: string) => ({ device: { id } })
+
+/** Another code than the right one. */
+const wrong = (code: string) => (code === '000000' ? '000001' : '000000')
+
+async function watchAll(town: Town): Promise<Call<Params<'presence.watch'>>> {
+  const over = await town.connect('full')
+  const friends = [...town.crowd, town.who('owner')]
+  for (let start = 0; start < CONTACTS_MAX; start += PRESENCE_UIDS_MAX) {
+    const uids = friends.slice(start, start + PRESENCE_UIDS_MAX)
+    const reply = await over.call('presence.watch', { uids }, `watch-${start}`)
+    if (reply.code !== undefined) throw new Error(`presence.watch: ${reply.code}`)
+  }
+  return { ...town.as('full', { uids: [town.who('full')] }), over }
+}
+
+/** The same for who is not there and who does not let the caller see. */
+const unknown = (uid: (town: Town) => string) =>
+  passesOver((town) => ({ people: [{ uid: uid(town), state: 'unknown' }] }))
+
+const whoIs = (): Situation<{ uids: string[] }>[] => [
+  foreign(
+    'uids',
+    unknown((town) => town.who('anna')),
+    'of a stranger',
+    (town) => town.as('stranger', { uids: [town.who('anna')] }),
+  ),
+  absent(
+    'uids',
+    unknown(() => NOBODY),
+    (town) => town.as('anna', { uids: [NOBODY] }),
+  ),
+]
+
+export const accountSituations: { [Name in Names]: Situation<Params<Name>>[] } = {
+  'auth.requestCode': [refuses('bad_phone', 'a phone that is none', () => anybody({ phone: '0800' }))],
+  'auth.login': [
+    refuses('bad_phone', 'a phone that is none', () =>
+      anybody({ phone: '0800', code: '123456', ...device('phone') }),
+    ),
+    refuses('bad_code', 'without a code', () =>
+      anybody({ phone: newPhone(), code: '123456', ...device('phone') }),
+    ),
+    refuses('bad_code', 'another code', async (town) => {
+      const phone = newPhone()
+      return anybody({ phone, code: wrong(await codeFor(town, phone)), ...device('phone') })
+    }),
+    refuses('bad_code', 'the code of another phone', async (town) => {
+      const [phone, other] = [newPhone(), newPhone()]
+      await codeFor(town, phone)
+      return anybody({ phone, code: await codeFor(town, other), ...device('phone') })
+    }),
+    refuses('bad_code', 'a code that was used', async (town) => {
+      const phone = newPhone()
+      const code = await codeFor(town, phone)
+      await town.server.http('auth.login', { phone, code, ...device('phone') })
+      return anybody({ phone, code, ...device('tablet') })
+    }),
+    foreign('uid', 'uid_taken', 'of somebody else', async (town) => {
+      const phone = newPhone()
+      return anybody({ phone, code: await codeFor(town, phone), uid: town.who('anna'), ...device('phone') })
+    }),
+    refuses('uid_fixed', 'another uid than the phone has', async (town) => {
+      const phone = newPhone()
+      await logIn(town, { phone, uid: newUid('first'), device: 'phone' })
+      return anybody({ phone, code: await codeFor(town, phone), uid: newUid('second'), ...device('phone') })
+    }),
+    refuses('too_many_devices', 'one more device than an account has', async (town) => {
+      const phone = newPhone()
+      for (let i = 0; i < DEVICES_MAX; i++) await logIn(town, { phone, device: `device-${i}` })
+      return anybody({ phone, code: await codeFor(town, phone), ...device('one-more') })
+    }),
+    refuses('account_suspended', 'to an account that is suspended', async (town) => {
+      const { phone } = await logInAndBeSuspended(town)
+      return anybody({ phone, code: await codeFor(town, phone), ...device('phone') })
+    }),
+  ],
+  'auth.refresh': [
+    refuses('account_suspended', 'of an account that is suspended', async (town) => {
+      const { refreshToken } = await logInAndBeSuspended(town)
+      return anybody({ refreshToken })
+    }),
+    absent('refreshToken', 'bad_refresh', () =>
+      anybody({ refreshToken: `${'s'.repeat(22)}.${'t'.repeat(43)}` }),
+    ),
+    foreign('refreshToken', 'bad_refresh', 'of a login that was ended', async (town) => {
+      const login = await logIn(town, { phone: newPhone(), device: 'phone' })
+      await town.server.http('auth.logout', {}, login.accessToken)
+      return anybody({ refreshToken: login.refreshToken })
+    }),
+    {
+      ...refuses('refresh_reused', 'one that was changed for the next', async (town: Town) => {
+        const { refreshToken } = await logIn(town, { phone: newPhone(), device: 'phone' })
+        await town.server.http('auth.refresh', { refreshToken })
+        return anybody({ refreshToken })
+      }),
+      changes: 'two hold tokens of the login, so it is ended',
+    },
+  ],
+  'auth.logout': [refuses('device_required', 'with a token of no device', (town) => town.as('anna', {}))],
+  'auth.devices': [],
+  'auth.revoke': [
+    foreign('deviceId', passesOver(), 'a device of somebody else', (town) =>
+      town.as('stranger', { deviceId: DEVICE }),
+    ),
+    absent('deviceId', passesOver(), (town) => town.as('stranger', { deviceId: 'none-of-this-name' })),
+  ],
+
+  'profile.get': [
+    foreign('uids', passesOver({ items: [] }), 'a stranger who is not to be found', (town) =>
+      town.as('stranger', { uids: [town.who('hidden')] }),
+    ),
+    absent('uids', passesOver({ items: [] }), (town) => town.as('stranger', { uids: [NOBODY] })),
+  ],
+  'profile.set': [
+    refusesTheWord((town) => town.as('anna', { name: BANNED_WORD })),
+    refuses('bad_request', 'more attributes than a profile has', (town) => {
+      const attributes = Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`a${i}`, 'x']))
+      return town.as('anna', { name: 'not to be seen', attributes })
+    }),
+  ],
+  'settings.get': [],
+  'settings.set': [
+    refuses('bad_request', 'a time zone that is none', (town) =>
+      town.as('anna', { language: 'fr', doNotDisturb: { from: 1, to: 2, timezone: 'Nowhere/At_All' } }),
+    ),
+  ],
+  'settings.changes': [],
+  'accounts.search': [
+    foreign('query', passesOver({ items: [] }), 'a stranger who is not to be found', (town) =>
+      town.as('stranger', { query: town.who('hidden') }),
+    ),
+    absent('query', passesOver({ items: [] }), (town) => town.as('stranger', { query: NOBODY })),
+    foreign('query', passesOver({ items: [] }), 'somebody who has blocked the caller', (town) =>
+      town.as('stranger', { query: town.who('wall') }),
+    ),
+  ],
+  'accounts.deactivate': [],
+  'accounts.export': [],
+  'accounts.erase': [
+    foreign('confirm', 'bad_request', 'the uid of somebody else', (town) =>
+      town.as('stranger', { confirm: town.who('anna') }),
+    ),
+    absent('confirm', 'bad_request', (town) => town.as('stranger', { confirm: NOBODY })),
+  ],
+
+  'presence.get': whoIs(),
+  'presence.watch': [
+    refuses('connection_required', 'over HTTP', (town) => town.as('anna', { uids: [town.who('ben')] })),
+    refuses('too_many_watches', 'one more than a connection watches', watchAll),
+  ],
+  'presence.unwatch': [refuses('connection_required', 'over HTTP', (town) => town.as('anna', {}))],
+  'presence.ofGroup': [
+    ...inGroup((id) => ({ id })),
+    refuses('unknown_group', 'a place in a group that is not there', (town) =>
+      town.as('owner', { id: NO_GROUP, cursor: '1.1' }),
+    ),
+  ],
+}
