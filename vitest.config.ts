@@ -8,6 +8,7 @@ const BOTH = [
   'history',
   'hostile-bytes',
   'hostile-content',
+  'large-groups',
   'media',
   'moderation-fields',
   'offline',
