@@ -9,6 +9,7 @@ const BOTH = [
   'live',
   'hostile-bytes',
   'hostile-content',
+  'large-groups',
   'media',
   'moderation-fields',
   'offline',
