@@ -313,6 +313,12 @@ const BAD: readonly [string, unknown, number, string][] = [
   ['reports', { limit: 101 }, 400, 'bad_request'],
   ['decideReport', { n: 999_999_999, decision: 'dismiss' }, 404, 'unknown_report'],
   ['decideReport', { n: 1, decision: 'burn' }, 400, 'bad_request'],
+  ['decideReport', { n: 1, decision: 'dismiss', until: 9_999_999_999_999 }, 400, 'bad_request'],
+  ['suspend', { uid: 'nobody-here', reason: 'spam' }, 404, 'unknown_user'],
+  ['suspend', { uid: 'nobody-here', reason: 'spam', until: 1 }, 400, 'bad_request'],
+  ['suspend', { uid: 'nobody-here' }, 400, 'bad_request'],
+  ['unsuspend', { uid: 'nobody-here' }, 404, 'unknown_user'],
+  ['suspensions', { limit: 101 }, 400, 'bad_request'],
 ]
 
 describe('bad input', () => {

@@ -43,6 +43,7 @@ import { OwnRings } from './own-rings.ts'
 import { Questions } from './questions.ts'
 import { RedisPresence } from './redis-presence.ts'
 import { RedisSignals } from './redis-signals.ts'
+import { Restoration } from './restoration.ts'
 import { RoutedBells } from './routed-bells.ts'
 import { Subscription } from './subscription.ts'
 import { tellListener } from './tell-listener.ts'
@@ -89,11 +90,10 @@ export class RedisBus implements Bus, Doorbells {
   readonly #roles: LiveRoles
   readonly #ownRings: OwnRings
   readonly #losses: Losses
+  readonly #restoration: Restoration
   readonly #hearings: Hearing[]
   readonly #subscriptions: Subscription[]
   #ticker: NodeJS.Timeout | null = null
-  #isRestorationWanted = false
-  #isRestoring = false
   #renewedAt = performance.now()
 
   constructor(parts: RedisBusParts) {
@@ -105,6 +105,7 @@ export class RedisBus implements Bus, Doorbells {
     const keys = new Keys(parts.keyPrefix)
     const isReady = () => client.isReady
     const onUnsure = () => this.#wantRestoration()
+    this.#restoration = new Restoration({ isReady, restore: () => this.#restore() })
     const list = new NodeList(client, keys)
     this.#directory = new NodeDirectory({ node, self, list, describe: () => this.describe() })
     const routes = new Routes(client, keys)
@@ -195,11 +196,11 @@ export class RedisBus implements Bus, Doorbells {
     if (this.#ticker !== null) clearInterval(this.#ticker)
     this.#losses.close()
     this.#parts.client.onInterrupted = () => {}
-    this.#isRestorationWanted = false
+    this.#restoration.close()
     this.#questions.close()
-    await endsInTime(this.#sayGoodbye(), 'the goodbye to the other nodes', this.#parts.log)
     const closed = this.#subscriptions.map((subscription) => subscription[Symbol.asyncDispose]())
-    await endsInTime(Promise.all(closed), 'the subscriptions', this.#parts.log)
+    const ended = Promise.all([this.#sayGoodbye(), ...closed])
+    await endsInTime(ended, 'the goodbye to the other nodes', this.#parts.log)
   }
 
   /** What was committed rings before. Without Redis nobody can be told, and the lease runs out. */
@@ -378,12 +379,12 @@ export class RedisBus implements Bus, Doorbells {
     this.#watches.tick()
     if (performance.now() - this.#renewedAt > RENEW_MS) {
       this.#renewedAt = performance.now()
-      this.#isRestorationWanted = true
+      this.#restoration.want()
     }
     // While Redis is away, the next tick tries again; the client says that it is away.
     if (this.#parts.client.isReady) await this.#refresh().catch(() => {})
     await this.#losses.tell()
-    await this.#restore()
+    await this.#restoration.run()
   }
 
   async #refresh(): Promise<void> {
@@ -393,26 +394,17 @@ export class RedisBus implements Bus, Doorbells {
   }
 
   #wantRestoration(): void {
-    this.#isRestorationWanted = true
-    if (this.#ticker !== null) void this.#restore()
+    this.#restoration.want()
+    if (this.#ticker !== null) void this.#restoration.run()
   }
 
-  async #restore(): Promise<void> {
-    if (!this.#isRestorationWanted || this.#isRestoring || !this.#parts.client.isReady) return
-    this.#isRestorationWanted = false
-    this.#isRestoring = true
-    try {
-      // A lease that was lost is known before anything is claimed or watched under it.
-      await this.#members.refreshFromNow()
-      const isComplete =
-        (await this.#claims.restore()) && (await this.#watches.restore()) && (await this.presence.restore())
-      if (!isComplete) this.#isRestorationWanted = true
-      this.#losses.here()
-    } catch {
-      this.#isRestorationWanted = true
-    } finally {
-      this.#isRestoring = false
-    }
+  async #restore(): Promise<boolean> {
+    // A lease that was lost is known before anything is claimed or watched under it.
+    await this.#members.refreshFromNow()
+    const isComplete =
+      (await this.#claims.restore()) && (await this.#watches.restore()) && (await this.presence.restore())
+    this.#losses.here()
+    return isComplete
   }
 
   #nodeGone(node: NodeId, died: boolean): void {

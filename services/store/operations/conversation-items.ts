@@ -1,10 +1,9 @@
 /** Conversations as items of an answer, each with its last entry. */
 import type { Result } from '../../../protocol/catalogue/catalogue.ts'
-import type { Entry } from '../../../protocol/entry.ts'
 import { parseLog, type UserId } from '../../../protocol/ids.ts'
 import { ANSWER_BYTES_MAX } from '../answer-bytes.ts'
-import { wireKind } from '../withheld.ts'
 import { type ConversationView, counts } from './conversation-views.ts'
+import { buildEntry, type EntryRow } from './entry-row.ts'
 import { lastShown } from './last-shown.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -24,17 +23,9 @@ type ItemRow = Pick<
   /** Null, both, for what is no group. */
   groupName: string | null
   groupKind: 'group' | 'room' | null
-  /** The last entry; null when there is none to show. */
+  /** Of the last entry; null when there is none to show. */
   seq: number | null
-  at: number
-  kind: string
-  uid: UserId
-  device: string | null
-  id: string | null
-  type: string
-  body: string
-  state: string | null
-}
+} & Omit<EntryRow, 'seq'>
 
 /** Of account $1 at the time $2, the logs $3. */
 const itemsQuery = (logs: string): string => `
@@ -96,7 +87,7 @@ function buildItem(uid: UserId, row: ItemRow, systems: ReadonlySet<string>): Con
     mentions: row.mentions,
     readSeq: row.readSeq,
     clearedSeq: row.clearedSeq,
-    last: row.seq === null ? null : buildLast(row, row.seq),
+    last: hasEntry(row) ? buildEntry(row, row) : null,
     pinned: row.pinned === 1,
     muted: row.mutedUntil !== null,
     ...(row.mutedUntil !== null && { mutedUntil: row.mutedUntil }),
@@ -106,20 +97,8 @@ function buildItem(uid: UserId, row: ItemRow, systems: ReadonlySet<string>): Con
   }
 }
 
-function buildLast(row: ItemRow, seq: number): Entry {
-  return {
-    log: row.name,
-    epoch: `k${row.epoch}`,
-    seq,
-    at: row.at,
-    kind: wireKind(row.kind),
-    from: row.uid,
-    ...(row.device !== null && { device: row.device }),
-    ...(row.id !== null && { id: row.id }),
-    type: row.type,
-    body: JSON.parse(row.body),
-    ...(row.state !== null && { state: JSON.parse(row.state) }),
-  }
+function hasEntry(row: ItemRow): row is ItemRow & EntryRow {
+  return row.seq !== null
 }
 
 /** A conversation with a system account is one to whoever looks at it. */

@@ -1,6 +1,6 @@
 /** Entries of one log as one person sees them, read up to a number, a size and a part of the log. */
-import type { Entry, EntryState } from '../../../protocol/entry.ts'
-import type { UserId } from '../../../protocol/ids.ts'
+import type { Entry } from '../../../protocol/entry.ts'
+import { buildEntry, type EntryRow } from './entry-row.ts'
 import { canSee, type Readable } from './message-access.ts'
 import type { Transaction, Value } from './transaction.ts'
 
@@ -19,18 +19,7 @@ export const CONTENT_KINDS = {
 
 export type ReadLimits = { entriesMax: number; bytesMax: number; filter: Filter | null }
 
-type Row = {
-  seq: number
-  at: number
-  kind: string
-  uid: UserId
-  device: string | null
-  id: string | null
-  type: string
-  body: string
-  state: string | null
-  bytes: number
-}
+type Row = EntryRow & { bytes: number }
 
 /** Of $1 the log, $2 the person: not deleted by them for themselves, and not withheld from them. */
 const SHOWN = `(entry.kind <> 'withheld' or entry.account = $2)
@@ -38,8 +27,7 @@ const SHOWN = `(entry.kind <> 'withheld' or entry.account = $2)
 
 /** The first rows of `part`, up to the one with which they reach $3 bytes. */
 const read = (part: string, order: 'asc' | 'desc'): string => `
-  select fitting.seq, fitting.at, case when fitting.kind = 'withheld' then 'message' else fitting.kind end as kind,
-    account.uid, fitting.device, fitting.id, fitting.type, fitting.body, fitting.state, fitting.bytes
+  select fitting.seq, fitting.at, fitting.kind, account.uid, fitting.device, fitting.id, fitting.type, fitting.body, fitting.state, fitting.bytes
   from (
     select part.*, octet_length(body) as bytes,
       sum(octet_length(body)) over (order by seq ${order}) - octet_length(body) as before
@@ -144,23 +132,6 @@ export class EntryReader {
   #take(rows: readonly Row[]): Entry[] {
     this.#entriesLeft -= rows.length
     for (const { bytes } of rows) this.#bytesLeft -= bytes
-    return rows.map((row) => this.#build(row))
-  }
-
-  #build(row: Row): Entry {
-    const { name, epoch } = this.#readable.log
-    return {
-      log: name,
-      epoch: `k${epoch}`,
-      seq: row.seq,
-      at: row.at,
-      kind: row.kind,
-      from: row.uid,
-      ...(row.device !== null && { device: row.device }),
-      ...(row.id !== null && { id: row.id }),
-      type: row.type,
-      body: JSON.parse(row.body),
-      ...(row.state !== null && { state: JSON.parse(row.state) as EntryState }),
-    }
+    return rows.map((row) => buildEntry(this.#readable.log, row))
   }
 }

@@ -1,10 +1,11 @@
 /** Full-text search over the messages that a person may see. */
 import type { Entry } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
-import type { LogId, UserId } from '../../../protocol/ids.ts'
+import type { LogId } from '../../../protocol/ids.ts'
 import { SEARCH_ITEMS_DEFAULT } from '../../../protocol/limits.ts'
 import { joinTexts, messageTexts } from '../../search/message-text.ts'
 import { findHighlights, hasTerms, type QueryTerm, queryTerms } from '../../search/terms.ts'
+import { buildEntry, type EntryRow } from './entry-row.ts'
 import { authorTerm, logTerm, personTerm, typeTerm } from './search-terms.ts'
 import type { StoredInput, StoredOperations } from './stored.ts'
 import type { TermQuery, Transaction } from './transaction.ts'
@@ -84,19 +85,7 @@ async function audienceOf(tx: Transaction, account: number): Promise<string[]> {
 
 // ---------------------------------------------------------------- what was found
 
-type Row = {
-  place: number
-  name: LogId
-  epoch: number
-  seq: number
-  at: number
-  uid: UserId
-  device: string | null
-  id: string | null
-  type: string
-  body: string
-  state: string | null
-}
+type Row = EntryRow & { place: number; name: LogId; epoch: number }
 
 const WANTED = Array.from(
   { length: LOOK_AT },
@@ -106,7 +95,7 @@ const WANTED = Array.from(
 /** Inside a window of the person, kept, and neither hidden nor cleared by them. */
 const VISIBLE = `
   with wanted (place, log, seq) as (values ${WANTED})
-  select wanted.place, log.name, log.epoch, entry.seq, entry.at, author.uid, entry.device, entry.id, entry.type,
+  select wanted.place, log.name, log.epoch, entry.seq, entry.at, entry.kind, author.uid, entry.device, entry.id, entry.type,
     entry.body, entry.state
   from wanted
   join log on log.n = wanted.log
@@ -136,29 +125,13 @@ async function lookAt(
     if (after !== undefined && row.at < after) return []
     if (before !== undefined && row.at >= before) return []
     if (types !== undefined && !types.includes(row.type)) return []
-    const body: unknown = JSON.parse(row.body)
-    const texts = messageTexts(body)
+    const entry = buildEntry(row, row)
+    const texts = messageTexts(entry.body)
     // The index may be older than an edit.
     if (!hasTerms(joinTexts(texts), words)) return []
     const highlights = texts.flatMap(({ field, text }) =>
       findHighlights(text, query).map((part) => ({ field, ...part })),
     )
-    return [{ place: row.place, item: { entry: entryOf(row, body), highlights } }]
+    return [{ place: row.place, item: { entry, highlights } }]
   })
-}
-
-function entryOf(row: Row, body: unknown): Entry {
-  return {
-    log: row.name,
-    epoch: `k${row.epoch}`,
-    seq: row.seq,
-    at: row.at,
-    kind: 'message',
-    from: row.uid,
-    ...(row.device !== null && { device: row.device }),
-    ...(row.id !== null && { id: row.id }),
-    type: row.type,
-    body,
-    ...(row.state !== null && { state: JSON.parse(row.state) }),
-  }
 }
