@@ -120,7 +120,6 @@ export function sendRulesContract(engine: () => StoreEngine): void {
       const [owner, ann] = await createFriends(store, 'owner', 'ann')
       const params = { name: 'live', keepsEntries: false }
       const { id } = await store.run({ name: 'rooms.create', caller: owner, params })
-      await store.run({ name: 'rooms.join', caller: ann, params: { id } })
       expect(await refusalOf(send(store, ann, id as LogId, 'kept?'))).toBe('transient_only')
       expect((await sendMarked(store, ann, id as LogId, { transient: true })).seq).toBe(TRANSIENT)
     })
