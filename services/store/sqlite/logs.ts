@@ -26,6 +26,9 @@ export const UNFILED_ENTRIES_MAX = 8192
 const CACHED_LOGS_MAX = 100_000
 
 /** What a writer may do in a log, and how many messages it has there. */
+/** Of a writer whose right was changed; never told to anybody. */
+const UNSURE: ErrorCode = 'forbidden'
+
 export type Writer = {
   account: number
   refusal: ErrorCode | null
@@ -179,10 +182,9 @@ export class Logs {
     if (state !== undefined && writer !== undefined) this.#recheck(state, uid, writer)
   }
 
-  /** Looks up again what anybody may do in a log, when they write next. */
+  /** What anybody may do in a log is looked up again when they write next, as it is for whoever was refused. */
   recheckWriters(name: LogId): void {
-    const state = this.#states.get(name)
-    for (const [uid, writer] of state?.writers ?? []) this.#recheck(state!, uid, writer)
+    for (const writer of this.#states.get(name)?.writers.values() ?? []) writer.refusal = UNSURE
   }
 
   /** Looks up again what others may write to a person, who was deactivated or came back. */
