@@ -36,6 +36,7 @@ const ALL: readonly Situation[] = [
 ]
 
 let town: Town
+/** All that is seen before the first situation, and the little of it that is looked at after each. */
 let before: Views
 let marks: Views
 let listeners: Device[] = []
@@ -45,8 +46,8 @@ const calls = new Map<Situation, Call | Error>()
 beforeAll(async () => {
   town = await Town.build(server)
   await inTurns(ALL, PREPARED_AT_ONCE, async (situation) => {
-    const call = await Promise.resolve(situation.prepare(town)).catch((error: Error) => error)
-    calls.set(situation, call)
+    const prepare = async () => situation.prepare(town)
+    calls.set(situation, await prepare().catch((error: Error) => error))
   })
   listeners = await Promise.all(LISTENERS.map((role) => town.connect(role)))
   for (const device of listeners) await device.untilSynced()
