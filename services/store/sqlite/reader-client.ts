@@ -26,8 +26,9 @@ export class ReaderClient {
     this.#onFatal = onFatal
   }
 
-  takes({ name }: StoredCall): boolean {
-    return READ_APART.has(name)
+  /** What is no call fails where calls do. */
+  takes(call: StoredCall | null): boolean {
+    return call !== null && READ_APART.has(call.name)
   }
 
   /** Rejects with `busy`, or when the call holds what no other thread can have. */
