@@ -103,6 +103,7 @@ export const groupJoiningOperations: StoredOperations<Names> = {
     if (await isIn(tx, group, me)) return joined
     if (open.usesMax !== null && open.uses >= open.usesMax) throw new WochatError('link_used_up')
     await assertNotBanned(tx, group, me)
+    assertKeepsMembers(group)
     if (group.approval === 0) assertRoomFor(tx, group, 1)
     await tx.query('update group_link set uses = uses + 1 where token = $1', [token])
     if (group.approval === 1) {
@@ -121,9 +122,14 @@ export async function joinRoom(tx: Transaction, caller: Caller, id: string): Pro
   if (group?.kind !== 'room') throw new WochatError('unknown_group')
   if (await isIn(tx, group, me)) return
   await assertNotBanned(tx, group, me)
-  if (group.keepsEntries === 0) throw new WochatError('connection_required', 'join it by rooms.join')
+  assertKeepsMembers(group)
   assertRoomFor(tx, group, 1)
   await letIn(tx, caller, group, [me], 'joined', { uid: me.uid })
+}
+
+/** A room that keeps no entries has nobody in it but who is connected. */
+function assertKeepsMembers({ keepsEntries }: Pick<Group, 'keepsEntries'>): void {
+  if (keepsEntries === 0) throw new WochatError('connection_required', 'join it by rooms.join')
 }
 
 async function lockMe(tx: Transaction, { uid }: Caller): Promise<Person> {

@@ -112,6 +112,9 @@ export const joiningSituations: { [Name in Names]: Situation<Params<Name>>[] } =
     refuses('connection_required', 'a room that keeps no entries, for good', (town) =>
       town.as('stranger', { id: town.groups.liveRoom }),
     ),
+    refuses('connection_required', 'such a room by a link', (town) =>
+      town.as('stranger', { token: town.groups.liveRoomLink }),
+    ),
     refusesTheWord((town) => town.as('stranger', { token: town.groups.link, text: BANNED_WORD })),
     refuses('bad_request', 'by a link and an id', (town) =>
       town.as('stranger', { token: town.groups.link, id: town.groups.room }),

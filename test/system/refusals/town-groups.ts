@@ -21,6 +21,7 @@ export type Groups = {
   endedLink: string
   usedLink: string
   crowdedLink: string
+  liveRoomLink: string
 }
 
 const LINKS_MAX = 100
@@ -86,9 +87,10 @@ export async function buildGroups(town: Town): Promise<Groups> {
   const packedRoom = await createRoom('packed room')
   await town.do('other', 'rooms.join', { id: packedRoom })
   const liveRoom = await createRoom('live room', false)
+  const liveRoomLink = await linkTo('owner', liveRoom)
   for (const id of [room, liveRoom]) {
     await town.do('owner', 'groups.ban', { id, uid: town.who('banned') })
   }
-  const links2 = { link, endedLink, usedLink, crowdedLink }
-  return { ours, quiet, crowded, packed, dissolved, room, packedRoom, liveRoom, ...links2 }
+  const tokens = { link, endedLink, usedLink, crowdedLink, liveRoomLink }
+  return { ours, quiet, crowded, packed, dissolved, room, packedRoom, liveRoom, ...tokens }
 }
