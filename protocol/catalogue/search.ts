@@ -5,7 +5,12 @@ import { SEARCH_ITEMS_MAX, SEARCH_QUERY_CHARS_MAX } from '../limits.ts'
 import { TYPE_PATTERN } from '../message-types.ts'
 import { Log, operation, request, Uid } from './operation.ts'
 
-const Time = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+const Time = (description: string) =>
+  Type.Integer({
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    description: `${description}, ms since 1970.`,
+  })
 
 export const searchOperations = {
   'messages.search': operation({
@@ -30,8 +35,8 @@ export const searchOperations = {
           description: 'Types of messages.',
         }),
       ),
-      after: Type.Optional(Time),
-      before: Type.Optional(Time),
+      after: Type.Optional(Time('Sent at this time or later')),
+      before: Type.Optional(Time('Sent before this time')),
       limit: Type.Optional(Type.Integer({ minimum: 1, maximum: SEARCH_ITEMS_MAX })),
       cursor: Type.Optional(Type.String({ pattern: '^[0-9]{1,15}$', description: 'From the page before.' })),
     }),

@@ -6,6 +6,7 @@ import type { Operation } from '../../../protocol/catalogue/operation.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { type CommonOptions, print, printTable, reportFailure, userCommand } from '../command.ts'
 import type { Session } from '../session.ts'
+import { readRaw, readValue, typesOf } from '../values.ts'
 
 export function registerCall(program: Command): void {
   const command = userCommand(
@@ -22,14 +23,21 @@ export function registerCall(program: Command): void {
 }
 
 const EXAMPLES = `
+field=value is read as the operation wants it (wochat operations <name>):
+  a text stays as it is, also "null"; name:=null is the null of JSON
+  a list is separated by commas, and one value is a list of one
+  a time is a date (2026-11-30, 2026-11-30T12:00, 2026-11-30T12:00Z) or ms since 1970
+field:=JSON goes as it is; field:=@file.json is read from a file, field:=@- from standard input.
+
 Examples:
   wochat call groups.members id=g:0a1b limit=20
   wochat call groups.create name=Family members=bob,carol
+  wochat call messages.schedule to=bob id=m1 text='Good morning!' at=2026-11-30T08:00
   wochat call messages.send to=bob body:='{"text":"Hello!"}'`
 
 async function call(session: Session, [name, ...fields]: string[], _options: CommonOptions): Promise<void> {
   const operation = getOperation(name!)
-  const params = readFields(operation, fields)
+  const params = await readFields(operation, fields)
   const result: unknown = await session.call(name as OperationName, params as never)
   await print(JSON.stringify(result, null, process.stdout.isTTY ? 2 : undefined))
 }
@@ -42,15 +50,21 @@ function getOperation(name: string): Operation {
 
 // ---------------------------------------------------------------- fields
 
-/** Parameters from `field=value`, each read as its schema wants it, and `field:=JSON`. Throws `bad_request`. */
-export function readFields(operation: Operation, fields: readonly string[]): Record<string, unknown> {
+/**
+ * Parameters from `field=value`, each read as its schema wants it, and `field:=JSON`, also of a file. Rejects with
+ * `bad_request`.
+ */
+export async function readFields(
+  operation: Operation,
+  fields: readonly string[],
+): Promise<Record<string, unknown>> {
   const params = new Map<string, unknown>()
   for (const field of fields) {
     const [, name, raw, text] = /^([^:=]+)(:?)=(.*)$/s.exec(field) ?? []
     if (name === undefined || text === undefined) {
       throw new WochatError('bad_request', `${field}: give field=value or field:=JSON`)
     }
-    params.set(name, raw === ':' ? readJson(name, text) : readText(operation, name, text))
+    params.set(name, raw === ':' ? await readRaw(name, text) : readText(operation, name, text))
   }
   return Object.fromEntries(params)
 }
@@ -59,40 +73,7 @@ export function readFields(operation: Operation, fields: readonly string[]): Rec
 export function readText({ params }: Pick<Operation, 'params'>, name: string, text: string): unknown {
   const { properties } = params
   // A field that is not known goes as it is: the server says so.
-  const types = Object.hasOwn(properties, name) ? typesOf(properties[name]!) : ['string']
-  if (types.includes('string')) return text
-  if (types.includes('null') && text === 'null') return null
-  if (types.includes('boolean')) return readBoolean(name, text)
-  if (types.includes('integer') || types.includes('number')) return readNumber(name, text)
-  if (types.includes('array') && !text.startsWith('[')) return text === '' ? [] : text.split(',')
-  return readJson(name, text)
-}
-
-/** JSON types that a schema takes, through its alternatives. */
-function typesOf(schema: TSchema): string[] {
-  const { type, anyOf, const: literal } = schema as { type?: string; anyOf?: TSchema[]; const?: unknown }
-  if (anyOf !== undefined) return anyOf.flatMap(typesOf)
-  return type === undefined ? [literal === undefined ? 'object' : typeof literal] : [type]
-}
-
-function readBoolean(name: string, text: string): boolean {
-  if (text !== 'true' && text !== 'false') throw new WochatError('bad_request', `${name}: true or false`)
-  return text === 'true'
-}
-
-function readNumber(name: string, text: string): number {
-  const number = Number(text)
-  if (text.trim() === '' || !Number.isFinite(number))
-    throw new WochatError('bad_request', `${name}: a number`)
-  return number
-}
-
-function readJson(name: string, text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new WochatError('bad_request', `${name}: not JSON`)
-  }
+  return Object.hasOwn(properties, name) ? readValue(properties[name]!, name, text) : text
 }
 
 // ---------------------------------------------------------------- what there is

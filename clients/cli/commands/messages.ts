@@ -5,6 +5,7 @@ import { buildDirectLog, parseLog, parseUserId } from '../../../protocol/ids.ts'
 import { type CommonOptions, print, printJson, printTable, userCommand } from '../command.ts'
 import { createPaint, formatHistory, formatTime } from '../format.ts'
 import type { Session } from '../session.ts'
+import { parseCount, parseTime } from '../values.ts'
 
 export function registerMessages(program: Command): void {
   userCommand<SendOptions>(
@@ -74,18 +75,6 @@ export function findLog(self: string, conversation: string): string {
     throw new WochatError('bad_request', `${conversation} is neither a uid nor a conversation`)
   }
   return buildDirectLog(me, peer)
-}
-
-export function parseCount(option: string, text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new WochatError('bad_request', `${option}: ${text} is not a number`)
-  return Number(text)
-}
-
-/** Local time where it names no zone; ms since 1970. */
-function parseTime(option: string, text: string): number {
-  const at = new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text).getTime()
-  if (!(at >= 0)) throw new WochatError('bad_request', `${option}: ${text} is not a time`)
-  return at
 }
 
 const KINDS = ['media', 'files', 'links'] as const
