@@ -99,7 +99,11 @@ export const ERRORS = {
   unknown_log: final(404, NOT_AUTHORIZED, 'There is no such conversation, or the caller cannot see it.'),
   receipts_off: final(403, NOT_AUTHORIZED, 'The group is too large to say who has read a message.'),
   // Messages
-  muted: final(403, NOT_AUTHORIZED, 'The sender, or the whole group, may not write at the moment.'),
+  muted: final(
+    403,
+    NOT_AUTHORIZED,
+    'The sender, or the whole group, may not write at the moment; of operations, details.of says which of the two (`member`, `group`), details.until when it ends.',
+  ),
   not_admin: final(403, NOT_AUTHORIZED, 'Only admins of the group may do this.'),
   transient_only: final(409, NOT_AUTHORIZED, 'The room keeps no messages: send with transient set.'),
   account_inactive: final(
@@ -115,7 +119,11 @@ export const ERRORS = {
     'The message has no content any more: it was recalled, or its time is over.',
   ),
   not_author: final(403, NOT_AUTHORIZED, 'Only the author of the message may do this.'),
-  too_late: final(409, UNSPECIFIED, 'The message is older than the rules of this server allow for this.'),
+  too_late: final(
+    409,
+    UNSPECIFIED,
+    'The message is older than the rules of this server allow for this, which is details.windowMs.',
+  ),
   edit_conflict: final(
     409,
     UNSPECIFIED,

@@ -35,6 +35,36 @@ it.each<[string, unknown, string]>([
   expect(refusalOf('auth.login', params).startsWith(start), refusalOf('auth.login', params)).toBe(true)
 })
 
+it.each<[string, Parameters<typeof parseParams>[0], object, string]>([
+  [
+    'one of an enum',
+    'reports.create',
+    { uid: 'bob', reason: 'x' },
+    'reason: one of spam, abuse, violence, sexual, illegal, other',
+  ],
+  ['one of a union', 'messages.page', { log: 'd:alice:bob', kind: 'x' }, 'kind: one of media, files, links'],
+  [
+    'one of some, or null',
+    'settings.set',
+    { whoMayAdd: 'x' },
+    'whoMayAdd: one of everybody, friendsOfFriends, nobody, null',
+  ],
+  [
+    'a text of a form',
+    'groups.join',
+    { token: 'x' },
+    'token: must match pattern "^[A-Za-z0-9_-]{22}$" (What a link carries: 22 letters, digits, `-` and `_`)',
+  ],
+  [
+    'a text of a form in a list',
+    'profile.get',
+    { uids: ['a b'] },
+    'uids.0: must match pattern "^[A-Za-z0-9._@-]{1,64}$" (An account)',
+  ],
+])('what a field takes is said: %s', (_what, name, params, text) => {
+  expect(refusalOf(name, params)).toBe(`bad_request ${text}`)
+})
+
 it('a refusal never holds a value, and only the beginning of a long name', () => {
   expect(refusalOf('auth.login', { ...login, code: ['493021'] })).not.toContain('493021')
   expect(refusalOf('auth.login', { ...login, ['x'.repeat(5000)]: 1 }).length).toBeLessThan(120)

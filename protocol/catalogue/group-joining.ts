@@ -5,7 +5,10 @@ import { Empty, GroupId, operation, RequestId, request, Uid } from './operation.
 
 export const JOIN_TEXT_CHARS_MAX = 256
 
-const Token = Type.String({ pattern: '^[A-Za-z0-9_-]{22}$', description: 'What a link carries.' })
+const Token = Type.String({
+  pattern: '^[A-Za-z0-9_-]{22}$',
+  description: 'What a link carries: 22 letters, digits, `-` and `_`.',
+})
 
 export const groupJoiningOperations = {
   'groups.createLink': operation({

@@ -75,6 +75,15 @@ export type GroupFacts = {
   keepsEntries: number | null
 }
 
+/** Whose mute it is that refuses `muted`, and when it ends, in ms. */
+export type Mute = { of: 'member' | 'group'; until: number }
+
+export function findMute({ role, mutedUntil, groupMutedUntil }: GroupFacts, now: number): Mute | undefined {
+  if (mutedUntil !== null && mutedUntil > now) return { of: 'member', until: mutedUntil }
+  const isHeld = role === 'member' && groupMutedUntil !== null && groupMutedUntil > now
+  return isHeld ? { of: 'group', until: groupMutedUntil } : undefined
+}
+
 /**
  * Who is muted says nothing, by a reaction neither; where only admins write, members may react. A room that keeps nothing
  * refuses `transient_only`, which a transient message is not concerned by.

@@ -50,7 +50,8 @@ export const editOperations: StoredOperations<'messages.edit' | 'messages.recall
 }
 
 function assertInTime({ at }: Message, windowMs: number, now: number): void {
-  if (windowMs > 0 && now - at > windowMs) throw new WochatError('too_late')
+  if (windowMs <= 0 || now - at <= windowMs) return
+  throw new WochatError('too_late', `the message is older than ${windowMs} ms`, { details: { windowMs } })
 }
 
 function withKeptFields(

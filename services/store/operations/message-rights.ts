@@ -6,6 +6,7 @@ import {
   DIRECT_FACTS,
   type DirectFacts,
   directRight,
+  findMute,
   GROUP_FACTS,
   type GroupFacts,
   groupRight,
@@ -27,8 +28,15 @@ export async function getRight(
   if (!isOpen) throw new WochatError('not_member')
   if (log.name.startsWith('n:')) throw new WochatError('forbidden', 'notices are written by the server')
   const { refusal, withheld } = await rightIn(tx, { uid, account }, log, act)
+  if (refusal === 'muted') throw await mutedError(tx, account, log.n)
   if (refusal !== null) throw new WochatError(refusal)
   return withheld ? 'withheld' : 'open'
+}
+
+/** Says whether it is they or the whole group, and until when; read again, because only a refusal needs it. */
+async function mutedError(tx: Transaction, account: number, log: number): Promise<WochatError> {
+  const facts = await findGroupFacts(tx, account, log)
+  return new WochatError('muted', undefined, { details: facts && findMute(facts, tx.now) })
 }
 
 /** What somebody may do in a direct conversation, which need not be there yet, or in a group. */

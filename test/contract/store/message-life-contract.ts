@@ -4,6 +4,7 @@ import type { Entry } from '../../../protocol/entry.ts'
 import type { LogId } from '../../../protocol/ids.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
+import { handsOf } from './group-calls.ts'
 import { sendOf } from './history-contract.ts'
 import {
   createFriends,
@@ -132,6 +133,22 @@ export function messageLifeContract(engine: () => StoreEngine): void {
       expect(await refusalOf(edit(store, alice, log, seq, change))).toBe('blocked')
       expect(gistOf(await readAll(store, bob, log))).toEqual(['hello'])
     })
+
+    test('an edit of who is muted says whether they are or the whole group, and until when', async () => {
+      const store = shared()
+      const [owner, ann] = await createFriends(store, 'owner', 'ann')
+      const id = await createGroup(store, owner, ann)
+      const { seq } = await send(store, ann, id, 'hello')
+      const until = Date.now() + 3_600_000
+      const muted = (of: string, end: number) => ({ code: 'muted', details: { of, until: end } })
+      const mute = (params: { uid?: string; untilMs: number }) =>
+        handsOf(store, owner).do('groups.mute', { id, ...params })
+
+      await mute({ untilMs: until })
+      await expect(edit(store, ann, id, seq, textOf('x'))).rejects.toMatchObject(muted('group', until))
+      await mute({ uid: ann.uid, untilMs: until + 1 })
+      await expect(edit(store, ann, id, seq, textOf('x'))).rejects.toMatchObject(muted('member', until + 1))
+    })
   })
 
   describe('recalling', () => {
@@ -230,8 +247,9 @@ export function messageLifeContract(engine: () => StoreEngine): void {
       const group = await createGroup(store, alice, bob)
       const bobs = await send(store, bob, group, 'hello')
       await new Promise((resolve) => setTimeout(resolve, 20))
-      expect(await refusalOf(edit(store, alice, log, seq, textOf('x')))).toBe('too_late')
-      expect(await refusalOf(recall(store, alice, log, seq))).toBe('too_late')
+      const late = { code: 'too_late', details: { windowMs: 1 } }
+      await expect(edit(store, alice, log, seq, textOf('x'))).rejects.toMatchObject(late)
+      await expect(recall(store, alice, log, seq)).rejects.toMatchObject(late)
       expect(await refusalOf(recall(store, bob, group, bobs.seq))).toBe('too_late')
       await recall(store, alice, group, bobs.seq)
     })
