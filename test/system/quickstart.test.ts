@@ -1,10 +1,15 @@
 /** What the README promises to a newcomer: stock clients, nothing of ours. */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { runMosquitto, startMosquittoSub, subscribedMessages } from '../harness/mosquitto.ts'
 import { MqttJs } from '../harness/mqtt-client.ts'
 import { befriend, logIn, newFriends, newPhone } from '../harness/people.ts'
-import { sharedServer, startServer } from '../harness/server.ts'
+import { findFreePort } from '../harness/ports.ts'
+import { cleanEnv, REPO, sharedServer, startServer } from '../harness/server.ts'
 import { printToken } from '../harness/token-command.ts'
 import { until } from '../harness/wait.ts'
 
@@ -23,7 +28,7 @@ test('the two mosquitto commands of the README carry a message from alice to bob
   ])
   const pub = await runMosquitto('mosquitto_pub', [
     ...port,
-    ...['-q', '1', '-i', 'alice/cli', '-u', 'alice', '-P', aliceJwt, '-t', 'u/alice/send'],
+    ...['-V', '5', '-q', '1', '-i', 'alice/cli', '-u', 'alice', '-P', aliceJwt, '-t', 'u/alice/send'],
     ...['-m', '{"to":"bob","text":"Hello!"}'],
   ])
 
@@ -40,6 +45,50 @@ test('the two mosquitto commands of the README carry a message from alice to bob
     body: { text: 'Hello!' },
   })
 })
+
+test('a signal to npm start ends the server, and leaves no process behind', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'wochat-npm-'))
+  const env = { WOCHAT_DATA_DIR: dataDir, WOCHAT_MQTT_HOST: '127.0.0.1', WOCHAT_HTTP_HOST: '127.0.0.1' }
+  const adminPort = String(await findFreePort())
+  const ports = {
+    WOCHAT_MQTT_PORT: String(await findFreePort()),
+    WOCHAT_HTTP_PORT: String(await findFreePort()),
+    WOCHAT_ADMIN_PORT: adminPort,
+  }
+  const isReady = async () => {
+    try {
+      const answer = await fetch(`http://127.0.0.1:${adminPort}/readyz`)
+      await answer.arrayBuffer()
+      return answer.status === 200
+    } catch {
+      return false
+    }
+  }
+  const npm = spawn('npm', ['start'], {
+    cwd: REPO,
+    env: cleanEnv({ ...env, ...ports }),
+    stdio: 'ignore',
+    detached: true,
+  })
+  try {
+    await until(isReady, 'the server of npm start to be ready')
+    npm.kill('SIGTERM')
+    await until(async () => !(await isReady()), 'the server to end')
+    await until(() => !hasProcesses(npm.pid!), 'all processes of npm start to end')
+  } finally {
+    if (hasProcesses(npm.pid!)) process.kill(-npm.pid!, 'SIGKILL')
+    rmSync(dataDir, { recursive: true })
+  }
+})
+
+/** Whether anything of a process group is left. */
+function hasProcesses(group: number): boolean {
+  try {
+    return process.kill(-group, 0)
+  } catch {
+    return false
+  }
+}
 
 test('two people who log in by SMS become friends and chat over WebSocket with MQTT.js', async () => {
   const { alice, bob } = await newFriendsBySms()
