@@ -1,6 +1,8 @@
 /** The program: `wochat serve` and the operator's commands here, the client's commands in `clients/cli`. */
 import { Command } from 'commander'
 import { register } from './clients/cli/register.ts'
+import { HTTP_PORT } from './clients/cli/session.ts'
+import { suggestCommands } from './clients/cli/suggest.ts'
 import { type Config, ConfigError, describeConfig, loadConfig } from './config.ts'
 import { registerMigrate } from './migrate.ts'
 import type { RunningServer } from './serve/server.ts'
@@ -59,6 +61,7 @@ program
 
 registerMigrate(program, config)
 register(program)
+suggestCommands(program)
 
 try {
   await program.parseAsync()
@@ -110,8 +113,16 @@ function banner(at: RunningServer['endpoints'], places: string, sms: string): st
   HTTP       ${at.http}
   admin      ${at.admin}   (/metrics, /readyz)
   ${places}
-Log in:  npx wochat login +8613800000001   (${sms === 'console' ? 'the code is printed here' : 'the code comes by SMS'})
+Log in:  npx wochat login +8613800000001${urlOption(at.http)}   (${sms === 'console' ? 'the code is printed here' : 'the code comes by SMS'})
 Or print a token for a tester:  npx wochat token alice --device cli`
+}
+
+/** What the command line must be told: nothing of a server that is where it looks by itself. */
+function urlOption(http: string): string {
+  const [, scheme, port] = /^(https?):.*:(\d+)$/.exec(http) ?? []
+  // A node without the role has no HTTP at all.
+  if (port === undefined) return ''
+  return scheme === 'http' && Number(port) === HTTP_PORT ? '' : ` --url ${scheme}://localhost:${port}`
 }
 
 function configLine({

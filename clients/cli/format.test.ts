@@ -82,8 +82,18 @@ test('a failure is one line that begins with its code', () => {
     details: { users: [{ uid: 'eve', code: 'not_friends' }] },
   })
   expect(formatFailure(refused)).toMatch(
-    /^users_refused: .*\{"users":\[\{"uid":"eve","code":"not_friends"\}\]\}$/,
+    /^users_refused: .* \(users: \[\{"uid":"eve","code":"not_friends"\}\]\)$/,
   )
   expect(formatFailure(new ClientError('unreachable', 'no\nway'))).toBe('unreachable: no\\nway')
   expect(formatFailure(new Error('EACCES'))).toBe('failed: EACCES')
+})
+
+test('a failure says when to ask again, and its details', () => {
+  const wait = new WochatError('request_refused', undefined, { retryAfterMs: (23 * 60 + 55) * 60_000 + 5 })
+  expect(formatFailure(wait)).toMatch(/^request_refused: .* \(again in 23 h 55 min\)$/)
+  const until = new Date(2026, 10, 30, 12).getTime()
+  const suspended = new WochatError('account_suspended', undefined, { details: { until } })
+  expect(formatFailure(suspended)).toMatch(/ \(until 2026-11-30 12:00:00\)$/)
+  const both = new WochatError('busy', 'later', { retryAfterMs: 1000, details: { field: 'name' } })
+  expect(formatFailure(both)).toBe('busy: later (again in 1 s; field: name)')
 })

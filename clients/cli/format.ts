@@ -33,6 +33,16 @@ export function formatTime(at: number): string {
   return local.toISOString().slice(0, 19).replace('T', ' ')
 }
 
+/** `23 h 55 min` */
+export function formatSpan(ms: number): string {
+  const seconds = Math.floor(ms / 1000)
+  if (seconds < 60) return seconds === 0 && ms > 0 ? `${Math.round(ms)} ms` : `${seconds} s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes} min`
+  const hours = Math.floor(minutes / 60)
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`
+}
+
 /** `2026-11-22 07:01:02 d:alice:bob 42 alice/phone: Hello!` */
 export function formatEntry(entry: Entry, paint: Paint): string {
   return formatAt(`${entry.log} ${entry.seq}`, entry, paint)

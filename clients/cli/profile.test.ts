@@ -10,7 +10,7 @@ import {
   saveProfile,
   withProfileLock,
 } from './profile.ts'
-import { readClaims, webSocketUrl } from './session.ts'
+import { localUrl, readClaims, webSocketUrl } from './session.ts'
 
 let home: string
 let path: string
@@ -89,4 +89,13 @@ test('MQTT over WebSocket is found at the HTTP address', () => {
   expect(webSocketUrl('http://127.0.0.1:8080/')).toBe('ws://127.0.0.1:8080/mqtt')
   expect(webSocketUrl('https://chat.example')).toBe('wss://chat.example/mqtt')
   expect(() => webSocketUrl('chat.example')).toThrow('--url')
+})
+
+test.each([
+  [undefined, 'http://127.0.0.1:8080'],
+  ['18080', 'http://127.0.0.1:18080'],
+  ['0', 'http://127.0.0.1:8080'],
+  ['http', 'http://127.0.0.1:8080'],
+])('a server on this machine is looked for at the port of the environment: %s', (port, url) => {
+  expect(localUrl(port, 8080)).toBe(url)
 })

@@ -3,7 +3,13 @@ import { WochatError } from '../../protocol/errors.ts'
 import { createHttpCall, type HttpCall } from '../sdk/http.ts'
 import { findProfile, type Profile, profilePath, saveProfile, withProfileLock } from './profile.ts'
 
-export const DEFAULT_URL = 'http://127.0.0.1:8080'
+/** Where a server listens whose port nobody set. */
+export const HTTP_PORT = 8080
+const ADMIN_PORT = 9090
+
+/** Of a server on this machine, at the port that the same environment gives it. */
+export const DEFAULT_URL = localUrl(process.env.WOCHAT_HTTP_PORT, HTTP_PORT)
+export const DEFAULT_ADMIN_URL = localUrl(process.env.WOCHAT_ADMIN_PORT, ADMIN_PORT)
 
 export type SessionOptions = {
   profile: string
@@ -100,6 +106,11 @@ async function readCurrent(path: string): Promise<Profile> {
 
 function isDue(profile: Profile): boolean {
   return profile.expiresAt - REFRESH_AHEAD_MS < Date.now()
+}
+
+/** A port of 0 is any free one, which nobody can know; what is no port at all, the server says itself. */
+export function localUrl(port: string | undefined, initial: number): string {
+  return `http://127.0.0.1:${port !== undefined && /^[1-9]\d{0,4}$/.test(port) ? port : initial}`
 }
 
 /** `http://host:8080` has MQTT over WebSocket at `ws://host:8080/mqtt`. */

@@ -5,7 +5,9 @@ import { define } from './operation.ts'
 
 export const API_KEYS_PER_BOT_MAX = 20
 export const NAME_CHARS_MAX = 100
-const Name = Type.String({ minLength: 1, maxLength: NAME_CHARS_MAX, pattern: '^[^\\x00-\\x1f\\x7f]+$' })
+const name = (description: string) =>
+  Type.String({ minLength: 1, maxLength: NAME_CHARS_MAX, pattern: '^[^\\x00-\\x1f\\x7f]+$', description })
+const Name = name('What people see.')
 const KeyId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'An API key, by its id.' })
 const Time = (description: string) => Type.Integer({ description: `${description} ms since 1970.` })
 
@@ -45,7 +47,7 @@ export const botOperations = {
     positional: ['uid', 'name'],
     params: request({
       uid: Uid,
-      name: Name,
+      name: name('What it is for; operators alone see it.'),
       device: Type.Optional({
         ...DeviceIdSchema,
         description: 'The device that logs in with it; `bot` if not given.',

@@ -60,7 +60,11 @@ export const broadcastOperations = {
         description:
           'The content, by type, as in a send of the account: files are its own or of its conversations. No `replyTo`.',
       }),
-      filter: Type.Optional(BroadcastFilter),
+      filter: Type.Optional({
+        ...BroadcastFilter,
+        description:
+          'To whom: `uids`, `registeredAfter` and `registeredBefore` in ms, `kind`; all people if not given.',
+      }),
     }),
     result: BroadcastRow,
     errors: ['not_a_system_account', 'id_conflict', 'too_many_broadcasts', 'unknown_media'],

@@ -12,10 +12,14 @@ export const IMPORT_ITEMS_MAX = 500
 const SEND_BYTES_MAX = 256 * 1024
 const IMPORT_BYTES_MAX = 8 * 1024 * 1024
 
-const MessageId = Type.String({ minLength: 1, maxLength: CLIENT_ID_CHARS_MAX })
+const MessageId = Type.String({
+  minLength: 1,
+  maxLength: CLIENT_ID_CHARS_MAX,
+  description: 'Under it the message is stored once.',
+})
 const Body = Type.Record(Type.String(), Type.Unknown(), { description: 'The content, by type.' })
-const bulk = <Item extends Type.TSchema>(item: Item) =>
-  Type.Array(item, { minItems: 1, maxItems: IMPORT_ITEMS_MAX })
+const bulk = <Item extends Type.TSchema>(item: Item, description: string) =>
+  Type.Array(item, { minItems: 1, maxItems: IMPORT_ITEMS_MAX, description })
 
 export const importOperations = {
   sendAs: define({
@@ -31,7 +35,11 @@ export const importOperations = {
       body: SendSchema.properties.body,
       text: SendSchema.properties.text,
     }),
-    result: Type.Object({ log: Type.String(), seq: Type.Integer(), at: Type.Integer() }),
+    result: Type.Object({
+      log: Type.String(),
+      seq: Type.Integer(),
+      at: Type.Integer({ description: 'ms since 1970.' }),
+    }),
     errors: [...SEND_ERRORS, 'store_full', 'busy'],
     unlogged: ['body', 'text'],
     bodyBytesMax: SEND_BYTES_MAX,
@@ -47,6 +55,7 @@ export const importOperations = {
           phone: Type.Optional(Type.String({ pattern: '^\\+[1-9][0-9]{6,14}$' })),
           name: Type.Optional(Type.String({ minLength: 1, maxLength: NAME_CHARS_MAX })),
         }),
+        'Each with its `uid`, and a `phone` to log in with and a `name` if it has them.',
       ),
     }),
     result: Type.Object({ made: Type.Integer(), known: Type.Integer() }),
@@ -58,7 +67,7 @@ export const importOperations = {
     summary: 'Makes friends of pairs of accounts, without a request; their devices are not told.',
     kind: 'change',
     positional: [],
-    params: request({ pairs: bulk(request({ a: Uid, b: Uid })) }),
+    params: request({ pairs: bulk(request({ a: Uid, b: Uid }), 'Each pair as `a` and `b`.') }),
     result: Type.Object({ made: Type.Integer(), known: Type.Integer() }),
     errors: ['unknown_user', 'too_many_contacts'],
     unlogged: ['pairs'],
@@ -79,6 +88,7 @@ export const importOperations = {
           type: Type.Optional(Type.String({ pattern: TYPE_PATTERN, description: 'Default `text`.' })),
           body: Body,
         }),
+        'Each with `from`, `at`, `id`, `body` and, if it is no text, `type`.',
       ),
     }),
     result: Type.Object({

@@ -45,7 +45,7 @@ export const moderationOperations = {
     }),
     result: Type.Object({
       words: Type.Array(ListedWord),
-      more: Type.Boolean(),
+      more: Type.Boolean({ description: 'There are more: ask with `after`.' }),
     }),
     errors: [],
   }),
@@ -55,7 +55,11 @@ export const moderationOperations = {
     kind: 'change',
     positional: [],
     params: request({
-      words: Type.Array(request({ word: Word, action: Action }), { minItems: 1, maxItems: WORDS_EACH_MAX }),
+      words: Type.Array(request({ word: Word, action: Action }), {
+        minItems: 1,
+        maxItems: WORDS_EACH_MAX,
+        description: 'Each with its `word` and its `action`: `reject`, `withhold` or `mask`.',
+      }),
     }),
     result: Type.Object({ words: Type.Integer({ description: 'On the list now.' }) }),
     errors: ['too_many_words'],
@@ -65,7 +69,9 @@ export const moderationOperations = {
     summary: 'Takes words off the list.',
     kind: 'change',
     positional: [],
-    params: request({ words: Type.Array(Word, { minItems: 1, maxItems: WORDS_EACH_MAX }) }),
+    params: request({
+      words: Type.Array(Word, { minItems: 1, maxItems: WORDS_EACH_MAX, description: 'The words.' }),
+    }),
     result: Type.Object({ words: Type.Integer({ description: 'On the list now.' }) }),
     errors: [],
     bodyBytesMax: MODERATION_BODY_BYTES_MAX,
@@ -75,14 +81,20 @@ export const moderationOperations = {
     kind: 'read',
     positional: [],
     params: request({
-      state: Type.Optional(Type.Union([Type.Literal('open'), Type.Literal('decided')])),
+      state: Type.Optional(
+        Type.Union([Type.Literal('open'), Type.Literal('decided')], {
+          description: '`open` (if not given) or `decided`.',
+        }),
+      ),
       after: Type.Optional(Type.Integer({ minimum: 0, description: 'The last number of the page before.' })),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: REPORTS_PAGE_MAX })),
+      limit: Type.Optional(
+        Type.Integer({ minimum: 1, maximum: REPORTS_PAGE_MAX, description: 'Reports of one page.' }),
+      ),
     }),
     result: Type.Object({
       reports: Type.Array(Report),
       open: Type.Integer({ description: 'Reports that wait for a decision.' }),
-      more: Type.Boolean(),
+      more: Type.Boolean({ description: 'There are more: ask with `after`.' }),
     }),
     errors: [],
   }),
@@ -92,8 +104,10 @@ export const moderationOperations = {
     kind: 'change',
     positional: ['n', 'decision'],
     params: request({
-      n: Type.Integer({ minimum: 1 }),
-      decision: Type.Union([Type.Literal('dismiss'), Type.Literal('remove'), Type.Literal('suspend')]),
+      n: Type.Integer({ minimum: 1, description: 'The number of the report.' }),
+      decision: Type.Union([Type.Literal('dismiss'), Type.Literal('remove'), Type.Literal('suspend')], {
+        description: '`dismiss`, `remove` or `suspend`.',
+      }),
       note: Type.Optional(
         Type.String({
           maxLength: NOTE_CHARS_MAX,

@@ -192,7 +192,7 @@ export const ADMIN_OPERATIONS = {
     positional: ['log', 'seq'],
     params: request({
       log: Log,
-      seq: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+      seq: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'An entry of it.' }),
       limit: Type.Optional(
         Type.Integer({
           minimum: 1,

@@ -27,7 +27,11 @@ export const suspensionOperations = {
     positional: ['uid', 'reason'],
     params: request({
       uid: Uid,
-      reason: Type.String({ minLength: 1, maxLength: SUSPENSION_REASON_CHARS_MAX }),
+      reason: Type.String({
+        minLength: 1,
+        maxLength: SUSPENSION_REASON_CHARS_MAX,
+        description: 'Seen by operators alone.',
+      }),
       until: Type.Optional(Until('When it ends by itself, ms since 1970; for good if not given.')),
     }),
     result: SuspensionRow,
@@ -51,7 +55,9 @@ export const suspensionOperations = {
       after: Type.Optional(
         Type.Integer({ minimum: 0, description: 'What the page before said to go on with.' }),
       ),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: SUSPENSIONS_PAGE_MAX })),
+      limit: Type.Optional(
+        Type.Integer({ minimum: 1, maximum: SUSPENSIONS_PAGE_MAX, description: 'Accounts of one page.' }),
+      ),
     }),
     result: Type.Object({
       suspensions: Type.Array(SuspensionRow),

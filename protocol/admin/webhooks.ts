@@ -32,7 +32,11 @@ const Secret = Type.String({
   description: 'Signs deliveries: `whsec_` and 24 to 64 bytes in base64. Made if not given.',
 })
 const Time = (description: string) => Type.Integer({ description: `${description} ms since 1970.` })
-const EventSeq = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+const EventSeq = Type.Integer({
+  minimum: 1,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'The seq of the event to begin at.',
+})
 
 export const WebhookRow = Type.Object({
   id: Type.String(),

@@ -26,10 +26,10 @@ class Command implements AsyncDisposable {
   readonly child: ChildProcessWithoutNullStreams
   readonly #ended: Promise<number | null>
 
-  constructor(args: string[], file = 'clients/cli/wochat.js') {
+  constructor(args: string[], env: Record<string, string> = {}, file = 'clients/cli/wochat.js') {
     this.child = spawn(process.execPath, [join(REPO, file), ...args], {
       cwd: home,
-      env: cleanEnv({ HOME: home }),
+      env: cleanEnv({ HOME: home, ...env }),
     })
     this.child.stdout.setEncoding('utf8').on('data', (chunk: string) => this.out.push(chunk))
     this.child.stderr.setEncoding('utf8').on('data', (chunk: string) => this.err.push(chunk))
@@ -47,9 +47,12 @@ class Command implements AsyncDisposable {
   }
 }
 
-async function run(args: string[]): Promise<Outcome> {
-  await using command = new Command(args)
-  command.child.stdin.end()
+async function run(
+  args: string[],
+  { input = '', env = {} }: { input?: string; env?: Record<string, string> } = {},
+): Promise<Outcome> {
+  await using command = new Command(args, env)
+  command.child.stdin.end(input)
   return await command.end()
 }
 
@@ -189,7 +192,13 @@ describe('a login', () => {
         '--profile',
         'eve',
       ])
-      expect(outcome).toEqual({ code: 1, out: '', err: expect.stringMatching(/^bad_code: /) })
+      expect(outcome).toEqual({
+        code: 1,
+        out: '',
+        err: expect.stringMatching(
+          /^bad_code: .* A further wochat login, without --code, sends a new one\.$/,
+        ),
+      })
     },
     SLOW_MS,
   )
@@ -271,6 +280,147 @@ test(
   async () => {
     const outcome = await run(['tail', '--url', server.httpUrl, '--uid', 'mia', '--token', 'a.b.c'])
     expect(outcome).toEqual({ code: 1, out: '', err: expect.stringMatching(/^unauthenticated: /) })
+  },
+  SLOW_MS,
+)
+
+describe('a login that is not finished', () => {
+  test(
+    'says on a line of its own how the code is given later',
+    async () => {
+      const phone = newPhone()
+      const { code, err } = await run(['login', phone, '--url', server.httpUrl, '--profile', 'finn'])
+      expect(code).toBe(1)
+      expect(err.split('\n')).toEqual([
+        `code sent to ${phone}: `,
+        `bad_code: no code was typed; give it by wochat login ${phone} --code <code>`,
+      ])
+    },
+    SLOW_MS,
+  )
+})
+
+test(
+  'a refusal says when to ask again, and with --json everything that the server said',
+  async () => {
+    const [nina, omar] = [withToken('nina'), withToken('omar')]
+    await printed('devices', ...omar)
+    await printed('friend', 'request', 'omar', ...nina)
+    await printed('friend', 'refuse', 'nina', ...omar)
+    const asked = ['call', 'contacts.request', 'uid=omar', ...nina]
+    expect((await run(asked)).err).toMatch(/^request_refused: .* \(again in (\d+ d )?\d+ h( \d+ min)?\)$/)
+    expect(JSON.parse((await run([...asked, '--json'])).err)).toEqual({
+      code: 'request_refused',
+      message: expect.any(String),
+      retryAfterMs: expect.any(Number),
+    })
+  },
+  SLOW_MS,
+)
+
+test(
+  'a call takes lists of numbers, one of several words, and a date as its parameters',
+  async () => {
+    const pia = withToken('pia')
+    expect(await printed('call', 'settings.set', 'whoMayAdd=nobody', ...pia)).toContain(
+      '"whoMayAdd":"nobody"',
+    )
+    const planned = new Date(Date.now() + 86_400_000).toISOString().slice(0, 16)
+    const { id } = JSON.parse(await printed('call', 'groups.create', 'name=notes', ...pia)) as { id: string }
+    await printed('send', id, 'one', ...pia)
+    const got = JSON.parse(await printed('call', 'messages.get', `log=${id}`, 'seqs=1,2', ...pia)) as {
+      entries: unknown[]
+    }
+    expect(got.entries.length).toBeGreaterThan(0)
+    await printed('call', 'messages.schedule', `to=${id}`, 'id=m1', 'text=later', `at=${planned}Z`, ...pia)
+    expect(await printed('call', 'messages.scheduled', ...pia)).toContain(String(Date.parse(`${planned}Z`)))
+  },
+  SLOW_MS,
+)
+
+describe('the operator', () => {
+  const adminUrl = () => ['--url', `http://127.0.0.1:${server.adminPort}`]
+
+  test(
+    'gives words from a file or from standard input, and is told of a file that is none',
+    async () => {
+      writeFileSync(join(home, 'words.json'), '[{"word":"frobnicate","action":"mask"}]')
+      expect(await printed('admin', 'set-words', '--words', '@words.json', ...adminUrl())).toBe('words: 1')
+      const removed = await run(['admin', 'remove-words', '--words', '@-', ...adminUrl()], {
+        input: '["frobnicate"]',
+      })
+      expect(removed).toEqual({ code: 0, out: 'words: 0', err: '' })
+      expect((await run(['admin', 'set-words', '--words', '@gone.json', ...adminUrl()])).err).toBe(
+        'bad_request: words: gone.json cannot be read: there is no such file',
+      )
+    },
+    SLOW_MS,
+  )
+
+  test(
+    'suspends until a date, and reads it as a date',
+    async () => {
+      await printed('devices', ...withToken('quinn'))
+      const suspended = await printed(
+        'admin',
+        'suspend',
+        'quinn',
+        'spam',
+        '--until',
+        '2099-11-30T12:00',
+        ...adminUrl(),
+      )
+      expect(suspended).toMatch(/^until: 2099-11-30 12:00:00$/m)
+      expect(await printed('admin', 'suspensions', ...adminUrl())).toMatch(
+        /^quinn +spam +\d{4}-.* 2099-11-30 12:00:00$/m,
+      )
+      expect((await run(['devices', ...withToken('quinn')])).err).toMatch(
+        /^account_suspended: .* \(until 2099-11-30 12:00:00\)$/,
+      )
+    },
+    SLOW_MS,
+  )
+
+  test(
+    'is told to keep a secret, and that a device has no session',
+    async () => {
+      await printed('admin', 'add-bot', 'botty', 'Botty', ...adminUrl())
+      expect(await printed('admin', 'add-api-key', 'botty', 'ci', ...adminUrl())).toMatch(
+        /^key: .+\n(.+\n)*The key is shown this once: keep it\.$/m,
+      )
+      const hook = ['crm', 'http://127.0.0.1:9/', '--events', 'group.*', ...adminUrl()]
+      expect(await printed('admin', 'add-webhook', ...hook)).toMatch(
+        /\nThe secret is shown this once: keep it\.$/,
+      )
+      await printed('admin', 'remove-webhook', 'crm', ...adminUrl())
+      await logIn(server, 'rosa', 'rosa')
+      expect(await printed('admin', 'sessions', 'rosa', ...adminUrl())).toMatch(/^cli-\w+ +no session$/m)
+    },
+    SLOW_MS,
+  )
+
+  test(
+    'need not say an address that the environment of the server says',
+    async () => {
+      const env = {
+        WOCHAT_ADMIN_PORT: String(server.adminPort),
+        WOCHAT_HTTP_PORT: new URL(server.httpUrl).port,
+      }
+      expect((await run(['admin', 'nodes'], { env })).err).toBe('')
+      const token = ['--token', server.token('sven', 'script')]
+      expect(await run(['devices', ...token], { env })).toMatchObject({ code: 0, err: '' })
+    },
+    SLOW_MS,
+  )
+})
+
+test.each([
+  ['bogus', "error: unknown command 'bogus'; see wochat --help"],
+  ['hsitory', "error: unknown command 'hsitory'; did you mean history?"],
+])(
+  'a command that is none is told with what was meant, if that is close: %s',
+  async (command, expected) => {
+    expect(await run([command])).toEqual({ code: 1, out: '', err: expected })
   },
   SLOW_MS,
 )

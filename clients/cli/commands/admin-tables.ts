@@ -1,37 +1,12 @@
-/** How the operator's answers look on a terminal. */
+/** Answers to the operator that have a form of their own on a terminal. */
 import type { AdminName, AdminResult } from '../../../protocol/admin/operations.ts'
 import type { TraceEvent, TraceLine } from '../../../protocol/admin/rows.ts'
 import { print, printTable } from '../command.ts'
-import { createPaint, escapeText, formatTime } from '../format.ts'
+import { createPaint, escapeText, formatSpan, formatTime } from '../format.ts'
+import { printResult } from './admin-results.ts'
 
 type Printers = { [Name in Exclude<AdminName, 'trace'>]?: (result: AdminResult<Name>) => Promise<void> }
 
-/** Any result: what is said of the whole, a line each, then its lists as tables. */
-export async function printResult(result: object): Promise<void> {
-  const lists = Object.entries(result).filter((field): field is [string, object[]] => isListOfRows(field[1]))
-  for (const [name, value] of Object.entries(result)) {
-    if (!isListOfRows(value)) await print(escapeText(`${name}: ${formatValue(value)}`))
-  }
-  for (const [name, rows] of lists) {
-    if (rows.length === 0) await print(`${name}: none`)
-    else {
-      const header = [...new Set(rows.flatMap((row) => Object.keys(row)))]
-      const cells = rows.map((row) => header.map((key) => formatValue(new Map(Object.entries(row)).get(key))))
-      await printTable(header, cells)
-    }
-  }
-}
-
-function isListOfRows(value: unknown): value is object[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'object' && item !== null)
-}
-
-function formatValue(value: unknown): string {
-  if (value === undefined || value === null) return '-'
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
-}
-
-/** Results that have a form of their own. */
 export const PRINTERS: Printers = {
   async nodes({ nodes, warnings }) {
     const header = [
@@ -79,19 +54,9 @@ export const PRINTERS: Printers = {
     const rows = devices.map(({ device, connection, session }) => {
       const waiting = session?.pending ?? '-'
       if (connection === null) {
-        const expires = session?.expiresAt ?? null
-        return [
-          device,
-          '-',
-          '-',
-          '-',
-          '-',
-          '-',
-          '-',
-          '-',
-          waiting,
-          expires === null ? '-' : formatTime(expires),
-        ]
+        if (session === null) return [device, 'no session']
+        const expires = session.expiresAt === null ? '-' : formatTime(session.expiresAt)
+        return [device, ...Array<string>(7).fill('-'), waiting, expires]
       }
       const { node, since, address, transport, protocol, inbox, inflight, logsBehind } = connection
       return [
@@ -117,6 +82,16 @@ export const PRINTERS: Printers = {
 
   async revoke() {
     await print('revoked')
+  },
+
+  async addWebhook(result) {
+    await printResult('addWebhook', result)
+    await print('The secret is shown this once: keep it.')
+  },
+
+  async addApiKey(result) {
+    await printResult('addApiKey', result)
+    await print('The key is shown this once: keep it.')
   },
 
   drain: printDrain,
@@ -228,15 +203,6 @@ function formatStep({ step, at, node, log, seq, uid, device, id }: TraceEvent): 
   const who = device === null ? uid : `${uid}/${device}`
   const place = seq === null ? log : `${log} ${seq}`
   return escapeText(`${time}  ${step.padEnd(12)}  ${place}  ${who}${id === null ? '' : `  ${id}`}  ${node}`)
-}
-
-function formatSpan(ms: number): string {
-  const seconds = Math.floor(ms / 1000)
-  if (seconds < 60) return seconds === 0 && ms > 0 ? `${Math.round(ms)} ms` : `${seconds} s`
-  const minutes = Math.floor(seconds / 60)
-  if (minutes < 60) return `${minutes} min`
-  const hours = Math.floor(minutes / 60)
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`
 }
 
 function formatBytes(bytes: number): string {

@@ -11,11 +11,12 @@ import {
   type AdminResult,
 } from '../../../protocol/admin/operations.ts'
 import { print, printJson, reportFailure } from '../command.ts'
+import { DEFAULT_ADMIN_URL } from '../session.ts'
+import { isBulk, isTime, readRaw, readValue, typesOf } from '../values.ts'
 import { AdminClient } from './admin-client.ts'
-import { formatDrain, formatTraceLine, PRINTERS, printResult } from './admin-tables.ts'
-import { readText } from './call.ts'
+import { printResult } from './admin-results.ts'
+import { formatDrain, formatTraceLine, PRINTERS } from './admin-tables.ts'
 
-const DEFAULT_URL = 'http://127.0.0.1:9090'
 const DRAIN_LOOK_EVERY_MS = 500
 /** Some nodes did not answer: what is shown or done is not all of it. */
 const EXIT_INCOMPLETE = 3
@@ -39,25 +40,30 @@ function registerOperation(admin: Command, name: AdminName): void {
   const { summary, positional, params } = operation
   const { properties } = params as TObject
   const required: readonly string[] = (params as { required?: string[] }).required ?? []
-  const usage = positional.map((key) => (required.includes(key) ? `<${key}>` : `[${key}]`))
-  const command = admin.command([toKebab(name), ...usage].join(' ')).description(summary)
+  const command = admin.command(toKebab(name)).description(summary)
+  for (const key of positional) {
+    const usage = required.includes(key) ? `<${key}>` : `[${key}]`
+    command.argument(usage, describeValue(properties[key]!))
+  }
   if (toKebab(name) !== name) command.alias(name)
   for (const [key, schema] of Object.entries(properties)) {
     if (!positional.includes(key)) addOption(command, key, schema)
   }
   if (name === 'drain') command.option('--wait', 'print the progress until the node is drained')
   command
-    .option('--url <url>', 'the admin port of any node', DEFAULT_URL)
-    .option('--json', name === 'trace' ? 'print each step as a line of JSON' : 'print JSON')
+    .option('--url <url>', 'the admin port of any node', DEFAULT_ADMIN_URL)
+    .option('--json', name === 'trace' ? 'print each step as a line of JSON' : 'print JSON, of a failure too')
   command.action((...input: unknown[]) => {
     const { url, json, wait, ...options } = command.opts<Options>()
     const places = positional.map((key, i) => [key, input[i]] as const)
     const given = [...places, ...Object.entries(options)].filter(([, value]) => value !== undefined)
     const shown = { url, ...(json !== undefined && { json }), ...(wait !== undefined && { wait }) }
-    return reportFailure(() => {
-      const values = given.map(([key, value]) => [key, readText(operation, key, String(value))])
-      return run(name, Object.fromEntries(values), shown)
-    })
+    return reportFailure(async () => {
+      const params = new Map<string, unknown>()
+      for (const [key, value] of given)
+        params.set(key, await readOption(properties[key]!, key, String(value)))
+      await run(name, Object.fromEntries(params), shown)
+    }, json)
   })
 }
 
@@ -75,7 +81,9 @@ async function show<Name extends CallName>(
   result: AdminResult<Name>,
   json: boolean,
 ): Promise<void> {
-  await (json ? printJson(result) : (PRINTERS[name] ?? printResult)(result))
+  const printer = PRINTERS[name]
+  if (json) await printJson(result)
+  else await (printer === undefined ? printResult(name, result) : printer(result))
   const { away = [] } = result as { away?: string[] }
   if (away.length === 0) return
   process.stderr.write(`did not answer: ${away.join(', ')}\n`)
@@ -103,13 +111,37 @@ async function followDrain(client: AdminClient, first: AdminResult<'drain'>, jso
 // ---------------------------------------------------------------- from schemas to arguments
 
 function addOption(command: Command, key: string, schema: TSchema): void {
-  const { description = '' } = schema as { description?: string }
-  command.option(`--${toKebab(key)} <${isNumber(schema) ? 'number' : 'value'}>`, description)
+  command.option(`--${toKebab(key)} <${kindOf(schema)}>`, describeValue(schema))
 }
 
-function isNumber(schema: TSchema): boolean {
-  const { type } = schema as { type?: string }
-  return type === 'integer' || type === 'number'
+function kindOf(schema: TSchema): string {
+  const types = typesOf(schema)
+  if (isTime(schema)) return 'time'
+  if (types.includes('integer') || types.includes('number')) return 'number'
+  if (types.includes('boolean')) return 'true|false'
+  if (isListOfTexts(schema)) return 'list|@file'
+  return isBulk(schema) ? 'json|@file' : 'value'
+}
+
+/** What the operation says of it, and the ways to type what is no plain text. */
+function describeValue(schema: TSchema): string {
+  const { description = '' } = schema as { description?: string }
+  if (isTime(schema)) return `${description} Or a date: 2026-11-30, 2026-11-30T12:00.`
+  if (isListOfTexts(schema))
+    return `${description} With commas, or JSON, or @file with it (@- reads standard input).`
+  if (isBulk(schema)) return `${description} JSON, or @file with it (@- reads standard input).`
+  return description
+}
+
+function isListOfTexts(schema: TSchema): boolean {
+  const { items } = schema as { items?: TSchema }
+  return items !== undefined && typesOf(items).includes('string')
+}
+
+/** As a field of a call; a list or an object may come from a file. Throws `bad_request`. */
+async function readOption(schema: TSchema, key: string, text: string): Promise<unknown> {
+  if (isBulk(schema) && text.startsWith('@')) return readRaw(key, text)
+  return readValue(schema, key, text)
 }
 
 /** `drainStatus` is typed `drain-status`. */

@@ -49,9 +49,17 @@ async function login(phone: string, options: LoginOptions): Promise<void> {
     code,
     ...(options.uid !== undefined && { uid: options.uid }),
     device: { id: deviceId, kind: 'cli', name: options.name },
-  })
+  }).catch(sayHowToGoOn)
   await saveProfile(path, { ...tokens, url, deviceId })
   await print(`logged in as ${tokens.uid} on device ${deviceId}`)
+}
+
+function sayHowToGoOn(error: unknown): never {
+  if (!(error instanceof WochatError) || error.code !== 'bad_code') throw error
+  throw new WochatError(
+    'bad_code',
+    `${error.message} A further wochat login, without --code, sends a new one.`,
+  )
 }
 
 /** From the terminal, or the first line of a pipe. */
@@ -63,7 +71,9 @@ async function askCode(phone: string): Promise<string> {
   } finally {
     lines.close()
   }
-  throw new WochatError('bad_code', 'no code was given')
+  // The question stays open on its line.
+  process.stderr.write('\n')
+  throw new WochatError('bad_code', `no code was typed; give it by wochat login ${phone} --code <code>`)
 }
 
 async function logout(session: Session, _: string[], options: CommonOptions): Promise<void> {
