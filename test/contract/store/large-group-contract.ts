@@ -222,14 +222,14 @@ export function largeGroupContract(engine: () => StoreEngine): void {
       'is not looked through for what one member does',
       async () => {
         const { seq, cursor } = await placesIn()
-        const reads = await countReads(engine(), RULES, actsOfOne(seq, cursor))
+        const reads = await countReads(engine(), RULES, actsOfOne(seq, cursor), MEMBERS / 2)
         const least = leastPagesOf(MEMBERS)
         const isMuch = ({ pages, rows }: Reads) => pages > least || rows > MEMBERS / 2
         expect([...reads].filter(([, read]) => isMuch(read))).toEqual([])
         // What does look at every member shows that it would be seen.
         const readers: Work = (store) =>
           store.run({ name: 'messages.readers', caller: last, params: { log: id, seq: seq + 1, limit: 1 } })
-        const all = await countReads(engine(), READERS_ALLOWED, { readers })
+        const all = await countReads(engine(), READERS_ALLOWED, { readers }, MEMBERS / 2)
         expect(all.get('readers')!.pages).toBeGreaterThan(least)
       },
       ALL_MS_MAX,

@@ -27,11 +27,15 @@ type Count = (
   engine: StoreEngine,
   options: EngineOptions,
   works: Readonly<Record<string, Work>>,
+  rowsMin?: number,
 ) => Promise<Map<string, Reads>>
 
-/** What each work reads, one after the other, in a store that is opened for them. */
-export const countReads: Count = (engine, options, works) =>
-  (engine.location.startsWith('postgres') ? countInPostgres : countInSqlite)(engine, options, works)
+/**
+ * What each work reads, one after the other, in a store that is opened for them. In PostgreSQL of tables with `rowsMin`
+ * rows or more: one that is small may well be read as a whole.
+ */
+export const countReads: Count = (engine, options, works, rowsMin) =>
+  (engine.location.startsWith('postgres') ? countInPostgres : countInSqlite)(engine, options, works, rowsMin)
 
 /** A store that was just opened reads every page once, from the file. So each work counts what none before it has read. */
 const countInSqlite: Count = async (engine, options, works) => {
@@ -49,15 +53,17 @@ const countInSqlite: Count = async (engine, options, works) => {
 const bytesRead = (): number => Number(/rchar: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))![1])
 
 /** Each time that a page is looked at. Connections hand their counts in when they end, so each work has its own. */
-const countInPostgres: Count = async (engine, options, works) => {
+const countInPostgres: Count = async (engine, options, works, rowsMin = 0) => {
   await using tables = await openRawTables(engine)
+  const large = await tables.query(`select relid from pg_stat_user_tables where n_live_tup >= ${rowsMin}`)
+  const counted = large.map(({ relid }) => Number(relid))
   const readBy = async (work: Work): Promise<Reads> => {
-    const before = await readSoFar(tables)
+    const before = await readSoFar(tables, counted)
     {
       await using store = await engine.open(options)
       await work(store)
     }
-    return difference(await readSoFar(tables), before)
+    return difference(await readSoFar(tables, counted), before)
   }
   const opening = await readBy(async () => {})
   const reads = new Map<string, Reads>()
@@ -68,15 +74,16 @@ const countInPostgres: Count = async (engine, options, works) => {
 const difference = (a: Reads, b: Reads): Reads => ({ pages: a.pages - b.pages, rows: a.rows - b.rows })
 
 /** By connections that have ended: all but this one. */
-async function readSoFar(tables: RawTables): Promise<Reads> {
+async function readSoFar(tables: RawTables, counted: readonly number[]): Promise<Reads> {
   const others = `select 1 from pg_stat_activity
     where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()`
   await until(async () => (await tables.query(others)).length === 0, 'the end of all connections')
   const [row] = await tables.query(
-    `select (select sum(seq_tup_read) from pg_stat_user_tables)
-         + (select sum(idx_tup_read) from pg_stat_user_indexes) as rows,
+    `with counted (relid) as (values ${counted.map((relid) => `(${relid}::oid)`).join()})
+     select (select sum(seq_tup_read) from pg_stat_user_tables join counted using (relid))
+         + (select sum(idx_tup_read) from pg_stat_user_indexes join counted using (relid)) as rows,
        (select sum(heap_blks_hit + heap_blks_read + coalesce(idx_blks_hit + idx_blks_read, 0))
-         from pg_statio_user_tables) as pages`,
+         from pg_statio_user_tables join counted using (relid)) as pages`,
   )
   return { pages: Number(row!.pages), rows: Number(row!.rows) }
 }
