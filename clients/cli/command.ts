@@ -36,9 +36,12 @@ export function userCommand<Options extends CommonOptions>(
 
 /** One line on standard error, `code: message` or the whole error as JSON, and exit code 1. */
 export async function reportFailure(work: () => Promise<void>, json = false): Promise<void> {
+  // A reader that left, as in `wochat operations | head`: the write that failed ends the command.
+  process.stdout.on('error', () => {})
   try {
     await work()
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') return
     process.stderr.write(`${json ? JSON.stringify(describeFailure(error)) : formatFailure(error)}\n`)
     process.exitCode = 1
   }

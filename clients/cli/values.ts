@@ -126,6 +126,9 @@ export function parseCount(option: string, text: string): number {
 /** `2026-11-22` or `2026-11-22T07:01`: local time where it names no zone; ms since 1970. */
 export function parseTime(option: string, text: string): number {
   const at = new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text).getTime()
-  if (!(at >= 0)) throw new WochatError('bad_request', `${option}: ${text} is not a time`)
+  const [, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)/.exec(text)?.map(Number) ?? []
+  // A 31st of February would be one of March.
+  const isInMonth = day === undefined || new Date(Date.UTC(year!, month! - 1, day)).getUTCDate() === day
+  if (!(at >= 0 && isInMonth)) throw new WochatError('bad_request', `${option}: ${text} is not a time`)
   return at
 }

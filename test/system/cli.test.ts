@@ -284,7 +284,28 @@ test(
   SLOW_MS,
 )
 
+test(
+  'a reader that leaves ends a command in silence',
+  async () => {
+    await using command = new Command(['operations'])
+    command.child.stdout.destroy()
+    expect(await command.end()).toEqual({ code: 0, out: '', err: '' })
+  },
+  SLOW_MS,
+)
+
 describe('a login that is not finished', () => {
+  test(
+    'has its refusal on a line of its own',
+    async () => {
+      const phone = newPhone()
+      const args = ['login', phone, '--url', server.httpUrl, '--profile', 'finn']
+      const { err } = await run(args, { input: 'none\n' })
+      expect(err.split('\n')).toEqual([`code sent to ${phone}: `, expect.stringMatching(/^bad_/)])
+    },
+    SLOW_MS,
+  )
+
   test(
     'says on a line of its own how the code is given later',
     async () => {
@@ -409,6 +430,8 @@ describe('the operator', () => {
       expect((await run(['admin', 'nodes'], { env })).err).toBe('')
       const token = ['--token', server.token('sven', 'script')]
       expect(await run(['devices', ...token], { env })).toMatchObject({ code: 0, err: '' })
+      // To those who have another environment, the server says it.
+      expect(server.nodes[0]!.log.text).toContain(` --url http://localhost:${env.WOCHAT_HTTP_PORT}   (`)
     },
     SLOW_MS,
   )

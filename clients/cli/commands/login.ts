@@ -67,11 +67,14 @@ async function askCode(phone: string): Promise<string> {
   const lines = createInterface({ input: process.stdin, terminal: false })
   process.stderr.write(`code sent to ${phone}: `)
   try {
-    for await (const line of lines) return line.trim()
+    for await (const line of lines) {
+      // On a terminal the person has ended the line.
+      if (!process.stdin.isTTY) process.stderr.write('\n')
+      return line.trim()
+    }
   } finally {
     lines.close()
   }
-  // The question stays open on its line.
   process.stderr.write('\n')
   throw new WochatError('bad_code', `no code was typed; give it by wochat login ${phone} --code <code>`)
 }
