@@ -12,10 +12,10 @@ import type { TermQuery, Transaction } from './transaction.ts'
 
 /** Found messages looked at by one statement; a number of its own, so that its text is always the same. */
 const LOOK_AT = 50
-/** Of one call: what is found and may not be seen, or is outside the times asked for, is passed over. */
+/** Queries of one call, at least one round of them: what is found and may not be seen, or is of other times, is passed over. */
 const LOOKS_MAX = 20
-/** Groups of one person that the index is asked for by name: some 12 ms a look. Who has more is looked for among all. */
-const GROUPS_NAMED_MAX = 1000
+/** Audiences that one query of the index names: some 12 ms a look. Who is in more groups takes more queries. */
+const NAMED_TOGETHER = 1000
 
 export const searchOperations: StoredOperations<'messages.search'> = {
   async 'messages.search'(tx, input) {
@@ -23,12 +23,12 @@ export const searchOperations: StoredOperations<'messages.search'> = {
     const words = queryTerms(query)
     if (words.length === 0) throw new WochatError('bad_request', 'query: no letter and no number in it')
     const account = await tx.findAccount(caller.uid)
-    const wanted = account === undefined ? null : await termQuery(tx, account, words, input)
+    const wanted = account === undefined ? null : await termQueries(tx, account, words, input)
     if (account === undefined || wanted === null) return { items: [] }
     const items: Item[] = []
     let before = cursor === undefined ? null : Number(cursor)
-    for (let looks = 0; looks < LOOKS_MAX; looks++) {
-      const found = await tx.search.find(wanted, before, LOOK_AT)
+    for (let looks = 0; looks < LOOKS_MAX; looks += wanted.length) {
+      const found = await findNewest(tx, wanted, before)
       for (const { place, item } of await lookAt(tx, account, found, words, input)) {
         items.push(item)
         if (items.length === limit) return { items, cursor: String(place) }
@@ -46,13 +46,16 @@ type Item = {
   highlights: { field: string; start: number; end: number }[]
 }
 
-/** Null: nothing can be found, because somebody or some conversation that is asked for is not there. */
-async function termQuery(
+/**
+ * What the index is asked, by as many queries as the groups of the person take. Null: nothing can be found, because
+ * somebody who is asked for is not there, or a conversation was never the caller's.
+ */
+async function termQueries(
   tx: Transaction,
   account: number,
   words: readonly QueryTerm[],
   { log, from, types }: Input,
-): Promise<TermQuery | null> {
+): Promise<TermQuery[] | null> {
   const all = [...words]
   const exact = (text: string) => all.push({ text, isPrefix: false })
   if (from !== undefined) {
@@ -62,25 +65,40 @@ async function termQuery(
   }
   if (log !== undefined) {
     const known = await tx.findLog(log)
-    if (known === undefined) return null
+    const wasIn = 'select 1 from membership where account = $1 and log = $2 limit 1'
+    // How a cursor moves on would tell a stranger of the words of others.
+    if (known === undefined || (await tx.first(wasIn, [account, known.n])) === undefined) return null
     exact(logTerm(known.n))
   }
-  const audience = log !== undefined ? [] : await audienceOf(tx, account)
-  if (types === undefined) return { all, any: audience }
+  const audiences = log !== undefined ? [[]] : await audiencesOf(tx, account)
   // One list of alternatives is what the index takes: several types are looked through afterwards.
-  if (types.length === 1) exact(typeTerm(types[0]!))
-  return { all, any: audience }
+  if (types?.length === 1) exact(typeTerm(types[0]!))
+  return audiences.map((any) => ({ all, any }))
 }
 
-/** Empty, which is everybody's, of a person with very many groups: what they may not see is passed over as it is found. */
-async function audienceOf(tx: Transaction, account: number): Promise<string[]> {
+/** The conversations of two, and the groups that the person is or was in, some in each list. */
+async function audiencesOf(tx: Transaction, account: number): Promise<string[][]> {
   const groups = await tx.query<{ log: number }>(
     `select distinct membership.log from membership join chat_group on chat_group.log = membership.log
-     where membership.account = $1 limit $2`,
-    [account, GROUPS_NAMED_MAX + 1],
+     where membership.account = $1`,
+    [account],
   )
-  if (groups.length > GROUPS_NAMED_MAX) return []
-  return [personTerm(account), ...groups.map(({ log }) => logTerm(log))]
+  const terms = [personTerm(account), ...groups.map(({ log }) => logTerm(log))]
+  const lists = Math.ceil(terms.length / NAMED_TOGETHER)
+  return Array.from({ length: lists }, (_, i) => terms.slice(i * NAMED_TOGETHER, (i + 1) * NAMED_TOGETHER))
+}
+
+type Found = { place: number; log: number; seq: number }
+
+/** Each message is in the audience of one query: that of two people, or that of its group. */
+async function findNewest(
+  tx: Transaction,
+  wanted: readonly TermQuery[],
+  before: number | null,
+): Promise<Found[]> {
+  const found: Found[] = []
+  for (const query of wanted) found.push(...(await tx.search.find(query, before, LOOK_AT)))
+  return found.sort((a, b) => b.place - a.place).slice(0, LOOK_AT)
 }
 
 // ---------------------------------------------------------------- what was found
