@@ -6,7 +6,6 @@ import { readShards } from '../fanout/shard-reader.ts'
 import { type StreamItem, WorkStream } from '../fanout/work-stream.ts'
 import type { Keys } from '../redis/keys.ts'
 import type { RedisClient, RedisLog } from '../redis/redis.ts'
-import { endsInTime } from '../redis/stop-wait.ts'
 import type { PushJob, PushMetrics, PushProvider } from './ports.ts'
 
 /** Longer than a provider takes for a batch. */
@@ -70,7 +69,7 @@ export class PushWorker implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true
     clearInterval(this.#timer)
-    await endsInTime(Promise.all([this.#reading, this.#claiming]), 'the push worker', this.#options.log)
+    await Promise.all([this.#reading, this.#claiming])
   }
 
   async #keys(): Promise<readonly string[]> {

@@ -1,7 +1,7 @@
 /** At a stop: waiting for what needs Redis, which may be away, silent or in the middle of a failover. */
 import type { Logger } from 'pino'
 
-/** All waits of a node that stops, one after the other, stay below `stopTimeoutMs`. */
+/** There are four such waits, one after the other: together they stay below the default of `stopTimeoutMs`. */
 const STOP_WAIT_MS = 1000
 
 /**

@@ -21,9 +21,9 @@ export const REACTIONS_FORGOTTEN_EACH = 500
 
 /**
  * Deletes what hangs on a message whose body was emptied. `log` is the number of the log. Of more reactions than go at a
- * time, which nobody is shown any more, the rest waits as an expiry that is due (expiring.ts).
+ * time, which nobody is shown any more, the rest waits as an expiry that is due (expiring.ts). Answers how many went.
  */
-export async function forgetContent(tx: Transaction, log: number, seq: number): Promise<void> {
+export async function forgetContent(tx: Transaction, log: number, seq: number): Promise<number> {
   for (const table of HANGING_ON_A_MESSAGE) {
     await tx.query(`delete from ${table} where log = $1 and seq = $2`, [log, seq])
   }
@@ -33,8 +33,9 @@ export async function forgetContent(tx: Transaction, log: number, seq: number): 
        select emoji, account from reaction where log = $1 and seq = $2 limit $3) returning 1 as one`,
     [log, seq, REACTIONS_FORGOTTEN_EACH],
   )
-  if (reactions.length < REACTIONS_FORGOTTEN_EACH) return
-  await tx.query('insert into expiry (log, seq, due_at) values ($1, $2, $3)', [log, seq, tx.now])
+  if (reactions.length === REACTIONS_FORGOTTEN_EACH)
+    await tx.query('insert into expiry (log, seq, due_at) values ($1, $2, $3)', [log, seq, tx.now])
+  return reactions.length
 }
 
 /**

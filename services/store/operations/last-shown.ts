@@ -5,6 +5,8 @@
 
 /** Entries that are looked at one by one, before the search that finds one at any distance. */
 const LOOKED_AT_FIRST = 8
+/** Last entries in a row that a person deleted for themselves, one step each: a list is everybody's time. */
+const DELETED_PASSED_MAX = 200
 
 /**
  * Entries that a list shows as the last one and sorts by: not those that change an earlier entry, and not what only
@@ -18,13 +20,14 @@ export const isDeletedForMe = (log: string, seq: string): string =>
 
 /**
  * The highest seq in `low`..`high` of a log that is shown to account $1 and that they did not delete for themselves;
- * null for none. One step for each of the last entries that they deleted; the rest does not grow with the log.
+ * null for none, or behind {@link DELETED_PASSED_MAX} that they deleted. The rest does not grow with the log.
  */
 export const lastShown = (log: string, low: string, high: string): string => `(
-  with recursive back (seq) as (
-    select ${shownUpTo(log, low, high)}
+  with recursive back (seq, passed) as (
+    select ${shownUpTo(log, low, high)}, 0
     union all
-    select ${shownUpTo(log, low, '(back.seq - 1)')} from back where ${isDeletedForMe(log, 'back.seq')}
+    select ${shownUpTo(log, low, '(back.seq - 1)')}, back.passed + 1 from back
+    where back.passed < ${DELETED_PASSED_MAX} and ${isDeletedForMe(log, 'back.seq')}
   )
   select back.seq from back where not ${isDeletedForMe(log, 'back.seq')})`
 

@@ -19,6 +19,8 @@ export type ExpiredLog = { log: LogId; upTo: number }
 
 /** Entries deleted by one step. */
 const ENTRIES_EACH = 200
+/** With as many reactions gone, a step ends before its entries do. */
+const REACTIONS_EACH = 2000
 const READERS_EACH = 200
 /** A message may be deleted by each member of a group for themselves. */
 const HIDDEN_EACH = 2000
@@ -60,13 +62,19 @@ export const retentionTasks = {
     const log = await tx.lockLog(name)
     if (log === undefined) return true
     if (upTo < log.first) return (await forgetHidden(tx, log.n, upTo)) < HIDDEN_EACH
-    const end = Math.min(upTo, log.head, log.first + ENTRIES_EACH - 1)
+    let end = Math.min(upTo, log.head, log.first + ENTRIES_EACH - 1)
     if ((await readUpTo(tx, log, end)) === READERS_EACH) return false
     const entries = await tx.query<{ seq: number }>(
       'select seq from entry where log = $1 and seq <= $2 order by seq limit $3',
       [log.n, end, ENTRIES_EACH],
     )
-    for (const { seq } of entries) await forgetContent(tx, log.n, seq)
+    let reactions = 0
+    for (const { seq } of entries) {
+      reactions += await forgetContent(tx, log.n, seq)
+      if (reactions < REACTIONS_EACH) continue
+      end = seq
+      break
+    }
     await tx.query('delete from entry where log = $1 and seq between $2 and $3', [log.n, log.first, end])
     await tx.query('update log set first = $2 where n = $1', [log.n, end + 1])
     return (await forgetHidden(tx, log.n, end)) < HIDDEN_EACH && end >= upTo

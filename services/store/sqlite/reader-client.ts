@@ -10,8 +10,8 @@ import type { CallResult, ReaderSettings, ReadMessage } from './messages.ts'
  * nobody can tell whether entries that wait in the journal were looked at.
  */
 const READ_APART: ReadonlySet<OperationName> = new Set<OperationName>(['messages.search'])
-/** Calls under way; above, further ones are refused as busy. */
-const CALLS_MAX = 1000
+/** Calls that wait, a second or some of it in the worst case for each ten; above, further ones are refused as busy. */
+const CALLS_MAX = 100
 
 export class ReaderClient {
   readonly #settings: ReaderSettings
@@ -19,7 +19,6 @@ export class ReaderClient {
   readonly #pending = new Map<number, PromiseWithResolvers<CallResult>>()
   #worker: Worker | null = null
   #nextId = 1
-  #drained: (() => void) | null = null
 
   constructor(settings: ReaderSettings, onFatal: (error: Error) => void) {
     this.#settings = settings
@@ -42,13 +41,10 @@ export class ReaderClient {
     return answer.promise
   }
 
-  /** Waits for the answers of what was asked; nothing may be asked after it. */
+  /** What waits is refused: it changes nothing, and may be asked again elsewhere. Nothing may be asked after it. */
   async close(): Promise<void> {
-    if (this.#pending.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#drained = resolve
-      })
-    }
+    for (const { reject } of this.#pending.values()) reject(new WochatError('shutting_down'))
+    this.#pending.clear()
     await this.#worker?.terminate()
   }
 
@@ -62,6 +58,5 @@ export class ReaderClient {
   #settle(result: CallResult): void {
     this.#pending.get(result.id)?.resolve(result)
     this.#pending.delete(result.id)
-    if (this.#pending.size === 0) this.#drained?.()
   }
 }

@@ -82,15 +82,20 @@ test('a search sees what was indexed before it', () =>
     }
   }))
 
-test('a store that closes answers what was asked before', async () => {
-  const answers: ReturnType<typeof search>[] = []
+test('a store that closes refuses the searches that wait, and ends', async () => {
+  const answers: Promise<unknown>[] = []
   await withStore(async (store) => {
-    await send(store, 'last words')
-    await indexAll(store)
-    answers.push(search(store, 'last'))
+    for (let i = 0; i < 50; i++) answers.push(search(store, 'words').catch(({ code }) => code))
   })
-  expect((await answers[0]!).items).toHaveLength(1)
+  expect(await answers.at(-1)).toBe('shutting_down')
 })
+
+test('more searches than may wait are refused as busy, and those before are answered', () =>
+  withStore(async (store) => {
+    const answers = Array.from({ length: 101 }, () => search(store, 'words').catch(({ code }) => code))
+    expect(await answers.at(-1)).toBe('busy')
+    expect(await answers[0]).toEqual({ items: [] })
+  }))
 
 test('a search that is refused leaves the next one alone', () =>
   withStore(async (store) => {
