@@ -49,7 +49,8 @@ function screenParams(words: Words, params: object, fields: readonly string[]): 
 /** Programs read the names, so there is no masking those. */
 function screenValues(words: Words, field: string, values: object): object {
   const screened = Object.entries(values).map(([name, value]) => {
-    if (words.screenText(name) !== name) throw refused(field)
+    // One that is taken away may be called anything.
+    if (value !== null && words.screenText(name) !== name) throw refused(field)
     return [name, typeof value === 'string' ? screenText(words, field, value) : value]
   })
   return Object.fromEntries(screened)
