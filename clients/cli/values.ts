@@ -123,12 +123,15 @@ export function parseCount(option: string, text: string): number {
   return Number(text)
 }
 
+const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)(Z|[+-]\d\d:\d\d)?)?$/
+
 /** `2026-11-22` or `2026-11-22T07:01`: local time where it names no zone; ms since 1970. */
 export function parseTime(option: string, text: string): number {
-  const at = new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text).getTime()
-  const [, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)/.exec(text)?.map(Number) ?? []
+  const [, date = '', time = '00:00', zone = ''] = TIME.exec(text) ?? []
+  const at = new Date(`${date}T${time}${zone}`).getTime()
+  const [year, month, day] = date.split('-').map(Number)
   // A 31st of February would be one of March.
-  const isInMonth = day === undefined || new Date(Date.UTC(year!, month! - 1, day)).getUTCDate() === day
+  const isInMonth = new Date(Date.UTC(year!, month! - 1, day)).getUTCDate() === day
   if (!(at >= 0 && isInMonth)) throw new WochatError('bad_request', `${option}: ${text} is not a time`)
   return at
 }

@@ -105,6 +105,10 @@ describe('fields of a call are read as their schema wants them', () => {
     ['messages.schedule', 'at=tomorrow', 'at: a date such as 2026-11-30T12:00, or ms since 1970'],
     ['messages.schedule', 'at=2026-13-30', 'at: 2026-13-30 is not a time'],
     ['messages.schedule', 'at=2026-02-31', 'at: 2026-02-31 is not a time'],
+    ['messages.schedule', 'at=2026-2-31', 'at: 2026-2-31 is not a time'],
+    ['messages.schedule', 'at=2026-11', 'at: 2026-11 is not a time'],
+    ['messages.schedule', 'at=2026-11-30 (x)', 'at: 2026-11-30 (x) is not a time'],
+    ['messages.schedule', 'at=2026-11-30T25:00', 'at: 2026-11-30T25:00 is not a time'],
     ['messages.delete', 'seqs:=@nowhere.json', 'seqs: nowhere.json cannot be read: there is no such file'],
     ['messages.send', 'nothing', 'nothing: give field=value or field:=JSON'],
   ])('%s %s is refused before it is sent', async (name, field, message) => {
