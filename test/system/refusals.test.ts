@@ -29,6 +29,8 @@ const server = sharedServer({ env: { ...BOUNDS, WOCHAT_MEDIA_DIR: folder.path } 
 /** Whose devices are connected while others are refused. */
 const LISTENERS = ['owner', 'ben', 'other', 'wall']
 const PREPARED_AT_ONCE = 4
+/** Of the town with all of its situations, on a slow machine. */
+const BUILD_MS_MAX = 240_000
 
 const ALL: readonly Situation[] = [
   ...OPERATION_NAMES.flatMap(situationsOf),
@@ -53,7 +55,7 @@ beforeAll(async () => {
   for (const device of listeners) await device.untilSynced()
   before = await takeAllViews(town, everything())
   marks = await takeMarks(town, everything())
-})
+}, BUILD_MS_MAX)
 
 afterAll(() => {
   for (const device of listeners) device.cut()

@@ -16,6 +16,7 @@ import {
   refusalOf,
   send,
 } from './people.ts'
+import { openRawTables } from './raw-tables.ts'
 
 const HOUR = 3_600_000
 
@@ -307,6 +308,26 @@ export function groupRulesContract(engine: () => StoreEngine): void {
       await owner.do('groups.endLink', kept)
       expect(await three.refused('groups.join', kept)).toBe('link_ended')
       expect(await three.refused('groups.join', { id })).toBe('unknown_group')
+    })
+
+    test('bans as many as it may, and no more until some end', async () => {
+      const store = shared()
+      const [owner, one, two] = allHandsOf(store, await createFriends(store, 'owner', 'one', 'two'))
+      const { id } = await owner.do('groups.create', { name: 'strict', members: [] })
+      await owner.do('groups.ban', { id, uid: one.uid })
+      await using tables = await openRawTables(engine())
+      // People who are long gone: only their number counts.
+      await tables.query(
+        `insert into group_ban (log, account, banned_by, banned_at)
+         with recursive more (n) as (select 1 union all select n + 1 from more where n < 9999)
+         select group_ban.log, 1000000000 + more.n, banned_by, banned_at
+         from group_ban join log on log.n = group_ban.log cross join more where log.name = '${id}'`,
+      )
+      expect(await owner.refused('groups.ban', { id, uid: two.uid })).toBe('too_many_bans')
+      // Of who is banned, the ban may change; one that ends makes room.
+      await owner.do('groups.ban', { id, uid: one.uid, reason: 'again' })
+      await owner.do('groups.unban', { id, uid: one.uid })
+      await owner.do('groups.ban', { id, uid: two.uid })
     })
 
     test('a room is found, joined and left by anybody, without an entry, up to its bound', async () => {

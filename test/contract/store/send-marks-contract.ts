@@ -145,7 +145,7 @@ export function sendMarksContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
-      await plan(store, alice, log, { at: Date.now() + 20 })
+      await plan(store, alice, log, { at: Date.now() + 1000 })
       const taken: number[] = []
       await until(async () => {
         const takes = await Promise.all(

@@ -1,6 +1,8 @@
 /** Logins and devices, profiles and settings, the ends of accounts, and who is there. */
+import { expect } from 'vitest'
 import type { OperationName, Params } from '../../../protocol/catalogue/catalogue.ts'
 import { admin } from '../../harness/admin.ts'
+import { Device } from '../../harness/device.ts'
 import { type Login, newPhone, newUid } from '../../harness/people.ts'
 import { until } from '../../harness/wait.ts'
 import { inGroup } from './groups.ts'
@@ -72,22 +74,38 @@ async function watchAll(town: Town): Promise<Call<Params<'presence.watch'>>> {
 }
 
 /** The same for who is not there and who does not let the caller see. */
-const unknown = (uid: (town: Town) => string) =>
-  passesOver((town) => ({ people: [{ uid: uid(town), state: 'unknown' }] }))
+const unknown = (uid: string) => [{ uid, state: 'unknown' }]
 
 const whoIs = (): Situation<{ uids: string[] }>[] => [
   foreign(
     'uids',
-    unknown((town) => town.who('anna')),
+    passesOver((town) => ({ people: unknown(town.who('anna')) })),
     'of a stranger',
     (town) => town.as('stranger', { uids: [town.who('anna')] }),
   ),
-  absent(
-    'uids',
-    unknown(() => NOBODY),
-    (town) => town.as('anna', { uids: [NOBODY] }),
-  ),
+  absent('uids', passesOver({ people: unknown(NOBODY) }), (town) => town.as('anna', { uids: [NOBODY] })),
 ]
+
+/** From a device of its own, which stays connected. */
+async function watchFrom(town: Town, role: string, uid: string): Promise<Call<Params<'presence.watch'>>> {
+  return {
+    ...town.as(role, { uids: [uid] }),
+    over: await Device.connect(town.server, town.who(role), 'watch'),
+  }
+}
+
+const whoIsWatched = (): Situation<Params<'presence.watch'>>[] => {
+  const until = expect.any(Number)
+  return [
+    foreign(
+      'uids',
+      passesOver((town) => ({ people: unknown(town.who('anna')), until })),
+      'a stranger',
+      (town) => watchFrom(town, 'stranger', town.who('anna')),
+    ),
+    absent('uids', passesOver({ people: unknown(NOBODY), until }), (town) => watchFrom(town, 'anna', NOBODY)),
+  ]
+}
 
 export const accountSituations: { [Name in Names]: Situation<Params<Name>>[] } = {
   'auth.requestCode': [refuses('bad_phone', 'a phone that is none', () => anybody({ phone: '0800' }))],
@@ -205,6 +223,7 @@ export const accountSituations: { [Name in Names]: Situation<Params<Name>>[] } =
   'presence.watch': [
     refuses('connection_required', 'over HTTP', (town) => town.as('anna', { uids: [town.who('ben')] })),
     refuses('too_many_watches', 'one more than a connection watches', watchAll),
+    ...whoIsWatched(),
   ],
   'presence.unwatch': [refuses('connection_required', 'over HTTP', (town) => town.as('anna', {}))],
   'presence.ofGroup': [

@@ -18,6 +18,7 @@ import {
 } from './situation.ts'
 import type { Town } from './town.ts'
 import { upload } from './town-files.ts'
+import { NOT_IMPORTED } from './views.ts'
 
 const operator = <P>(params: P): Call<P> => ({ as: null, params })
 
@@ -217,12 +218,12 @@ export const ADMIN_SITUATIONS: { [Name in AdminName]: Situation<AdminParams<Name
     refuses('uid_taken', 'a uid that has another phone, and a new one', async (town) => {
       const uid = newUid('has-a-phone')
       await admin(town.server, 'importAccounts', { accounts: [{ uid, phone: newPhone() }] })
-      return operator({ accounts: [{ uid: 'not-made' }, { uid, phone: newPhone() }] })
+      return operator({ accounts: [{ uid: NOT_IMPORTED }, { uid, phone: newPhone() }] })
     }),
     refuses('uid_fixed', 'a phone that has another uid', async (town) => {
       const phone = newPhone()
       await admin(town.server, 'importAccounts', { accounts: [{ uid: newUid('first'), phone }] })
-      return operator({ accounts: [{ uid: 'not-made' }, { uid: newUid('second'), phone }] })
+      return operator({ accounts: [{ uid: NOT_IMPORTED }, { uid: newUid('second'), phone }] })
     }),
   ],
   importContacts: [

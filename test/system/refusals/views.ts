@@ -48,11 +48,16 @@ const ALL_OF_A_GROUP: readonly Look[] = [
   ['groups.requests', (id) => ({ id })],
 ]
 
+/** Beside accounts whose import is refused. */
+export const NOT_IMPORTED = 'not-made'
+
 /** Who looks by the admin port. */
 export const OPERATOR = 'the operator'
 
-async function lookAsOperator({ server, operator }: Town): Promise<View> {
+async function lookAsOperator(town: Town): Promise<View> {
+  const { server, operator } = town
   return steady({
+    imported: await town.call('profile.get', town.who('anna'), { uids: [NOT_IMPORTED] }),
     webhooks: await admin(server, 'webhooks', {}),
     broadcasts: await admin(server, 'broadcasts', {}),
     open: await admin(server, 'reports', {}),
@@ -64,11 +69,15 @@ async function lookAsOperator({ server, operator }: Town): Promise<View> {
   })
 }
 
+/** Where a look is refused to the one who looks: the same before and after. */
+const HIDES: ReadonlySet<string | undefined> = new Set(['unknown_log', 'unknown_group', 'not_admin'])
+
 async function look(town: Town, uid: string, looks: readonly Look[], name: string): Promise<View> {
   const seen = looks.map(async ([operation, params]): Promise<[string, unknown]> => {
-    const result = await town
-      .call(operation, uid, params(name))
-      .catch((error: { code?: string }) => error.code ?? String(error))
+    const result = await town.call(operation, uid, params(name)).catch((error: { code?: string }) => {
+      if (!HIDES.has(error.code)) throw error
+      return error.code
+    })
     return [operation, steady(result)]
   })
   return Object.fromEntries(await Promise.all(seen))
