@@ -1,4 +1,4 @@
-/** Operations over HTTP, as any client calls them. */
+/** Calls operations of a server over HTTP, and reads its refusals: a body that is no error of the protocol is a failure. */
 
 /** An error body, with its status. */
 export class HttpRefusal extends Error {

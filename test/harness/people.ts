@@ -1,4 +1,7 @@
-/** Accounts, friendships and groups, made over HTTP as any app would. */
+/**
+ * Accounts, friendships and groups, made by operations over HTTP. Most people come with a token that the tests sign as a
+ * trusted issuer; {@link logIn} takes the way of an app, with the code from what the server prints.
+ */
 import { randomBytes } from 'node:crypto'
 import type { TestServer } from './server.ts'
 import { until } from './wait.ts'

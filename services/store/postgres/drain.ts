@@ -1,7 +1,8 @@
 /** Reads what waits for devices: two statements for all the devices and logs that are asked for at a moment. */
 import { encodeEntry } from '../../../protocol/entry.ts'
-import type { LogId, UserId } from '../../../protocol/ids.ts'
+import type { LogId } from '../../../protocol/ids.ts'
 import type { DrainPage, SessionStore } from '../contract.ts'
+import type { EntryRow } from '../operations/entry-row.ts'
 import { WITHHELD, wireKind } from '../withheld.ts'
 import { int8Array, textArray } from './array-values.ts'
 import type { Together } from './gathered-calls.ts'
@@ -28,17 +29,8 @@ type PlaceRow = {
   hider: number
 }
 
-type EntryRow = {
+type DrainedRow = EntryRow & {
   i: number
-  seq: number
-  at: number
-  kind: string
-  uid: UserId
-  device: string | null
-  id: string | null
-  type: string
-  body: string
-  state: string | null
   /** Deleted by the reader for themselves. */
   hidden: boolean
   /** Of the bodies up to this one. */
@@ -172,12 +164,12 @@ function planPage(
 }
 
 /** The entries of all ranges, by the position of their range. */
-async function readRanges(work: Work, plans: readonly Plan[]): Promise<Map<number, EntryRow[]>> {
+async function readRanges(work: Work, plans: readonly Plan[]): Promise<Map<number, DrainedRow[]>> {
   const asked = plans.flatMap(({ input, ranges }, reader) =>
     ranges.map((range) => ({ ...range, reader, bytesMax: input.bytesMax })),
   )
   if (asked.length === 0) return new Map()
-  const rows = await work.query<EntryRow>(ENTRIES, [
+  const rows = await work.query<DrainedRow>(ENTRIES, [
     int8Array(asked.map((_, i) => i)),
     int8Array(asked.map(({ log }) => log)),
     int8Array(asked.map(({ after }) => after)),
@@ -190,7 +182,7 @@ async function readRanges(work: Work, plans: readonly Plan[]): Promise<Map<numbe
 }
 
 /** The pages behind the one with which the answer was full were not read. */
-function fillPages({ input, pages, ranges }: Plan, rowsOf: (i: number) => readonly EntryRow[]): Result {
+function fillPages({ input, pages, ranges }: Plan, rowsOf: (i: number) => readonly DrainedRow[]): Result {
   const { uid, device, bytesMax } = input
   const lines: string[] = []
   let end = 0

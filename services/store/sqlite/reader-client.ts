@@ -10,7 +10,7 @@ import type { CallResult, ReaderSettings, ReadMessage } from './messages.ts'
  * nobody can tell whether entries that wait in the journal were looked at.
  */
 const READ_APART: ReadonlySet<OperationName> = new Set<OperationName>(['messages.search'])
-/** Calls that wait, a second or some of it in the worst case for each ten; above, further ones are refused as busy. */
+/** Calls that wait for the one thread, each for some ms to some hundred; above, further ones are refused as busy. */
 const CALLS_MAX = 100
 
 export class ReaderClient {
