@@ -77,6 +77,24 @@ export function conversationLastContract(engine: () => StoreEngine): void {
       }
     })
 
+    test('is found behind 200 that the person deleted for themselves, and behind many more it is none', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = await createGroup(store, alice, bob)
+      const kept = await send(store, alice, log, 'kept')
+      const sent = await Promise.all(
+        Array.from({ length: 250 }, (_, i) => send(store, alice, log, `no ${i}`)),
+      )
+      const seqs = sent.map(({ seq }) => seq).sort((a, b) => b - a)
+      await forget(store, bob, log, ...seqs.slice(0, 100))
+      await forget(store, bob, log, ...seqs.slice(100, 200))
+      expect((await conversationOf(store, bob, log))?.last?.seq).toBe(seqs[200])
+      await forget(store, bob, log, ...seqs.slice(200))
+      expect((await conversationOf(store, bob, log))?.last).toBeNull()
+      expect((await readAll(store, bob, log)).at(-1)?.seq).toBe(kept.seq)
+      expect((await conversationOf(store, alice, log))?.last?.seq).toBe(seqs[0])
+    })
+
     test('is none when the person deleted all that was shown, behind any number of reactions', async () => {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
