@@ -3,8 +3,7 @@ import { expect } from 'vitest'
 import type { OperationName, Params } from '../../../protocol/catalogue/catalogue.ts'
 import { admin } from '../../harness/admin.ts'
 import { Device } from '../../harness/device.ts'
-import { type Login, newPhone, newUid } from '../../harness/people.ts'
-import { until } from '../../harness/wait.ts'
+import { type Login, logIn, newPhone, newUid, requestCode } from '../../harness/people.ts'
 import { inGroup } from './groups.ts'
 import {
   absent,
@@ -28,31 +27,9 @@ const PRESENCE_UIDS_MAX = 200
 
 const anybody = <P>(params: P): Call<P> => ({ as: null, params })
 
-/** A code that is sent now, by whichever node: the phone may have had others. */
-async function codeFor(town: Town, phone: string): Promise<string> {
-  const sentBy = () =>
-    town.server.nodes.map(({ log }) => log.lines.filter((line) => line.startsWith(`sms to ${phone}: `)))
-  const before = sentBy()
-  await town.server.http('auth.requestCode', { phone })
-  const line = await until(
-    () =>
-      sentBy()
-        .find((lines, i) => lines.length > before[i]!.length)
-        ?.at(-1),
-    `the code of ${phone}`,
-  )
-  return /: (\d{6})/.exec(line)![1]!
-}
-
-async function logIn(town: Town, login: { phone: string; uid?: string; device: string }): Promise<Login> {
-  const { device: id, ...who } = login
-  const code = await codeFor(town, login.phone)
-  return town.server.http<Login>('auth.login', { ...who, code, device: { id } })
-}
-
 async function logInAndBeSuspended(town: Town): Promise<Login & { phone: string }> {
   const phone = newPhone()
-  const login = await logIn(town, { phone, device: 'phone' })
+  const login = await logIn(town.server, { phone, deviceId: 'phone' })
   await admin(town.server, 'suspend', { uid: login.uid, reason: 'spam' })
   return { ...login, phone }
 }
@@ -118,36 +95,46 @@ export const accountSituations: { [Name in Names]: Situation<Params<Name>>[] } =
     ),
     refuses('bad_code', 'another code', async (town) => {
       const phone = newPhone()
-      return anybody({ phone, code: wrong(await codeFor(town, phone)), ...device('phone') })
+      return anybody({ phone, code: wrong(await requestCode(town.server, phone)), ...device('phone') })
     }),
     refuses('bad_code', 'the code of another phone', async (town) => {
       const [phone, other] = [newPhone(), newPhone()]
-      await codeFor(town, phone)
-      return anybody({ phone, code: await codeFor(town, other), ...device('phone') })
+      await requestCode(town.server, phone)
+      return anybody({ phone, code: await requestCode(town.server, other), ...device('phone') })
     }),
     refuses('bad_code', 'a code that was used', async (town) => {
       const phone = newPhone()
-      const code = await codeFor(town, phone)
+      const code = await requestCode(town.server, phone)
       await town.server.http('auth.login', { phone, code, ...device('phone') })
       return anybody({ phone, code, ...device('tablet') })
     }),
     foreign('uid', 'uid_taken', 'of somebody else', async (town) => {
       const phone = newPhone()
-      return anybody({ phone, code: await codeFor(town, phone), uid: town.who('anna'), ...device('phone') })
+      return anybody({
+        phone,
+        code: await requestCode(town.server, phone),
+        uid: town.who('anna'),
+        ...device('phone'),
+      })
     }),
     refuses('uid_fixed', 'another uid than the phone has', async (town) => {
       const phone = newPhone()
-      await logIn(town, { phone, uid: newUid('first'), device: 'phone' })
-      return anybody({ phone, code: await codeFor(town, phone), uid: newUid('second'), ...device('phone') })
+      await logIn(town.server, { phone, uid: newUid('first'), deviceId: 'phone' })
+      return anybody({
+        phone,
+        code: await requestCode(town.server, phone),
+        uid: newUid('second'),
+        ...device('phone'),
+      })
     }),
     refuses('too_many_devices', 'one more device than an account has', async (town) => {
       const phone = newPhone()
-      for (let i = 0; i < DEVICES_MAX; i++) await logIn(town, { phone, device: `device-${i}` })
-      return anybody({ phone, code: await codeFor(town, phone), ...device('one-more') })
+      for (let i = 0; i < DEVICES_MAX; i++) await logIn(town.server, { phone, deviceId: `device-${i}` })
+      return anybody({ phone, code: await requestCode(town.server, phone), ...device('one-more') })
     }),
     refuses('account_suspended', 'to an account that is suspended', async (town) => {
       const { phone } = await logInAndBeSuspended(town)
-      return anybody({ phone, code: await codeFor(town, phone), ...device('phone') })
+      return anybody({ phone, code: await requestCode(town.server, phone), ...device('phone') })
     }),
   ],
   'auth.refresh': [
@@ -159,13 +146,13 @@ export const accountSituations: { [Name in Names]: Situation<Params<Name>>[] } =
       anybody({ refreshToken: `${'s'.repeat(22)}.${'t'.repeat(43)}` }),
     ),
     foreign('refreshToken', 'bad_refresh', 'of a login that was ended', async (town) => {
-      const login = await logIn(town, { phone: newPhone(), device: 'phone' })
+      const login = await logIn(town.server, { phone: newPhone(), deviceId: 'phone' })
       await town.server.http('auth.logout', {}, login.accessToken)
       return anybody({ refreshToken: login.refreshToken })
     }),
     {
       ...refuses('refresh_reused', 'one that was changed for the next', async (town: Town) => {
-        const { refreshToken } = await logIn(town, { phone: newPhone(), device: 'phone' })
+        const { refreshToken } = await logIn(town.server, { phone: newPhone(), deviceId: 'phone' })
         await town.server.http('auth.refresh', { refreshToken })
         return anybody({ refreshToken })
       }),
