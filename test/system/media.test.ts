@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Device } from '../harness/device.ts'
 import { befriendAll, makeGroup, newFriends, newUid } from '../harness/people.ts'
 import { type S3Server, startS3 } from '../harness/s3.ts'
-import { IN_CLUSTER, sharedServer, type TestServer } from '../harness/server.ts'
+import { sharedServer, type TestServer } from '../harness/server.ts'
 import { until } from '../harness/wait.ts'
 
 const PART = 64 * 1024
@@ -293,7 +293,7 @@ describe('in a folder', () => {
   })
 })
 
-describe.skipIf(IN_CLUSTER)('in S3', () => {
+describe('in S3', () => {
   const env: Record<string, string> = { ...BOUNDS }
   let s3: S3Server
   beforeAll(async () => {
@@ -301,5 +301,5 @@ describe.skipIf(IN_CLUSTER)('in S3', () => {
     Object.assign(env, s3.env)
   })
   afterAll(() => s3[Symbol.asyncDispose]())
-  keepsFiles(sharedServer({ env, alone: true }))
+  keepsFiles(sharedServer({ env }))
 })
