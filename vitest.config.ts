@@ -1,28 +1,24 @@
+import { readdirSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
 
-/** What an app does over sockets: kept by one process and by a cluster alike, sender and receiver on different nodes. */
-const BOTH = [
-  'connect',
-  'frozen',
-  'groups',
-  'history',
-  'live',
-  'hostile-bytes',
-  'hostile-content',
-  'large-groups',
-  'media',
-  'moderation-fields',
-  'offline',
-  'own-space',
-  'refusals',
-  'sdk',
-  'search',
-  'send',
-  'send-answers',
-  'sessions',
-  'suspension',
-  'webhook-events',
-]
+/**
+ * What an app does over sockets is kept by one process and by a cluster alike, sender and receiver on different nodes:
+ * every file of test/system runs on both, but for these.
+ */
+const ONE_PROCESS_ONLY: ReadonlyMap<string, string> = new Map([
+  ['admin', 'the admin port of one process; test/cluster/admin.test.ts is that of a cluster'],
+  ['admin-drain', 'the drain of one process; test/cluster/admin.test.ts drains a node of several'],
+  ['cli', 'the command line, which talks to one address'],
+  ['metrics', 'the page of one process'],
+  ['migrate', 'starts with an installation on one process'],
+  ['packet-ids', 'numbers within one connection'],
+  ['quickstart', 'the README on one machine'],
+  ['tls', 'a listener of one process'],
+])
+
+const SYSTEM_TESTS = readdirSync(new URL('test/system', import.meta.url))
+  .filter((name) => name.endsWith('.test.ts'))
+  .filter((name) => !ONE_PROCESS_ONLY.has(name.slice(0, -'.test.ts'.length)))
 
 const ENGINES_OF_THEIR_OWN = { postgresUrl: '', redisUrl: '' }
 
@@ -31,7 +27,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 90_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the two cores of the check: many tests wait for processes and leases.
+    maxWorkers: 3,
     projects: [
       {
         extends: true,
@@ -45,7 +42,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'cluster',
-          include: BOTH.map((name) => `test/system/${name}.test.ts`),
+          include: SYSTEM_TESTS.map((name) => `test/system/${name}`),
           globalSetup: 'test/harness/cluster-setup.ts',
           testTimeout: 60_000,
           provide: { topology: 'cluster', ...ENGINES_OF_THEIR_OWN },

@@ -147,7 +147,10 @@ test(
       until(
         async () => {
           const { nodes } = await admin(server, 'nodes', {})
-          return nodes.every(({ connections }, i) => connections === loads[i])
+          return (
+            nodes.length === loads.length &&
+            nodes.every(({ connections, state }, i) => connections === loads[i] && state === 'ready')
+          )
         },
         () => `the loads ${loads.join(', ')} to be announced`,
       )
