@@ -13,6 +13,12 @@ describe('the words of a list', () => {
     ['not so bad, bad!', ['bad'], 'not so ***, ***!'],
     ['这是坏话吗', ['坏话'], '这是**吗'],
     ['x坏y', ['坏'], 'x*y'],
+    ['あのバーー！', ['バー'], 'あの**ー！'],
+    ['サッカーーー', ['サッカー'], '****ーー'],
+    ['バーA', ['バー'], '**A'],
+    ['ﾗｰﾗｰx', ['ラー'], '****x'],
+    ['人々々x', ['人々'], '**々x'],
+    ['A〆切', ['〆切'], 'A**'],
     ['very bad words here', ['bad words', 'words'], 'very ********* here'],
     ['he said she', ['she', 'he', 'hers'], '** said ***'],
     ['C++ is fine', ['c++'], '*** is fine'],
@@ -21,10 +27,12 @@ describe('the words of a list', () => {
     expect(masked(text, ...words)).toBe(expected)
   })
 
-  test('are the same ones that a search for each alone finds', () => {
-    const word = fc.string({ unit: fc.constantFrom('坏', '话', '的'), minLength: 1, maxLength: 3 })
+  test('of scripts without spaces are the same ones that a search for each alone finds, whatever is around them', () => {
+    const letter = fc.constantFrom('坏', 'バ', '々', '〆', 'ー', 'ーー')
+    const word = fc.string({ unit: letter, minLength: 1, maxLength: 3 })
+    const part = fc.oneof(word, fc.constantFrom('A', '1', '！'))
     fc.assert(
-      fc.property(fc.array(word, { maxLength: 8 }), fc.array(word, { maxLength: 12 }), (words, parts) => {
+      fc.property(fc.array(word, { maxLength: 8 }), fc.array(part, { maxLength: 12 }), (words, parts) => {
         const text = parts.join('')
         const expected = new Set<string>()
         for (const one of words) {

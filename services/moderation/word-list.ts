@@ -5,6 +5,8 @@
  * spaces is found only as a whole word, so that "class" does not have what "ass" forbids; words of scripts without
  * spaces are found anywhere.
  */
+import { beginsUnspaced } from '../unspaced-scripts.ts'
+
 export type WordAction = 'reject' | 'withhold' | 'mask'
 
 export type ListedWord = { word: string; action: WordAction }
@@ -97,10 +99,7 @@ function foldChars(text: string): FoldedChar[] {
 }
 
 const OF_A_WORD = /[\p{L}\p{N}]/u
-const DENSE =
-  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u
-
-const isSpaced = (char: string): boolean => OF_A_WORD.test(char) && !DENSE.test(char)
+const isSpaced = (char: string): boolean => OF_A_WORD.test(char) && !beginsUnspaced(char)
 
 /** Whether the characters from..to are not the middle of a longer word. */
 function isWhole(chars: readonly FoldedChar[], from: number, to: number): boolean {

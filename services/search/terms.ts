@@ -2,20 +2,18 @@
  * What a text is found by. Both engines index these terms and neither looks at the text itself, so that a search gives the
  * same on both.
  *
- * Words of scripts with spaces are terms as they are. Chinese, Japanese, Korean and Thai put no spaces between words: a run
- * of such characters gives every character and every pair of neighbours, so that a word of two characters is one term, and
- * a longer one is found by its pairs. Case, width and compatibility forms do not matter (Unicode NFKC, lower case).
+ * Words of scripts with spaces are terms as they are. In a script without them ({@link UNSPACED}) a run of characters
+ * gives every character and every pair of neighbours, so that a word of two characters is one term, and a longer one is
+ * found by its pairs. Case, width and compatibility forms do not matter (Unicode NFKC, lower case).
  */
+import { beginsUnspaced, UNSPACED } from '../unspaced-scripts.ts'
 
 /** Terms of one message; of a longer text the first ones count. */
 export const TERMS_MAX = 2000
 /** Characters of one term; a longer word is cut. */
 const TERM_CHARS_MAX = 64
 
-const RUN =
-  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}ー々〆]+|[\p{L}\p{N}\p{M}_]+/gu
-const IS_DENSE =
-  /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}ー々〆]/u
+const RUN = new RegExp(String.raw`[${UNSPACED}]+|[\p{L}\p{N}\p{M}_]+`, 'gu')
 
 export const fold = (text: string): string => text.normalize('NFKC').toLowerCase()
 
@@ -24,7 +22,7 @@ export function termsOf(text: string): Set<string> {
   const terms = new Set<string>()
   for (const run of runsOf(text)) {
     if (terms.size >= TERMS_MAX) break
-    if (!run.isDense) terms.add(run.text.slice(0, TERM_CHARS_MAX))
+    if (!run.isUnspaced) terms.add(run.text.slice(0, TERM_CHARS_MAX))
     else {
       const chars = [...run.text]
       for (const [i, char] of chars.entries()) {
@@ -45,7 +43,7 @@ export function queryTerms(query: string): QueryTerm[] {
   const endsInWord = /[\p{L}\p{N}\p{M}_]$/u.test(query)
   const terms = new Map<string, QueryTerm>()
   for (const [i, run] of runs.entries()) {
-    if (!run.isDense) {
+    if (!run.isUnspaced) {
       const text = run.text.slice(0, TERM_CHARS_MAX)
       const isPrefix = endsInWord && i === runs.length - 1
       if (!terms.has(text) || !isPrefix) terms.set(text, { text, isPrefix })
@@ -58,10 +56,10 @@ export function queryTerms(query: string): QueryTerm[] {
   return [...terms.values()]
 }
 
-type Run = { text: string; isDense: boolean }
+type Run = { text: string; isUnspaced: boolean }
 
 function runsOf(text: string): Run[] {
-  return (fold(text).match(RUN) ?? []).map((run) => ({ text: run, isDense: IS_DENSE.test(run) }))
+  return (fold(text).match(RUN) ?? []).map((run) => ({ text: run, isUnspaced: beginsUnspaced(run) }))
 }
 
 /** Where a query is found in a text: [start, end) in UTF-16 units, in order, without overlap. */
@@ -70,17 +68,17 @@ export function findHighlights(text: string, query: string): { start: number; en
   for (const { segment, index } of words(text)) {
     const folded = fold(segment)
     for (const run of runsOf(query)) {
-      if (run.isDense) continue
+      if (run.isUnspaced) continue
       if (folded.startsWith(run.text)) found.push({ start: index, end: index + segment.length })
     }
   }
-  for (const run of runsOf(query)) if (run.isDense) found.push(...occurrences(text, run.text))
+  for (const run of runsOf(query)) if (run.isUnspaced) found.push(...occurrences(text, run.text))
   return withoutOverlap(found)
 }
 
 function* words(text: string): Iterable<{ segment: string; index: number }> {
   for (const match of text.matchAll(RUN)) {
-    if (!IS_DENSE.test(match[0])) yield { segment: match[0], index: match.index }
+    if (!beginsUnspaced(match[0])) yield { segment: match[0], index: match.index }
   }
 }
 
