@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { MIGRATIONS } from '../store/schema.ts'
 import { STORE_FILE } from '../store/sqlite/files.ts'
+import { newestSchema, schemaOf } from '../store/sqlite/migrate.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 import { describeMs } from './key-checks.ts'
 
@@ -28,17 +28,14 @@ function checkIntegrity(connection: DatabaseSync, file: string): Finding {
 }
 
 function checkVersion(connection: DatabaseSync, file: string): Finding {
-  const { user_version: version } = connection.prepare('pragma user_version').get() as {
-    user_version: number
-  }
-  if (version > MIGRATIONS.length) {
+  const version = schemaOf(connection)
+  const newest = newestSchema()
+  if (version > newest) {
     return fail(
-      `store ${file} was written by a newer wochat (schema ${version}, known ${MIGRATIONS.length}); install that one`,
+      `store ${file} was written by a newer wochat (schema ${version}, known ${newest}); install that one`,
     )
   }
-  return ok(
-    `store schema ${version}${version < MIGRATIONS.length ? `; the next start brings it to ${MIGRATIONS.length}` : ''}`,
-  )
+  return ok(`store schema ${version}${version < newest ? `; the next start brings it to ${newest}` : ''}`)
 }
 
 function checkClock(connection: DatabaseSync, now: number): Finding {

@@ -1,4 +1,4 @@
-/** What moves of the chat business: the tables of services/store/chat-schema.ts, under the same names in both engines. */
+/** What moves of the chat business: the tables of sqlite/migrations/0003_chat.sql, under the same names in both engines. */
 import { numbers, type TableMove, texts } from './table-move.ts'
 
 /** A table whose rows are moved as they are. */

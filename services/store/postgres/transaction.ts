@@ -1,26 +1,13 @@
 /** The {@link Work} of one call: its transaction on one connection, and what it has learned about accounts. */
-import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely'
 import type { UserId } from '../../../protocol/ids.ts'
 import type { StorePolicy } from '../policy.ts'
-import type { Schema } from '../schema.ts'
 import type { AccountsIndex } from './accounts-index.ts'
 import { type Executor, execute } from './connections.ts'
-import type { BuiltQuery, FeedItem, Work } from './work.ts'
-
-/** Builds queries; never executes them itself. */
-const BUILDER = new Kysely<Schema>({
-  dialect: {
-    createAdapter: () => new PostgresAdapter(),
-    createDriver: () => new DummyDriver(),
-    createIntrospector: (db) => new PostgresIntrospector(db),
-    createQueryCompiler: () => new PostgresQueryCompiler(),
-  },
-})
+import type { FeedItem, Work } from './work.ts'
 
 export type WorkSettings = { policy: StorePolicy; node: string; accounts: AccountsIndex }
 
 export class TransactionWork implements Work {
-  readonly sql = BUILDER
   readonly now: number
   readonly policy: StorePolicy
   readonly node: string
@@ -41,21 +28,6 @@ export class TransactionWork implements Work {
   async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     const { rows } = await execute<Row & object>(this.#executor, text, values)
     return rows
-  }
-
-  all<Row>(query: BuiltQuery<Row>): Promise<Row[]> {
-    const { sql, parameters } = query.compile()
-    return this.query<Row>(sql, parameters)
-  }
-
-  async first<Row>(query: BuiltQuery<Row>): Promise<Row | undefined> {
-    return (await this.all(query))[0]
-  }
-
-  async run(query: BuiltQuery<unknown>): Promise<number> {
-    const { sql, parameters } = query.compile()
-    const { rowCount } = await execute(this.#executor, sql, parameters)
-    return rowCount ?? 0
   }
 
   async findAccount(uid: UserId): Promise<number | undefined> {

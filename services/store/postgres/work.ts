@@ -1,8 +1,6 @@
 /** What a call of the store works with inside its PostgreSQL transaction (READ COMMITTED, one connection). */
-import type { Kysely } from 'kysely'
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
 import type { StorePolicy } from '../policy.ts'
-import type { Schema } from '../schema.ts'
 
 /** A change that the {@link CommitFeed} hears of after the commit; an entry brings its JSON for the wire. */
 export type FeedItem =
@@ -20,21 +18,9 @@ export type FeedItem =
   | { kind: 'read'; uid: UserId; log: LogId; seq: number }
   | { kind: 'loginEnded'; uid: UserId; device: DeviceId | null; sid: string | null }
 
-/** A query that Kysely has built; its result rows have type `Row`. */
-export type BuiltQuery<Row> = {
-  compile(): { sql: string; parameters: readonly unknown[] }
-  readonly expressionType?: Row | undefined
-}
-
 export interface Work {
   /** Runs SQL with `$1`...; int8 comes as a number. The text is prepared once per connection. */
   query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]>
-  /** Builds queries; {@link all}, {@link first} and {@link run} execute them. */
-  readonly sql: Kysely<Schema>
-  all<Row>(query: BuiltQuery<Row>): Promise<Row[]>
-  first<Row>(query: BuiltQuery<Row>): Promise<Row | undefined>
-  /** Answers how many rows were changed. */
-  run(query: BuiltQuery<unknown>): Promise<number>
   /** Clock of the database at the start of the transaction, ms. */
   readonly now: number
   readonly policy: StorePolicy

@@ -1,7 +1,13 @@
-import type { Schema } from '../schema.ts'
-
-/** What an answer needs of a filed entry. */
-export type EntryRow = Pick<
-  Schema['entry'],
-  'seq' | 'at' | 'kind' | 'account' | 'device' | 'id' | 'type' | 'body' | 'state'
->
+/** What an answer needs of a filed entry: columns of the table `entry`. */
+export type EntryRow = {
+  seq: number
+  at: number
+  kind: string
+  account: number
+  device: string | null
+  id: string | null
+  type: string
+  body: string
+  /** Of the wire's `EntryState`, as JSON; null for an entry that nothing happened to. */
+  state: string | null
+}

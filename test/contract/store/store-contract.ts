@@ -28,6 +28,7 @@ import { plainContract } from './plain-contract.ts'
 import { presenceContract } from './presence-contract.ts'
 import { profileContract } from './profile-contract.ts'
 import { receiptsContract } from './receipts-contract.ts'
+import { repeatedCallsContract } from './repeated-calls-contract.ts'
 import { retentionContract } from './retention-contract.ts'
 import { searchContract } from './search-contract.ts'
 import { sendMarksContract } from './send-marks-contract.ts'
@@ -62,6 +63,7 @@ export function storeContract(engine: () => StoreEngine): void {
   transportContract(engine)
   sendRulesContract(engine)
   writeRulesContract(engine)
+  repeatedCallsContract(engine)
   profileContract(engine)
   peopleContract(engine)
   peopleEndsContract(engine)

@@ -1,4 +1,4 @@
--- The tables of services/store/schema.ts, under the same names; those of plain MQTT and of keys follow in their own files.
+-- The tables of services/store/sqlite/migrations/0001_tables.sql, under the same names; those of plain MQTT and of keys follow in their own files.
 --
 -- Text that is compared or ordered has collation "C": the order of bytes, whatever the database's own language is.
 -- `xid` is the transaction that changed a row last in a way that other nodes must hear of; see changes in shared.ts.
@@ -148,6 +148,7 @@ create index entry_by_id on entry (id_hash) where id_hash is not null;
 -- Rows are appended in nearly the order of their transactions, so a summary of blocks finds the last ones.
 create index entry_by_xid on entry using brin (xid) with (pages_per_range = 16, autosummarize = on);
 
+-- `hash` is no hash: the call's parameters, as JSON.
 create table request (
   account bigint not null,
   id text collate "C" not null,

@@ -1,5 +1,6 @@
 -- The chat business: profiles, settings, sync versions, what a person keeps about a conversation, groups with roles,
--- the life of a message, media, moderation, webhooks, bots. The same tables are in services/store/chat-schema.ts.
+-- the life of a message, media, moderation, webhooks, bots. The same tables are in
+-- services/store/sqlite/migrations/0003_chat.sql.
 
 alter table account add column kind text collate "C" not null default 'person';
 alter table account add column state text collate "C" not null default 'active';
