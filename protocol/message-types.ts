@@ -71,7 +71,7 @@ const ForwardedSchema = Type.Array(
     minItems: 1,
     maxItems: FORWARDED_MAX,
     description:
-      'Where the message was before. One item without a body: the message itself is the copy. With bodies: what is forwarded together; one of these may hold forwarded messages again.',
+      'Where the message was before, written by `messages.forward` alone. One item without a body: the message itself is the copy. With bodies: what is forwarded together; one of these may hold forwarded messages again.',
   },
 )
 
@@ -152,7 +152,7 @@ export const MESSAGE_TYPES = {
     }),
   },
   forward: {
-    summary: 'Several messages forwarded together.',
+    summary: 'Several messages forwarded together; only `messages.forward` makes them.',
     body: Type.Object({
       title: Type.Optional(Type.String({ maxLength: NAME_CHARS_MAX })),
       forwarded: ForwardedSchema,
@@ -198,6 +198,15 @@ export function checkBody(type: string, body: Body): SendMarks | null {
   assertType(type, body)
   assertSchema('', CommonSchema, body)
   return readMarks(body)
+}
+
+/**
+ * Where a copy is from is written by `messages.forward` alone, so that nobody puts words into another's mouth. Throws
+ * `bad_request` for a body that says so itself.
+ */
+export function assertOwnWords(type: string, body: Body): void {
+  if (type !== 'forward' && body.forwarded === undefined) return
+  throw new WochatError('bad_request', 'body.forwarded: written by messages.forward, which makes the copies')
 }
 
 /** What {@link checkBody} found of a message that is stored, and may be from before there were these fields. */

@@ -9,7 +9,7 @@ import { Type } from 'typebox'
 import { WochatError } from './errors.ts'
 import { buildDirectLog, type LogId, parseLog, parseUserId, type UserId } from './ids.ts'
 import { CLIENT_ID_CHARS_MAX } from './limits.ts'
-import { assertText, checkBody, type SendMarks, TYPE_PATTERN } from './message-types.ts'
+import { assertOwnWords, assertText, checkBody, type SendMarks, TYPE_PATTERN } from './message-types.ts'
 
 export { TYPE_PATTERN }
 
@@ -99,6 +99,7 @@ function readContent(id: string | null, target: Target, type: unknown, body: unk
     throw new WochatError('bad_request', 'body: a JSON object')
   }
   const kind = type ?? 'text'
+  assertOwnWords(kind, body as Record<string, unknown>)
   const marks = checkBody(kind, body as Record<string, unknown>)
   return { id, target, type: kind, bodyJson: JSON.stringify(body), marks }
 }

@@ -61,6 +61,26 @@ describe('forwarding', () => {
       },
     ])
   })
+
+  test('is the only way to a copy: nobody says by hand that another wrote something', async () => {
+    const { alice, bob } = await newFriends(server)
+    using phone = await Device.connect(server, alice, 'phone')
+    const said = [{ from: bob, at: 1, type: 'text', body: { text: 'words of nobody' } }]
+    const claims = [
+      { type: 'forward', body: { forwarded: said } },
+      { type: 'text', body: { text: 'words of nobody', forwarded: [{ from: bob, at: 1 }] } },
+      { type: 'custom:poll', body: { forwarded: said } },
+    ]
+    for (const [i, claim] of claims.entries()) {
+      const refusal = { code: 'bad_request' }
+      expect(await phone.send({ id: `claim${i}`, to: bob, ...claim })).toMatchObject(refusal)
+      await expect(call(alice, 'messages.send', { to: bob, ...claim })).rejects.toMatchObject(refusal)
+      const planned = call(alice, 'messages.schedule', { to: bob, ...claim, at: Date.now() + 60_000 })
+      await expect(planned).rejects.toMatchObject(refusal)
+    }
+    await call(alice, 'messages.send', { to: bob, text: 'my own' })
+    expect(await pageOf(bob, directLog(alice, bob))).toMatchObject([{ seq: 1, body: { text: 'my own' } }])
+  })
 })
 
 describe('a message that is planned', () => {

@@ -3,7 +3,7 @@
  * an entry, so that devices learn of it; the order of these entries is the order of what was done.
  */
 import { WochatError } from '../../../protocol/errors.ts'
-import { checkBody } from '../../../protocol/message-types.ts'
+import { assertOwnWords, checkBody } from '../../../protocol/message-types.ts'
 import type { Caller } from '../contract.ts'
 import { emptyMessage, replaceContent } from './content.ts'
 import { getMessage, getWholeMessage, lockReadable, type Message } from './message-access.ts'
@@ -11,8 +11,8 @@ import { getRight, mayModerate } from './message-rights.ts'
 import type { StoredOperations } from './stored.ts'
 import type { Transaction } from './transaction.ts'
 
-/** Fields of a body that an edit leaves as they are: what the message answers, where it is from, when it ends. */
-const KEPT_FIELDS = ['replyTo', 'forwarded', 'expire'] as const
+/** Fields of a body that an edit leaves as they are: what the message answers, when it ends. */
+const KEPT_FIELDS = ['replyTo', 'expire'] as const
 
 export const editOperations: StoredOperations<'messages.edit' | 'messages.recall'> = {
   async 'messages.edit'(tx, { caller, log, seq, body, count: seen }) {
@@ -25,7 +25,12 @@ export const editOperations: StoredOperations<'messages.edit' | 'messages.recall
     if (seen !== undefined && seen !== edits) {
       throw new WochatError('edit_conflict', undefined, { details: { count: edits } })
     }
-    const edited = withKeptFields(body, JSON.parse(message.body))
+    const old = JSON.parse(message.body)
+    if (old.forwarded !== undefined) {
+      throw new WochatError('not_author', 'a forwarded message stays as its author wrote it')
+    }
+    assertOwnWords(message.type, body)
+    const edited = withKeptFields(body, old)
     const marks = checkBody(message.type, edited)
     const result = { at: tx.now, count: edits + 1 }
     // To who is blocked without knowing it, a message that had arrived before looks edited until they look again.

@@ -109,10 +109,21 @@ export function messageLifeContract(engine: () => StoreEngine): void {
       const { alice, bob, log } = await createChat(store)
       const { seq } = await sendOf(store, alice, log, 'text', { text: 'a', replyTo: { seq: 1 } })
       await store.run({ name: 'conversations.read', caller: bob, params: { log, seq } })
-      await edit(store, alice, log, seq, { body: { text: 'b', replyTo: { seq: 9 }, forwarded: [] } })
+      await edit(store, alice, log, seq, { body: { text: 'b', replyTo: { seq: 9 } } })
       expect((await entryOf(store, bob, log, seq)).body).toEqual({ text: 'b', replyTo: { seq: 1 } })
       const { items } = await store.run({ name: 'conversations.list', caller: bob, params: {} })
       expect(items.find((item) => item.log === log)?.unread).toBe(0)
+    })
+
+    test('changes no copy of what another wrote, and makes no message one', async () => {
+      const store = shared()
+      const { alice, bob, log, seq } = await createChat(store)
+      const forwarded = [{ from: bob.uid, at: 1 }]
+      const copy = await sendOf(store, alice, log, 'text', { text: 'as bob wrote it', forwarded })
+      expect(await refusalOf(edit(store, alice, log, copy.seq, textOf('as he did not')))).toBe('not_author')
+      const claim = { body: { text: 'as he did not', forwarded } }
+      expect(await refusalOf(edit(store, alice, log, seq, claim))).toBe('bad_request')
+      expect((await entryOf(store, bob, log, copy.seq)).body).toEqual({ text: 'as bob wrote it', forwarded })
     })
 
     test('is for its author alone, in their own conversations, with a body of the type', async () => {
