@@ -3,10 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createClusterPort } from '../broker/admin/cluster.ts'
 import { LoadMeter } from '../broker/admin/load-meter.ts'
 import { answerForNode } from '../broker/admin/node-answers.ts'
-import type { Bus, NodeState } from '../broker/cluster/bus.ts'
-import { Draining } from '../broker/gate/draining.ts'
-import { Registry } from '../broker/gate/registry.ts'
-import { Tracing } from '../broker/trace/tracing.ts'
+import type { Bus, NodeSide, NodeState } from '../broker/cluster/bus.ts'
 import type { Config } from '../config.ts'
 import { AdminService } from '../services/admin/admin-service.ts'
 import { checkReadiness } from '../services/admin/readiness.ts'
@@ -15,15 +12,15 @@ import { MessageSender } from '../services/messages/message-sender.ts'
 import type { MessageIntake } from '../services/messages/ports.ts'
 import { StreamLengths } from '../services/redis/stream-lengths.ts'
 import type { Store } from '../services/store/contract.ts'
-import type { Broker } from './broker.ts'
 import type { RedisSide } from './bus.ts'
+import type { Connections } from './connections.ts'
 
 type AdminParts = {
   config: Config
   bus: Bus
   store: Store
   intake: MessageIntake
-  broker: Broker | null
+  connections: Connections
   /** Null without Redis. */
   redis: RedisSide | null
   parts: AsyncDisposableStack
@@ -33,6 +30,8 @@ export type Admin = {
   service: AdminService
   readiness: () => Promise<Readiness>
   state: () => NodeState
+  /** What the bus announces. */
+  describe: NodeSide['describe']
   /** The ports are open. */
   ready(): void
   /** The node is about to stop; resolves when a load balancer has had its time to see it. */
@@ -40,15 +39,14 @@ export type Admin = {
 }
 
 /** Call before the bus is open: other nodes ask from then on. */
-export function buildAdmin({ config, bus, store, intake, broker, redis, parts }: AdminParts): Admin {
-  const { registry, draining, tracing } = broker ?? emptyBroker(config, parts)
-  const gate = broker?.gate.metrics
+export function buildAdmin({ config, bus, store, intake, connections, redis, parts }: AdminParts): Admin {
+  const { connectionsMax, registry, draining, tracing, metrics } = connections
   const meter = parts.use(
     new LoadMeter({
       connections: () => registry.all.size,
-      connectionsMax: broker === null ? 0 : config.connectionsMax,
-      sends: () => gate?.sends ?? 0,
-      deliveries: () => gate?.deliveries ?? 0,
+      connectionsMax,
+      sends: () => metrics.sends,
+      deliveries: () => metrics.deliveries,
     }),
   )
   let phase: 'starting' | 'ready' | 'stopping' = 'starting'
@@ -56,7 +54,6 @@ export function buildAdmin({ config, bus, store, intake, broker, redis, parts }:
   // Sends still work, so it is no reason to send traffic elsewhere: the other nodes have the same Redis.
   const warnings = () => (redis === null ? [] : warningsOf(redis))
   const streams = redis === null ? null : new StreamLengths(redis.client, redis.keys, config.fanoutShards)
-  bus.describe = () => ({ state: state(), load: meter.load })
   answerForNode(bus, { registry, draining, tracing, sendsWaiting: () => store.metrics.waiting })
   return {
     service: new AdminService({
@@ -74,6 +71,7 @@ export function buildAdmin({ config, bus, store, intake, broker, redis, parts }:
         warnings,
       }),
     state,
+    describe: () => ({ state: state(), load: meter.load }),
     ready() {
       phase = 'ready'
     },
@@ -90,14 +88,4 @@ function warningsOf({ client, bus }: RedisSide): string[] {
     return ['Redis is away: messages are stored, and delivered across nodes when it is back']
   if (bus.isWithoutFanout) return ['no live node has the role fanout: each node rings its groups itself']
   return []
-}
-
-/** A node without connections answers the same questions. */
-function emptyBroker(
-  config: Config,
-  parts: AsyncDisposableStack,
-): Pick<Broker, 'registry' | 'draining' | 'tracing'> {
-  const registry = new Registry()
-  const draining = parts.use(new Draining(registry, { isDraining: false }, config))
-  return { registry, draining, tracing: parts.use(new Tracing()) }
 }

@@ -1,18 +1,38 @@
 /** What goes on beside the requests, where the store is opened: once in a process that has workers, in every node of a cluster. */
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
+import type { ClientId } from '../protocol/ids.ts'
 import { startErasure } from '../services/accounts/erasure.ts'
 import { startGroupDissolver } from '../services/groups/dissolver.ts'
+import type { MediaStorage } from '../services/media/storage.ts'
 import { startExpirySweeper } from '../services/messages/expiry-sweeper.ts'
+import type { MessageIntake } from '../services/messages/ports.ts'
 import { startScheduledSender } from '../services/messages/scheduled-sender.ts'
 import { startRetention } from '../services/retention/retention.ts'
 import { startSearchIndexer } from '../services/search/indexer.ts'
 import type { Store } from '../services/store/contract.ts'
+import { expireSessions } from './housekeeping.ts'
+import { startIntegration } from './integration.ts'
+import { sweepMedia } from './media.ts'
 
-type BackgroundParts = { config: Config; store: Store; log: Logger; parts: AsyncDisposableStack }
+type BackgroundParts = {
+  config: Config
+  store: Store
+  /** Other processes have the store, too. */
+  isShared: boolean
+  /** What broadcasts pass, like all other messages. */
+  intake: MessageIntake
+  files: MediaStorage
+  /** The engine forgets a session that the store has ended; null where there is no engine. */
+  endPlainSession: ((clientId: ClientId) => Promise<void>) | null
+  log: Logger
+  parts: AsyncDisposableStack
+}
 
 /** Starts all of it; each ends before the store closes. Nodes that share a store agree on who does what by the store's locks. */
-export function startBackground({ config, store, log, parts }: BackgroundParts): void {
+export function startBackground(background: BackgroundParts): void {
+  const { config, store, endPlainSession, log, parts } = background
+  if (endPlainSession !== null) expireSessions({ store, endPlainSession, log, parts })
   parts.use(startSearchIndexer(store, log))
   parts.use(startErasure(store, log))
   parts.use(startScheduledSender(store, log))
@@ -27,4 +47,6 @@ export function startBackground({ config, store, log, parts }: BackgroundParts):
   }
   const retention = startRetention(store, { keepMs, everyMs: config.retentionEveryMs }, log)
   if (retention !== null) parts.use(retention)
+  startIntegration(background)
+  sweepMedia(background)
 }

@@ -1,38 +1,28 @@
 /** The broker role: everything behind the sockets of devices. */
 import type { Logger } from 'pino'
-import type { Bus } from '../broker/cluster/bus.ts'
+import type { Bus, BusListener } from '../broker/cluster/bus.ts'
 import { CatchUp } from '../broker/cluster/catch-up.ts'
-import { LocalBus, SILENT_FEED } from '../broker/cluster/local-bus.ts'
 import { feedBoth, NodeListener } from '../broker/cluster/node-listener.ts'
 import { createEngine, type Engine } from '../broker/engine/engine.ts'
-import { Admission } from '../broker/gate/admission.ts'
-import { Clock } from '../broker/gate/clock.ts'
-import type { Connection } from '../broker/gate/connection.ts'
-import { Draining } from '../broker/gate/draining.ts'
 import { Gate } from '../broker/gate/gate.ts'
-import { GateMetrics } from '../broker/gate/gate-services.ts'
 import { WriteTurn } from '../broker/gate/outbox.ts'
-import { Registry } from '../broker/gate/registry.ts'
 import { CursorWriter } from '../broker/inbox/cursor-writer.ts'
-import { GroupWatch } from '../broker/inbox/group-watch.ts'
-import { Hub } from '../broker/inbox/hub.ts'
 import type { Live } from '../broker/live/live.ts'
-import { Tracing } from '../broker/trace/tracing.ts'
 import type { Config } from '../config.ts'
 import type { CommitFeed, Store } from '../services/store/contract.ts'
 import type { SharedStore } from '../services/store/shared-store.ts'
+import type { Connections } from './connections.ts'
 import { adoptSessions } from './housekeeping.ts'
 import type { Services } from './services.ts'
 
-type BrokerParts = {
+export type BrokerParts = {
   config: Config
   store: Store
   shared: SharedStore | null
   bus: Bus
-  services: Services
+  connections: Connections
   live: Live
-  /** Where the node's groups are watched. */
-  watching: Pick<Bus, 'watch' | 'unwatch'>
+  services: Services
   log: Logger
   parts: AsyncDisposableStack
 }
@@ -40,36 +30,34 @@ type BrokerParts = {
 export type Broker = {
   gate: Gate
   engine: Engine
-  registry: Registry
-  draining: Draining
-  tracing: Tracing
   /** What the store of this node tells: rings here, and goes on to the other nodes. */
   feed: CommitFeed
-  /** Entries and replies without a PUBACK. */
-  inflight(): number
-  /** Inboxes that are being drained. */
-  behind(): number
+  /** Hears what the other nodes say. */
+  listener: BusListener
   /** Catch-ups that were run. */
   catchUps(): number
 }
 
-export async function buildBroker({
-  config,
-  store,
-  shared,
-  bus,
-  services,
-  live,
-  watching,
-  log,
-  parts,
-}: BrokerParts): Promise<Broker> {
-  const metrics = new GateMetrics()
-  const clock = new Clock()
-  parts.defer(() => clock.stop())
-  const watch = bus.isOrdered ? null : new GroupWatch(watching)
-  const tracing = parts.use(new Tracing())
-  const hub = new Hub(tracing, watch)
+export async function buildBroker(broker: BrokerParts): Promise<Broker> {
+  const { shared, bus, log, parts } = broker
+  const cursors = buildCursors(broker)
+  const engine = await buildEngine(broker)
+  const gate = buildGate(broker, cursors, engine)
+  const catchUp =
+    shared === null ? null : new CatchUp({ store: shared, apply: (found) => listener.apply(found), log })
+  const listener = buildListener(broker, gate, engine, catchUp)
+  await catchUp?.open()
+  parts.defer(() => catchUp?.close())
+  return {
+    gate,
+    engine,
+    feed: bus.isOrdered ? gate : feedBoth(gate, bus.outgoing),
+    listener,
+    catchUps: () => catchUp?.runs ?? 0,
+  }
+}
+
+function buildCursors({ config, store, live, log, parts }: BrokerParts): CursorWriter {
   const cursors = new CursorWriter(
     store,
     config.cursorFlushMs,
@@ -77,6 +65,10 @@ export async function buildBroker({
     live.receipts,
   )
   parts.defer(() => cursors.flush())
+  return cursors
+}
+
+async function buildEngine({ config, store, bus, log, parts }: BrokerParts): Promise<Engine> {
   const engine = await createEngine({
     store,
     log,
@@ -87,19 +79,18 @@ export async function buildBroker({
       retainedIndexBytesMax: config.retainedIndexBytesMax,
       subscriptionsMax: config.subscriptionsPerSessionMax,
     },
-    ...(!(bus instanceof LocalBus) && { bus }),
+    ...(bus.hasOthers && { bus }),
   })
   parts.defer(() => engine.close())
-  const registry = new Registry()
-  live.delivery.here = {
-    eachOfUser: (uid, visit) =>
-      registry.eachOfUser(uid, (connection) => {
-        if (connection.live !== null) visit(connection.live)
-      }),
-    membersOf: (group) => hub.membersOf(group),
-  }
-  const admission = new Admission(clock, config.connectionsMax, config.connectsPerAddressMax)
-  const draining = parts.use(new Draining(registry, admission, config))
+  return engine
+}
+
+function buildGate(
+  { config, store, shared, bus, connections, live, services, log, parts }: BrokerParts,
+  cursors: CursorWriter,
+  engine: Engine,
+): Gate {
+  const { clock, metrics, admission, registry, tracing, hub, groupWatch } = connections
   const gate = new Gate({
     store,
     verifier: services.verifier,
@@ -114,7 +105,7 @@ export async function buildBroker({
       metrics,
       tracing,
       backlogEntriesMax: config.backlogEntriesMax,
-      shared: shared === null || watch === null ? null : { store: shared, watch },
+      shared: shared === null || groupWatch === null ? null : { store: shared, watch: groupWatch },
     },
     live,
     registry,
@@ -128,36 +119,23 @@ export async function buildBroker({
     openPlain: config.openPlain,
   })
   parts.defer(() => gate.stop())
-  const catchUp =
-    shared === null ? null : new CatchUp({ store: shared, apply: (found) => listener.apply(found), log })
-  const listener = new NodeListener({
+  return gate
+}
+
+function buildListener(
+  { config, store, bus, connections, live, log }: BrokerParts,
+  gate: Gate,
+  engine: Engine,
+  catchUp: CatchUp | null,
+): NodeListener {
+  return new NodeListener({
     gate,
-    hub,
-    registry,
+    hub: connections.hub,
+    registry: connections.registry,
     plain: engine,
     live: live.delivery,
     presence: live.presence,
     catchUp: (ageMs) => catchUp?.start(ageMs),
     nodeGone: () => adoptSessions({ store, bus, engine, config, log }),
   })
-  bus.listener = listener
-  await catchUp?.open()
-  parts.defer(() => catchUp?.close())
-  return {
-    gate,
-    engine,
-    registry,
-    draining,
-    tracing,
-    feed: bus.outgoing === SILENT_FEED ? gate : feedBoth(gate, bus.outgoing),
-    inflight: () => sumOver(registry, ({ identity }) => identity.session.inflight.unacked),
-    catchUps: () => catchUp?.runs ?? 0,
-    behind: () => sumOver(registry, ({ identity }) => (identity.session.mode === 'draining' ? 1 : 0)),
-  }
-}
-
-function sumOver(registry: Registry, read: (connection: Connection) => number): number {
-  let sum = 0
-  for (const connection of registry.all) if (connection.state === 'open') sum += read(connection)
-  return sum
 }

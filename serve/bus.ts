@@ -1,6 +1,6 @@
 /** The bus of this node: none, or Redis with the queue of the fan-out and the limits that all nodes share. */
 import type { Logger } from 'pino'
-import type { Bus } from '../broker/cluster/bus.ts'
+import { type Bus, newNodeId } from '../broker/cluster/bus.ts'
 import { LocalBus } from '../broker/cluster/local-bus.ts'
 import { RedisBus } from '../broker/cluster/redis/redis-bus.ts'
 import type { Config } from '../config.ts'
@@ -31,29 +31,30 @@ export function openBus({ config, log, adminUrl, parts }: BusParts): OpenedBus {
   }
   const client = parts.use(new RedisClient({ url: config.redisUrl.reveal(), name: config.nodeName, log }))
   const keys = new Keys(config.redisKeyPrefix)
-  const bus = parts.use(
-    new RedisBus({
-      client,
-      keyPrefix: config.redisKeyPrefix,
-      self,
-      nodeLeaseMs: config.nodeLeaseMs,
-      takeoverTimeoutMs: config.takeoverTimeoutMs,
-      log,
-    }),
-  )
+  const node = newNodeId(config.nodeName)
   const fanoutMetrics = createFanoutMetrics()
-  const queue = parts.use(
-    new StreamQueue({
-      client,
-      keys,
-      node: bus.node,
-      shards: config.fanoutShards,
-      metrics: fanoutMetrics,
-      log,
-    }),
-  )
-  queue.onLoss = (ageMs) => bus.lost(ageMs)
-  bus.fanout = queue
+  const queue = new StreamQueue({
+    client,
+    keys,
+    node,
+    shards: config.fanoutShards,
+    metrics: fanoutMetrics,
+    onLoss: (ageMs) => bus.lost(ageMs),
+    log,
+  })
+  const bus = new RedisBus({
+    client,
+    keyPrefix: config.redisKeyPrefix,
+    node,
+    self,
+    fanout: queue,
+    nodeLeaseMs: config.nodeLeaseMs,
+    takeoverTimeoutMs: config.takeoverTimeoutMs,
+    log,
+  })
+  // The queue ends first: what it could not hand over, the bus tells the other nodes.
+  parts.use(bus)
+  parts.use(queue)
   return {
     bus,
     redis: { client, keys, bus, fanoutMetrics },

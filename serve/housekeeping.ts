@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Bus } from '../broker/cluster/bus.ts'
 import type { Engine } from '../broker/engine/engine.ts'
-import type { Gate } from '../broker/gate/gate.ts'
 import type { Config } from '../config.ts'
+import type { ClientId } from '../protocol/ids.ts'
 import type { Store } from '../services/store/contract.ts'
 
 const EXPIRE_EVERY_MS = 60_000
@@ -32,19 +32,21 @@ export function adoptLater(adoption: Adoption, parts: AsyncDisposableStack): voi
   parts.defer(() => clearTimeout(timer))
 }
 
-export function expireSessions(
-  broker: { gate: Pick<Gate, 'endPlainSession'> } | null,
-  store: Store,
-  log: Logger,
-  parts: AsyncDisposableStack,
-): void {
-  if (broker === null) return
+type Expiry = {
+  store: Store
+  /** The engine forgets the session. */
+  endPlainSession: (clientId: ClientId) => Promise<void>
+  log: Logger
+  parts: AsyncDisposableStack
+}
+
+export function expireSessions({ store, endPlainSession, log, parts }: Expiry): void {
   const stop = new AbortController()
   const loop = async (): Promise<void> => {
     for (;;) {
       await sleep(EXPIRE_EVERY_MS, undefined, { signal: stop.signal, ref: false })
       try {
-        for (const clientId of await store.expireSessions()) await broker.gate.endPlainSession(clientId)
+        for (const clientId of await store.expireSessions()) await endPlainSession(clientId)
       } catch (error) {
         log.warn({ err: error }, 'sessions were not expired; the next turn tries again')
       }

@@ -1,18 +1,18 @@
 /** What messages pass on their way in, and what screens them: the same in every process that takes messages. */
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
-import { createIntake, type MessageIntake } from '../services/messages/ports.ts'
+import { createIntake, type MessageIntake, type TransientSender } from '../services/messages/ports.ts'
 import type { BeforeSendSettings } from '../services/moderation/before-send-hook.ts'
 import { createModeration, type Moderation } from '../services/moderation/moderation.ts'
 
 export type Intake = {
-  /** Its parts are set while the server starts. */
   intake: MessageIntake
   moderation: Moderation
 }
 
-export function buildIntake(config: Config, log: Logger): Intake {
-  const intake = createIntake()
+/** Without `transient`, where no device is connected. */
+export function buildIntake(config: Config, log: Logger, transient?: TransientSender): Intake {
+  const intake = createIntake(transient)
   return { intake, moderation: createModeration(beforeSend(config), intake, log) }
 }
 

@@ -4,51 +4,71 @@ import type { Server } from 'node:net'
 import type { Logger } from 'pino'
 import type { Registry as MetricsRegistry } from 'prom-client'
 import type { Gate } from '../broker/gate/gate.ts'
-import { type ProxySettings, requireProxyHeaders } from '../broker/listeners/proxied-server.ts'
+import { requireProxyHeaders } from '../broker/listeners/proxied-server.ts'
 import { listenTcp, portOf } from '../broker/listeners/tcp-listener.ts'
+import { attachWebSocket } from '../broker/listeners/websocket-listener.ts'
 import { type Config, ConfigError } from '../config.ts'
-import { checkReadiness } from '../services/admin/readiness.ts'
-import { createAdminServer } from '../services/api/admin-server.ts'
+import { createAdminServer, type Readiness } from '../services/api/admin-server.ts'
 import { createHttpServer, type HttpServer } from '../services/api/http-server.ts'
-import type { Store } from '../services/store/contract.ts'
 import { VERSION } from '../version.ts'
 import type { Admin } from './admin.ts'
-import type { Services } from './services.ts'
+import type { Endpoints } from './endpoints.ts'
+import type { Node } from './node.ts'
 
-/** URLs of the open ports; empty, or null for TLS, where a port is not open. */
-export type Endpoints = { mqtt: string; mqtts: string | null; http: string; ws: string; admin: string }
+type DoorParts = {
+  node: Node
+  servesApi: boolean
+  /** Filled with the ports that are open. */
+  endpoints: Endpoints
+  log: Logger
+  parts: AsyncDisposableStack
+}
+
+/** Opens the ports for clients: those of MQTT on a broker; that of HTTP for the operations, or for WebSockets alone. */
+export async function openDoors({ node, servesApi, endpoints, log, parts }: DoorParts): Promise<void> {
+  const gate = node.broker?.gate ?? null
+  if (gate === null && !servesApi) return
+  const http = await buildHttp(node, servesApi, log, parts)
+  if (gate !== null) {
+    attachWebSocket(gate, http.server, {
+      messageBytesMax: node.config.packetBytesMax,
+      allowedOrigins: node.config.allowedOrigins,
+      trustedProxies: node.config.trustedProxies,
+    })
+    endpoints.mqtt = await listenMqtt(gate, node, parts)
+    endpoints.mqtts = await listenMqtts(gate, node, parts)
+  }
+  endpoints.http = await listenHttp(http, node)
+  endpoints.ws = `${endpoints.http.replace(/^http/, 'ws')}/mqtt`
+}
 
 // ---------------------------------------------------------------- MQTT
 
-export async function listenMqtt(
+async function listenMqtt(
   gate: Gate,
-  config: Config,
-  proxies: ProxySettings,
-  endpoints: Endpoints,
+  { config, proxies }: Node,
   parts: AsyncDisposableStack,
-): Promise<void> {
+): Promise<string> {
   const expected = config.proxyProtocol === 'off' ? null : proxies
   const listening = listenTcp(gate, config.mqttHost, config.mqttPort, null, expected)
   const server = await named('mqttPort', config, listening)
   parts.defer(() => closeListener(server))
-  endpoints.mqtt = `mqtt://${hostName(config.mqttHost)}:${portOf(server)}`
+  return `mqtt://${hostName(config.mqttHost)}:${portOf(server)}`
 }
 
-/** MQTT over TLS, when a certificate is named. */
-export async function listenMqtts(
+/** MQTT over TLS; null when no certificate is named. */
+async function listenMqtts(
   gate: Gate,
-  config: Config,
-  proxies: ProxySettings,
-  endpoints: Endpoints,
+  { config, proxies }: Node,
   parts: AsyncDisposableStack,
-): Promise<void> {
+): Promise<string | null> {
   const tls = tlsFiles(config)
-  if (tls === null) return
+  if (tls === null) return null
   const expected = config.proxyProtocol === 'off' ? null : proxies
   const listening = listenTcp(gate, config.mqttHost, config.mqttTlsPort, tls, expected)
   const server = await named('mqttTlsPort', config, listening)
   parts.defer(() => closeListener(server))
-  endpoints.mqtts = `mqtts://${hostName(config.mqttHost)}:${portOf(server)}`
+  return `mqtts://${hostName(config.mqttHost)}:${portOf(server)}`
 }
 
 /** Stops listening; the connections are the gate's to close. */
@@ -58,21 +78,12 @@ function closeListener(server: Server): void {
 
 // ---------------------------------------------------------------- HTTP
 
-type HttpBuildParts = {
-  config: Config
-  services: Services
-  servesApi: boolean
-  log: Logger
-  parts: AsyncDisposableStack
-}
-
-export async function buildHttp({
-  config,
-  services,
-  servesApi,
-  log,
-  parts,
-}: HttpBuildParts): Promise<HttpServer> {
+async function buildHttp(
+  { config, services }: Node,
+  servesApi: boolean,
+  log: Logger,
+  parts: AsyncDisposableStack,
+): Promise<HttpServer> {
   const { dispatcher, verifier, keys, publicEndpoints, archives, media } = services
   const tls = tlsFiles(config)
   return parts.use(
@@ -96,75 +107,36 @@ export async function buildHttp({
   )
 }
 
-export async function listenHttp(
-  http: HttpServer,
-  config: Config,
-  proxies: ProxySettings,
-  endpoints: Endpoints,
-): Promise<void> {
+async function listenHttp(http: HttpServer, { config, proxies }: Node): Promise<string> {
   if (config.proxyProtocol === 'required') requireProxyHeaders(http.server, proxies)
   const listening = http.listen({ host: config.httpHost, port: config.httpPort })
   const port = await named('httpPort', config, listening)
-  endpoints.http = `http${config.tlsCertFile === null ? '' : 's'}://${hostName(config.httpHost)}:${port}`
-  endpoints.ws = `${endpoints.http.replace(/^http/, 'ws')}/mqtt`
+  return `http${config.tlsCertFile === null ? '' : 's'}://${hostName(config.httpHost)}:${port}`
 }
 
 // ---------------------------------------------------------------- admin
 
 type AdminBuildParts = {
   config: Config
-  store: Store
   metrics: MetricsRegistry
-  isReady: () => boolean
-  /** Null where the operator's operations are not served. */
-  admin?: { operations: Admin; log: Logger } | null
+  service: Admin['service']
+  readiness: () => Promise<Readiness>
+  log: Logger
   parts: AsyncDisposableStack
 }
 
-/** Builds the admin port; `listen` opens it. */
-export function listenAdmin({ config, store, metrics, isReady, admin = null, parts }: AdminBuildParts): {
-  listen(endpoints: Endpoints): Promise<void>
+/** Builds the operator's port; `listen` opens it and resolves with its URL. */
+export function buildAdminPort({ config, metrics, service, readiness, log, parts }: AdminBuildParts): {
+  listen(): Promise<string>
 } {
   const hostNames = config.adminUrl === null ? [] : [new URL(config.adminUrl).hostname]
-  const ownReadiness = () =>
-    checkReadiness({
-      state: () => (isReady() ? 'ready' : 'starting'),
-      loopFault: () => null,
-      storeHealth: () => store.health(),
-      warnings: () => [],
-    })
-  const server = parts.use(
-    createAdminServer({
-      registry: metrics,
-      readiness: admin === null ? ownReadiness : admin.operations.readiness,
-      operations: admin === null ? null : { service: admin.operations.service, hostNames, log: admin.log },
-    }),
-  )
+  const operations = { service, hostNames, log }
+  const server = parts.use(createAdminServer({ registry: metrics, readiness, operations }))
   return {
-    async listen(endpoints) {
+    async listen() {
       const listening = server.listen({ host: config.adminHost, port: config.adminPort })
       const port = await named('adminPort', config, listening)
-      endpoints.admin = `http://${hostName(config.adminHost)}:${port}`
-    },
-  }
-}
-
-// ---------------------------------------------------------------- proxies
-
-/** A port that is open to the world is refused all the time; the metric counts, the log says it once in a while. */
-const REFUSALS_LOGGED_EVERY_MS = 60_000
-
-/** Who may speak for clients; refused connections are counted by reason in `refusals`. */
-export function proxySettings(config: Config, refusals: Map<string, number>, log: Logger): ProxySettings {
-  const loggedAt = new Map<string, number>()
-  return {
-    trustedProxies: config.trustedProxies,
-    onRefused(reason, peer, detail) {
-      refusals.set(reason, (refusals.get(reason) ?? 0) + 1)
-      const now = performance.now()
-      if (now - (loggedAt.get(reason) ?? -REFUSALS_LOGGED_EVERY_MS) < REFUSALS_LOGGED_EVERY_MS) return
-      loggedAt.set(reason, now)
-      log.warn({ reason, peer, detail }, 'a connection without a good PROXY protocol header was closed')
+      return `http://${hostName(config.adminHost)}:${port}`
     },
   }
 }

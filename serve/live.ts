@@ -1,10 +1,8 @@
-/** What is live on a node: built before the services, which call it, and before the connections, which it serves. */
+/** What is live on a node: built before the services, which call it. */
 import type { Logger } from 'pino'
 import type { Bus } from '../broker/cluster/bus.ts'
-import { LocalBus } from '../broker/cluster/local-bus.ts'
-import { CountedWatch } from '../broker/live/counted-watch.ts'
 import { Live } from '../broker/live/live.ts'
-import { LiveDelivery } from '../broker/live/live-delivery.ts'
+import { type LiveAudience, LiveDelivery } from '../broker/live/live-delivery.ts'
 import { KnownRights } from '../broker/live/live-rights.ts'
 import { LiveRooms } from '../broker/live/live-rooms.ts'
 import { Receipts } from '../broker/live/receipts.ts'
@@ -13,22 +11,20 @@ import type { UserId } from '../protocol/ids.ts'
 import { Presence } from '../services/presence/presence.ts'
 import { SeenWriter } from '../services/presence/seen-writer.ts'
 import type { Store } from '../services/store/contract.ts'
+import type { Connections } from './connections.ts'
 
 type LiveParts = {
   config: Config
   store: Store
   bus: Bus
+  connections: Connections
   log: Logger
   parts: AsyncDisposableStack
 }
 
-/** `watching`: how the rest of the node watches groups, so that both do not end each other's watches. */
-export type LiveNode = { live: Live; watching: Pick<Bus, 'watch' | 'unwatch'> }
-
-export function buildLive({ config, store, bus, log, parts }: LiveParts): LiveNode {
-  const watch = new CountedWatch(bus)
-  const rooms = parts.use(new LiveRooms(watch.open()))
-  const delivery = new LiveDelivery(bus, rooms)
+export function buildLive({ config, store, bus, connections, log, parts }: LiveParts): Live {
+  const rooms = parts.use(new LiveRooms(connections.watch.open()))
+  const delivery = new LiveDelivery(audienceOf(connections), bus, rooms)
   const rights = new KnownRights(store)
   const onError = (error: unknown) =>
     log.warn({ err: error }, 'something live was not told, because the store did not answer')
@@ -49,12 +45,21 @@ export function buildLive({ config, store, bus, log, parts }: LiveParts): LiveNo
       delivery,
       rights,
       reads: bus.isOrdered ? 'hears' : 'tells',
-      hasOthers: !(bus instanceof LocalBus),
+      hasOthers: bus.hasOthers,
       onError,
     }),
   )
-  const live = new Live({ presence, delivery, rooms, receipts, rights, typingMembersMax, onError })
-  return { live, watching: watch.open() }
+  return new Live({ presence, delivery, rooms, receipts, rights, typingMembersMax, onError })
+}
+
+function audienceOf({ registry, hub }: Connections): LiveAudience {
+  return {
+    eachOfUser: (uid, visit) =>
+      registry.eachOfUser(uid, ({ live }) => {
+        if (live !== null) visit(live)
+      }),
+    membersOf: (group) => hub.membersOf(group),
+  }
 }
 
 async function findVisible(

@@ -82,15 +82,15 @@ async function createStorage(config: Config): Promise<MediaStorage> {
 type SweepParts = {
   config: Config
   store: Store
-  storage: MediaStorage
+  files: MediaStorage
   log: Logger
   parts: AsyncDisposableStack
 }
 
 /** Every node may sweep: what one has removed, another does not find. */
-export function sweepMedia({ config, store, storage, log, parts }: SweepParts): void {
+export function sweepMedia({ config, store, files, log, parts }: SweepParts): void {
   const { mediaUploadExpiryMs: uploadExpiryMs, mediaGraceMs: graceMs, mediaSweepMs } = config
-  const sweep = createMediaSweep({ store, storage, settings: { uploadExpiryMs, graceMs }, log })
+  const sweep = createMediaSweep({ store, storage: files, settings: { uploadExpiryMs, graceMs }, log })
   const stop = new AbortController()
   const loop = async (): Promise<void> => {
     for (;;) {

@@ -22,8 +22,8 @@ import { createPresenceHandlers } from '../services/presence/presence-handlers.t
 import { createRoomHandlers } from '../services/rooms/room-handlers.ts'
 import type { Store } from '../services/store/contract.ts'
 import { createStoredHandlers } from '../services/stored-handlers.ts'
+import type { Endpoints } from './endpoints.ts'
 import { buildIntake, type Intake } from './intake.ts'
-import type { Endpoints } from './listeners.ts'
 import type { Media } from './media.ts'
 
 type ServiceParts = {
@@ -67,8 +67,7 @@ export function buildServices({
     ws: config.publicWsUrl ?? endpoints.ws,
     http: config.publicHttpUrl ?? endpoints.http,
   })
-  const { intake, moderation } = buildIntake(config, log)
-  intake.transient = live
+  const { intake, moderation } = buildIntake(config, log, live)
   const dispatcher = createDispatcher({
     handlers: screenFields(moderation.words, {
       ...createAuthHandlers({

@@ -3,14 +3,20 @@ import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { FanoutWorker } from '../services/fanout/fanout-worker.ts'
 import { NoProvider } from '../services/push/no-provider.ts'
-import { createPushMetrics, type PushMetrics } from '../services/push/ports.ts'
+import { createPushMetrics } from '../services/push/ports.ts'
 import { PushWorker } from '../services/push/push-worker.ts'
 import type { RedisSide } from './bus.ts'
 
 type SidecarParts = { config: Config; redis: RedisSide; log: Logger; parts: AsyncDisposableStack }
 
-/** Resolves when the worker has its share of the streams. */
-export async function startFanout({ config, redis, log, parts }: SidecarParts): Promise<void> {
+/** Resolves when the worker of the fan-out has its share of the streams. */
+export async function startSidecars(sidecars: SidecarParts): Promise<void> {
+  const { roles } = sidecars.config
+  if (roles.includes('fanout')) await startFanout(sidecars)
+  if (roles.includes('push')) startPush(sidecars)
+}
+
+async function startFanout({ config, redis, log, parts }: SidecarParts): Promise<void> {
   const { client, keys, bus, fanoutMetrics } = redis
   const worker = parts.use(
     new FanoutWorker({
@@ -27,12 +33,11 @@ export async function startFanout({ config, redis, log, parts }: SidecarParts): 
   await worker.start()
 }
 
-export function startPush({ redis, log, parts }: SidecarParts): PushMetrics {
+function startPush({ redis, log, parts }: SidecarParts): void {
   const { client, keys, bus } = redis
   const metrics = createPushMetrics()
   const worker = parts.use(
     new PushWorker({ client, keys, node: bus.node, provider: new NoProvider(), metrics, log }),
   )
   worker.start()
-  return metrics
 }

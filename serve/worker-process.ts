@@ -5,12 +5,10 @@
 import cluster from 'node:cluster'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
-import pino, { type Logger } from 'pino'
+import type { Logger } from 'pino'
 import { Peer } from '../broker/cluster/workers/peer.ts'
 import { WorkerBus } from '../broker/cluster/workers/worker-bus.ts'
 import { PIPE_FD } from '../broker/cluster/workers/worker-pool.ts'
-import { attachWebSocket } from '../broker/listeners/websocket-listener.ts'
-import { createMetrics } from '../broker/metrics.ts'
 import { type Config, ConfigError } from '../config.ts'
 import type { ClientId } from '../protocol/ids.ts'
 import { createKeyFile } from '../services/auth/key-file.ts'
@@ -18,13 +16,11 @@ import { Keyring } from '../services/auth/keyring.ts'
 import { Channel } from '../services/store/remote/channel.ts'
 import { createRemoteStore } from '../services/store/remote/client.ts'
 import { VERSION } from '../version.ts'
-import { buildAdmin } from './admin.ts'
-import { type Broker, buildBroker } from './broker.ts'
+import { type Endpoints, noEndpoints } from './endpoints.ts'
 import { adoptSessions } from './housekeeping.ts'
-import { buildHttp, type Endpoints, listenHttp, listenMqtt, listenMqtts, proxySettings } from './listeners.ts'
-import { buildLive } from './live.ts'
-import { openMedia } from './media.ts'
-import { buildServices } from './services.ts'
+import { openDoors } from './listeners.ts'
+import { createLog } from './log.ts'
+import { buildNode, createNodeMetrics, joinBus, type Node } from './node.ts'
 import { unpackConfig } from './worker-config.ts'
 import type { WorkerStart, WorkerStarted } from './workers.ts'
 
@@ -44,8 +40,7 @@ peer.on('worker.stop', stop)
 
 async function start({ slot, config: packed }: WorkerStart): Promise<WorkerStarted> {
   const config = unpackConfig(packed)
-  const base = { worker: slot }
-  const log = pino({ level: config.logLevel, base }, pino.destination({ dest: 2, sync: false }))
+  const log = createLog(config.logLevel, { worker: slot })
   try {
     const serving = await serve(config, log)
     running = serving
@@ -66,64 +61,35 @@ async function stop(): Promise<void> {
 
 async function serve(config: Config, log: Logger): Promise<AsyncDisposable & { endpoints: Endpoints }> {
   await using parts = new AsyncDisposableStack()
-  const endpoints: Endpoints = { mqtt: '', mqtts: null, http: '', ws: '', admin: '' }
+  const endpoints = noEndpoints()
   const { store } = createRemoteStore(channel, { waitingSendsMax: config.storeWaitingSendsMax })
   parts.use(store)
-  const bus = parts.use(
-    new WorkerBus(peer, {
-      name: config.nodeName,
-      version: VERSION,
-      roles: config.roles,
-      adminUrl: () => config.adminUrl,
-    }),
-  )
+  const { nodeName: name, roles } = config
+  const self = { name, version: VERSION, roles, adminUrl: () => config.adminUrl }
+  const bus = parts.use(new WorkerBus(peer, self))
   const keys = await Keyring.read(createKeyFile(join(config.dataDir, 'keys')))
   reloadKeys(keys, log, parts)
-  const { live, watching } = buildLive({ config, store, bus, log, parts })
-  const media = await openMedia({ config, store, keys, log, parts })
-  const services = buildServices({ config, store, keys, live, media, endpoints, log })
-  const broker = await buildBroker({ config, store, shared: null, bus, services, live, watching, log, parts })
-  store.feed = broker.feed
-  const admin = buildAdmin({ config, bus, store, intake: services.intake, broker, redis: null, parts })
-  const proxyRefusals = new Map<string, number>()
-  answerPrimary(broker, store, proxyRefusals, { live, signals: bus.signals })
-  peer.on('worker.adopt', () => adoptSessions({ store, bus, engine: broker.engine, config, log }))
-  await bus.open()
-  parts.use(await services.moderation.start(store))
+  const ofPrimary = { shared: null, redis: null, createLimiter: undefined }
+  const node = await buildNode({ config, store, keys, bus, ...ofPrimary, endpoints, log, parts })
+  answerPrimary(node, log)
 
-  const proxies = proxySettings(config, proxyRefusals, log)
-  const http = await buildHttp({ config, services, servesApi: true, log, parts })
-  attachWebSocket(broker.gate, http.server, {
-    messageBytesMax: config.packetBytesMax,
-    allowedOrigins: config.allowedOrigins,
-    trustedProxies: config.trustedProxies,
-  })
-  await listenMqtt(broker.gate, config, proxies, endpoints, parts)
-  await listenMqtts(broker.gate, config, proxies, endpoints, parts)
-  await listenHttp(http, config, proxies, endpoints)
+  await joinBus(node)
+  parts.use(await node.services.moderation.start(store))
+  await openDoors({ node, servesApi: true, endpoints, log, parts })
   // Stopped first: the HTTP server waits for its sockets, and those of MQTT over WebSocket are the gate's to close.
-  parts.defer(() => broker.gate.stop())
-  admin.ready()
+  parts.defer(() => node.broker?.gate.stop())
+  node.admin.ready()
   const serving = parts.move()
   return { endpoints, [Symbol.asyncDispose]: () => serving.disposeAsync() }
 }
 
-function answerPrimary(
-  broker: Broker,
-  store: Parameters<typeof createMetrics>[0]['store'],
-  proxyRefusals: Map<string, number>,
-  live: Parameters<typeof createMetrics>[0]['live'],
-): void {
-  const metrics = createMetrics({
-    gate: broker.gate.metrics,
-    store,
-    proxyRefusals,
-    inflight: () => broker.inflight(),
-    behind: () => broker.behind(),
-    live: live ?? null,
-  })
+function answerPrimary(node: Node, log: Logger): void {
+  const { config, bus, store, broker } = node
+  const metrics = createNodeMetrics(node, null)
+  const engine = broker?.engine ?? null
   peer.on('worker.metrics', () => metrics.getMetricsAsJSON())
-  peer.on('worker.endPlainSession', (clientId: ClientId) => broker.gate.endPlainSession(clientId))
+  peer.on('worker.endPlainSession', (clientId: ClientId) => broker?.gate.endPlainSession(clientId))
+  peer.on('worker.adopt', () => adoptSessions({ store, bus, engine, config, log }))
 }
 
 function reloadKeys(keys: Keyring, log: Logger, parts: AsyncDisposableStack): void {

@@ -2,7 +2,7 @@
  * The primary of `serve --workers N`: it has the store, the keys and the operator's port, and N workers behind the same
  * ports that do everything else ({@link file://./worker-process.ts}).
  */
-import pino, { type Logger } from 'pino'
+import type { Logger } from 'pino'
 import { Counter, Gauge, type MetricObject, type Registry } from 'prom-client'
 import { PrimaryBus } from '../broker/cluster/workers/primary-bus.ts'
 import { type PoolWorker, WorkerPool } from '../broker/cluster/workers/worker-pool.ts'
@@ -11,15 +11,16 @@ import { createMetrics } from '../broker/metrics.ts'
 import { type Config, ConfigError } from '../config.ts'
 import type { ClientId } from '../protocol/ids.ts'
 import type { Readiness } from '../services/api/admin-server.ts'
+import type { Store } from '../services/store/contract.ts'
 import { type HostedWorker, StoreHost } from '../services/store/remote/host.ts'
 import { type Admin, buildAdmin } from './admin.ts'
 import { startBackground } from './background.ts'
-import { expireSessions } from './housekeeping.ts'
+import { buildConnections } from './connections.ts'
+import { type Endpoints, noEndpoints, type RunningServer } from './endpoints.ts'
 import { buildIntake } from './intake.ts'
-import { startIntegration } from './integration.ts'
-import { type Endpoints, listenAdmin } from './listeners.ts'
-import { openMediaStorage, sweepMedia } from './media.ts'
-import type { RunningServer } from './server.ts'
+import { buildAdminPort } from './listeners.ts'
+import { createLog } from './log.ts'
+import { openMediaStorage } from './media.ts'
 import { openStore } from './store.ts'
 import { configOfWorker, packConfig } from './worker-config.ts'
 import { WorkerMetrics, type WorkerReport } from './worker-metrics.ts'
@@ -41,49 +42,51 @@ export async function startWithWorkers(
   onFatal: (error: Error) => void,
 ): Promise<RunningServer> {
   await using parts = new AsyncDisposableStack()
-  const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: false }))
+  const log = createLog(config.logLevel)
+  const endpoints = noEndpoints()
   const { nodeName, takeoverTimeoutMs } = config
   const bus = parts.use(new PrimaryBus({ name: nodeName, takeoverTimeoutMs }))
   const { store } = await openStore({ config, node: bus.node, log, parts, onFatal })
-  const orphanExpiryMs = config.sessionExpirySecondsMax * 1000
-  await store.adoptSessions({ expiresAt: Date.now() + orphanExpiryMs, except: [] })
-  const host = new StoreHost(store, {
-    orphanExpiryMs,
-    onError: (error) => log.warn({ err: error }, 'a session of a dead worker waits for the next start'),
-  })
+  const host = await buildHost(config, store, log)
   store.feed = host
-
-  const endpoints: Endpoints = { mqtt: '', mqtts: null, http: '', ws: '', admin: '' }
   const pool = buildPool({ config, host, bus, endpoints, log, parts })
   const { intake, moderation } = buildIntake(config, log)
-  const admin = buildAdmin({ config, bus, store, intake, broker: null, redis: null, parts })
-  const adminPort = listenAdmin({
-    config,
-    store,
-    metrics: buildMetrics(store, pool, admin),
-    isReady: () => admin.state() === 'ready',
-    admin: { operations: { ...admin, readiness: () => readinessOf(admin, pool) }, log },
-    parts,
-  })
+  const connections = buildConnections({ config, bus, connectionsMax: 0, parts })
+  const admin = buildAdmin({ config, bus, store, intake, connections, redis: null, parts })
+  const readiness = () => readinessOf(admin, pool)
+  const metrics = buildMetrics(store, pool, admin)
+  const adminPort = buildAdminPort({ config, metrics, service: admin.service, readiness, log, parts })
+
   parts.use(await moderation.start(store))
-  await adminPort.listen(endpoints)
+  endpoints.admin = await adminPort.listen()
   await pool.start()
   // What the server before this one left; from now on a worker that lives is in the list of nodes.
   await pool.ready[0]?.peer.ask('worker.adopt', null)
   parts.defer(() => pool.stop(config.stopTimeoutMs * WORKERS_STOP_SHARE))
-  startBackground({ config, store, log, parts })
-  startIntegration({ config, store, intake, isShared: false, log, parts })
-  sweepMedia({ config, store, storage: await openMediaStorage(config, log, parts), log, parts })
-  expireSessions(
-    { gate: { endPlainSession: (clientId) => endPlainSession(pool, clientId) } },
+  startBackground({
+    config,
     store,
+    isShared: false,
+    intake,
+    files: await openMediaStorage(config, log, parts),
+    endPlainSession: (clientId) => endPlainSession(pool, clientId),
     log,
     parts,
-  )
+  })
   admin.ready()
   parts.defer(() => admin.stopping())
   const running = parts.move()
   return { endpoints, store, [Symbol.asyncDispose]: () => running.disposeAsync() }
+}
+
+/** What the workers' ends of the store are connected to. Sessions of a life before this one begin to expire. */
+async function buildHost(config: Config, store: Store, log: Logger): Promise<StoreHost> {
+  const orphanExpiryMs = config.sessionExpirySecondsMax * 1000
+  await store.adoptSessions({ expiresAt: Date.now() + orphanExpiryMs, except: [] })
+  return new StoreHost(store, {
+    orphanExpiryMs,
+    onError: (error) => log.warn({ err: error }, 'a session of a dead worker waits for the next start'),
+  })
 }
 
 type PoolParts = {
@@ -138,7 +141,7 @@ async function readinessOf(admin: Admin, pool: WorkerPool): Promise<Readiness> {
 
 // ---------------------------------------------------------------- metrics
 
-function buildMetrics(store: RunningServer['store'], pool: WorkerPool, admin: Admin): Registry {
+function buildMetrics(store: Store, pool: WorkerPool, admin: Admin): Registry {
   const own = createMetrics({
     gate: new GateMetrics(),
     store,

@@ -5,12 +5,18 @@
  * Three implementations: none at all (one process, {@link LocalBus}), processes of one machine around one store
  * (`workers/`), and Redis (`redis/`).
  */
+import { randomUUID } from 'node:crypto'
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import type { PresenceBoard, PresencePart } from '../../services/presence/ports.ts'
 import type { CommitFeed } from '../../services/store/contract.ts'
 
 /** One life of one process; a restarted node is another one. */
 export type NodeId = string
+
+/** Of a life that begins now. It stands in keys and in lines of routes. */
+export function newNodeId(name: string): NodeId {
+  return `${name.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, 64)}.${randomUUID().slice(0, 8)}`
+}
 
 /** A connection that holds a device. */
 export type DeviceClaim = {
@@ -75,6 +81,14 @@ export interface BusListener extends CommitFeed {
   presenceChanged(uid: UserId, part: PresencePart): void
 }
 
+/** What a node brings to its bus. */
+export type NodeSide = {
+  /** Told of what the other nodes say. */
+  listener: BusListener
+  /** State and load, read for each announcement. */
+  describe: () => { state: NodeState; load: NodeLoad }
+}
+
 /** The other nodes that hold a device of a user, or that watch a group. */
 export type SignalAudience = { uid: UserId } | { group: LogId }
 
@@ -88,17 +102,18 @@ export class NodeAwayError extends Error {
 
 export interface Bus extends AsyncDisposable {
   readonly node: NodeId
+  /** False: this process is the only one, now and later. */
+  readonly hasOthers: boolean
   /**
-   * True: doorbells come in the order of the commits, and before the answer of a later call to the store. False:
-   * those of several nodes overtake each other, so that only the store can say where a log stands.
+   * True: the feed of the one store rings on every node, in the order of the commits, and before the answer of a later
+   * call to the store. False: each node rings for what it committed, and those rings overtake each other, so that only
+   * the store can say where a log stands.
    */
   readonly isOrdered: boolean
-  /** Set once, before {@link open}. */
-  listener: BusListener
-  /** What this node's commits bring about, on its way to the others. Never throws. */
+  /** What this node's commits bring about, on its way to the others; silent where {@link isOrdered}. Never throws. */
   readonly outgoing: CommitFeed
-  /** Announces the node; resolves when doorbells reach it. */
-  open(): Promise<void>
+  /** Announces the node; resolves when doorbells reach it. Once, and after every {@link answer}. */
+  open(side: NodeSide): Promise<void>
 
   // -------------------------------------------------------------- devices
   /** Has the other node that holds the device close it, within a bounded time; a node that does not answer is fenced by the store. */
@@ -115,8 +130,6 @@ export interface Bus extends AsyncDisposable {
   unwatch(group: LogId): void
 
   // -------------------------------------------------------------- nodes
-  /** State and load, read for each announcement. */
-  describe: () => { state: NodeState; load: NodeLoad }
   /** All live nodes, this one among them. */
   nodes(): Promise<NodeInfo[]>
   /** Where a user's devices are connected. */

@@ -1,5 +1,4 @@
 /** The bus of a single process: everybody is here, and the store's own feed rings. */
-import { randomUUID } from 'node:crypto'
 import type { PresenceBoard } from '../../services/presence/ports.ts'
 import type { CommitFeed } from '../../services/store/contract.ts'
 import {
@@ -10,7 +9,8 @@ import {
   type NodeId,
   type NodeInfo,
   type NodeLoad,
-  type NodeState,
+  type NodeSide,
+  newNodeId,
   type SignalCounters,
 } from './bus.ts'
 
@@ -51,6 +51,12 @@ export const NO_LOAD: NodeLoad = {
   memoryBytes: 0,
 }
 
+/** Of a bus that is not open yet. */
+export const SILENT_SIDE: NodeSide = {
+  listener: SILENT_LISTENER,
+  describe: () => ({ state: 'starting', load: NO_LOAD }),
+}
+
 export type LocalNode = {
   name: string
   version: string
@@ -60,22 +66,24 @@ export type LocalNode = {
 
 export class LocalBus implements Bus {
   readonly node: NodeId
+  readonly hasOthers = false
   readonly isOrdered = true
   readonly outgoing = SILENT_FEED
   readonly signals: SignalCounters = { sent: 0, dropped: 0 }
   readonly presence = NO_PRESENCE
-  listener: BusListener = SILENT_LISTENER
-  describe: () => { state: NodeState; load: NodeLoad } = () => ({ state: 'starting', load: NO_LOAD })
   readonly #self: LocalNode
   readonly #startedAt = Date.now()
   readonly #answers = new Map<string, BusAnswer>()
+  #side = SILENT_SIDE
 
   constructor(self: LocalNode) {
     this.#self = self
-    this.node = `${self.name}.${randomUUID().slice(0, 8)}`
+    this.node = newNodeId(self.name)
   }
 
-  async open(): Promise<void> {}
+  async open(side: NodeSide): Promise<void> {
+    this.#side = side
+  }
 
   async closeElsewhere(): Promise<void> {}
 
@@ -91,7 +99,7 @@ export class LocalBus implements Bus {
 
   async nodes(): Promise<NodeInfo[]> {
     const { name, version, roles, adminUrl } = this.#self
-    const { state, load } = this.describe()
+    const { state, load } = this.#side.describe()
     return [
       { id: this.node, name, version, roles, state, startedAt: this.#startedAt, adminUrl: adminUrl(), load },
     ]

@@ -16,15 +16,13 @@ export interface LiveAudience {
   membersOf(group: LogId): ReadonlySet<UserId>
 }
 
-const NOBODY: LiveAudience = { eachOfUser() {}, membersOf: () => new Set() }
-
 export class LiveDelivery {
-  /** Set once, where there are connections. */
-  here: LiveAudience = NOBODY
+  readonly #here: LiveAudience
   readonly #bus: Pick<Bus, 'signal'>
   readonly #rooms: LiveRooms
 
-  constructor(bus: Pick<Bus, 'signal'>, rooms: LiveRooms) {
+  constructor(here: LiveAudience, bus: Pick<Bus, 'signal'>, rooms: LiveRooms) {
+    this.#here = here
     this.#bus = bus
     this.#rooms = rooms
   }
@@ -57,7 +55,7 @@ export class LiveDelivery {
   /** Whether somebody here would get what is sent to a person. */
   isListening(uid: UserId): boolean {
     let found = false
-    this.here.eachOfUser(uid, (listener) => {
+    this.#here.eachOfUser(uid, (listener) => {
       found ||= listener.takesLive
     })
     return found
@@ -72,13 +70,13 @@ export class LiveDelivery {
   }
 
   #toUserHere(uid: UserId, payload: Buffer, except: Except | null): void {
-    this.here.eachOfUser(uid, (listener) => {
+    this.#here.eachOfUser(uid, (listener) => {
       if (!isExcepted(listener, except)) listener.sendLive(payload)
     })
   }
 
   #toGroupHere(group: LogId, payload: Buffer, except: Except | null): void {
-    const members = this.here.membersOf(group)
+    const members = this.#here.membersOf(group)
     for (const uid of members) this.#toUserHere(uid, payload, except)
     for (const listener of this.#rooms.listenersOf(group)) {
       if (!isExcepted(listener, except) && !members.has(listener.uid)) listener.sendLive(payload)

@@ -23,7 +23,9 @@ beforeEach(() => {
     expect(told.get(log) ?? 0).toBeLessThan(seq)
     told.set(log, seq)
   }
-  receipts = new PacedReceipts(new LiveDelivery({ signal }, rooms))
+  receipts = new PacedReceipts(
+    new LiveDelivery({ eachOfUser() {}, membersOf: () => new Set() }, { signal }, rooms),
+  )
 })
 
 afterEach(() => {

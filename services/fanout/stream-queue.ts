@@ -6,7 +6,7 @@
  *
  * **When Redis is away or a stream is full** new entries are dropped and counted, and what is in the stream stays. A
  * stream is never trimmed: nobody would know what was cut off and how old it was. Whoever drops knows both, and says
- * once a second to all nodes that entries of the last second or so may have rung nobody ({@link StreamQueue.onLoss});
+ * once a second to all nodes that entries of the last second or so may have rung nobody (`onLoss`);
  * those then ask the store. So with no worker at all, group messages arrive with the delay of that question.
  */
 import type { LogId } from '../../protocol/ids.ts'
@@ -39,14 +39,14 @@ export type StreamQueueOptions = {
   /** `fanoutShards` of the configuration; the same on every node. */
   shards: number
   metrics: FanoutMetrics
+  /** Told that commits of up to `ageMs` ago may have rung nobody; {@link Doorbells.lost} makes all nodes ask the store. */
+  onLoss: (ageMs: number) => void
   log: RedisLog
   /** For tests. */
   streamItemsMax?: number
 }
 
 export class StreamQueue implements FanoutQueue, AsyncDisposable {
-  /** Told that commits of up to `ageMs` ago may have rung nobody; {@link Doorbells.lost} makes all nodes ask the store. */
-  onLoss: (ageMs: number) => void = () => {}
   readonly #options: StreamQueueOptions
   readonly #streamItemsMax: number
   /** By shard, in the order of the commits. */
@@ -169,7 +169,7 @@ export class StreamQueue implements FanoutQueue, AsyncDisposable {
     const ageMs = Math.ceil(performance.now() - this.#lossSince)
     this.#lossSince = null
     this.#options.metrics.losses++
-    this.onLoss(ageMs)
+    this.#options.onLoss(ageMs)
   }
 }
 

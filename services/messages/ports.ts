@@ -20,13 +20,14 @@ export interface TransientSender {
 
 const NO_TRANSIENT_SENDER: TransientSender = { sendTransient() {} }
 
-/** What messages pass on their way in, on every road; its parts are set while a server starts. */
+/** What messages pass on their way in, on every road. */
 export type MessageIntake = {
-  /** Null where nothing is configured: then messages go to the store at once. */
+  /** Null while nothing screens, which operators change while the server runs: then messages go to the store at once. */
   screening: Screening | null
-  transient: TransientSender
+  readonly transient: TransientSender
 }
 
-export function createIntake(): MessageIntake {
-  return { screening: null, transient: NO_TRANSIENT_SENDER }
+/** Without `transient`, where no device is connected, nobody gets what is not stored. */
+export function createIntake(transient: TransientSender = NO_TRANSIENT_SENDER): MessageIntake {
+  return { screening: null, transient }
 }

@@ -1,6 +1,6 @@
 /** A node of a bus that remembers what it heard. */
 import { randomUUID } from 'node:crypto'
-import type { DeviceClaim } from '../../broker/cluster/bus.ts'
+import { type BusListener, type DeviceClaim, newNodeId } from '../../broker/cluster/bus.ts'
 import { NO_LOAD } from '../../broker/cluster/local-bus.ts'
 import { RedisBus } from '../../broker/cluster/redis/redis-bus.ts'
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
@@ -32,15 +32,27 @@ export class BusNode implements AsyncDisposable {
     this.bus = new RedisBus({
       client: this.client,
       keyPrefix: prefix,
+      node: newNodeId(name),
       self: { name, version: '1', roles: ['broker', 'fanout'], adminUrl: () => null },
+      fanout: { append: (log, frame) => void this.fanout.push({ log, frame }) },
       nodeLeaseMs: LEASE_MS,
       takeoverTimeoutMs: 1000,
       log: silent,
     })
+  }
+
+  static async start(options: BusNodeOptions): Promise<BusNode> {
+    const node = new BusNode(options)
+    await node.bus.open({
+      listener: node.#listener(),
+      describe: () => ({ state: 'ready', load: NO_LOAD }),
+    })
+    return node
+  }
+
+  #listener(): BusListener {
     const hear = (text: string) => void this.heard.push(text)
-    this.bus.describe = () => ({ state: 'ready', load: NO_LOAD })
-    this.bus.fanout = { append: (log, frame) => void this.fanout.push({ log, frame }) }
-    this.bus.listener = {
+    return {
       entryCommitted: ({ log, seq, bytes, start, end }) =>
         hear(`${log}/${seq}/${bytes.toString('utf8', start, end)}`),
       logGrew: (log, epoch, head) => hear(`grew ${log} ${epoch} ${head}`),
@@ -66,12 +78,6 @@ export class BusNode implements AsyncDisposable {
       },
       closeDevice: async (clientId) => void this.devicesClosed.push(clientId),
     }
-  }
-
-  static async start(options: BusNodeOptions): Promise<BusNode> {
-    const node = new BusNode(options)
-    await node.bus.open()
-    return node
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

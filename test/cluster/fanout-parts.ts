@@ -98,12 +98,12 @@ export async function openQueue(url: string, node: string, streamItemsMax?: numb
   const client = await connect(url, node)
   const metrics = createFanoutMetrics()
   const keys = new Keys('wochat')
+  const losses: number[] = []
+  const onLoss = (ageMs: number) => void losses.push(ageMs)
   const queue = new StreamQueue({
-    ...{ client, keys, node, shards: SHARDS, metrics, log: silent },
+    ...{ client, keys, node, shards: SHARDS, metrics, onLoss, log: silent },
     ...(streamItemsMax !== undefined && { streamItemsMax }),
   })
-  const losses: number[] = []
-  queue.onLoss = (ageMs) => losses.push(ageMs)
   return {
     queue,
     client,

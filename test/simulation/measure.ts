@@ -8,7 +8,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { pino } from 'pino'
-import { SILENT_LISTENER } from '../../broker/cluster/local-bus.ts'
+import { type BusListener, newNodeId } from '../../broker/cluster/bus.ts'
+import { SILENT_LISTENER, SILENT_SIDE } from '../../broker/cluster/local-bus.ts'
 import { RedisBus } from '../../broker/cluster/redis/redis-bus.ts'
 import type { LogId, UserId } from '../../protocol/ids.ts'
 import { createFanoutMetrics } from '../../services/fanout/fanout-metrics.ts'
@@ -31,23 +32,20 @@ const AHEAD_MAX = 4000
 
 const log = pino({ level: 'silent' })
 
-async function openNode(url: string, name: string) {
+async function openNode(url: string, name: string, listener: BusListener = SILENT_LISTENER) {
   const client = new RedisClient({ url, name, log })
-  const bus = new RedisBus({
-    ...{ client, keyPrefix: 'wochat', nodeLeaseMs: 10_000, takeoverTimeoutMs: 2000, log },
-    self: { name, version: '0', roles: ['broker'], adminUrl: () => null },
-  })
+  const node = newNodeId(name)
   const metrics = createFanoutMetrics()
   const queue = new StreamQueue({
-    client,
-    keys: new Keys('wochat'),
-    node: bus.node,
-    shards: SHARDS,
-    metrics,
-    log,
+    ...{ client, keys: new Keys('wochat'), node, shards: SHARDS, metrics, log },
+    onLoss: (ageMs) => bus.lost(ageMs),
   })
-  bus.fanout = queue
-  await bus.open()
+  const bus = new RedisBus({
+    ...{ client, keyPrefix: 'wochat', nodeLeaseMs: 10_000, takeoverTimeoutMs: 2000, log },
+    ...{ node, fanout: queue },
+    self: { name, version: '0', roles: ['broker'], adminUrl: () => null },
+  })
+  await bus.open({ ...SILENT_SIDE, listener })
   return { client, bus, queue }
 }
 
@@ -89,15 +87,14 @@ async function main(): Promise<void> {
   console.log(`Redis alone uses ${aloneUs.toFixed(0)} µs each second`)
   const worker = await startWorker(redis.url)
   const sender = await openNode(redis.url, 'sender')
-  const receiver = await openNode(redis.url, 'receiver')
-  const second = await openNode(redis.url, 'second-receiver')
   let heard = 0
-  receiver.bus.listener = {
+  const receiver = await openNode(redis.url, 'receiver', {
     ...SILENT_LISTENER,
     entryCommitted: () => {
       heard++
     },
-  }
+  })
+  const second = await openNode(redis.url, 'second-receiver')
   const entryOf = (entryLog: LogId, seq: number) => ({
     ...{ log: entryLog, epoch: 'k1', seq, uid: 'sender' as UserId, device: null, withheld: false },
     ...{ bytes: Buffer.alloc(ENTRY_BYTES, 'x'), start: 0, end: ENTRY_BYTES },

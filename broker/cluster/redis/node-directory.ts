@@ -1,13 +1,13 @@
 /** What this node says of itself, and who else is in the list. */
 import type { NodeList } from '../../../services/redis/node-list.ts'
-import type { Bus, NodeId, NodeInfo } from '../bus.ts'
+import type { NodeId, NodeInfo, NodeSide } from '../bus.ts'
 import type { LocalNode } from '../local-bus.ts'
 
 export class NodeDirectory {
   readonly #node: NodeId
   readonly #self: LocalNode
   readonly #list: NodeList
-  readonly #describe: () => ReturnType<Bus['describe']>
+  readonly #describe: NodeSide['describe']
   readonly #startedAt = Date.now()
   #lastOthers: NodeInfo[] = []
 
@@ -15,7 +15,7 @@ export class NodeDirectory {
     node: NodeId
     self: LocalNode
     list: NodeList
-    describe: () => ReturnType<Bus['describe']>
+    describe: NodeSide['describe']
   }) {
     this.#node = parts.node
     this.#self = parts.self

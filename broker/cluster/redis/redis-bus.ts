@@ -5,7 +5,6 @@
  * Whatever may have been lost (a lease, a connection, the data of Redis) is restored in the same order: announce, claim
  * and watch again, then tell the listener that doorbells were lost, so that it asks the store.
  */
-import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import {
   type ClientId,
@@ -23,10 +22,10 @@ import { Routes } from '../../../services/redis/routes.ts'
 import { endsInTime } from '../../../services/redis/stop-wait.ts'
 import { Watchers } from '../../../services/redis/watchers.ts'
 import type { CommitFeed } from '../../../services/store/contract.ts'
-import type { NodeId, NodeInfo, NodeLoad, NodeState, SignalAudience } from '../bus.ts'
-import { type Bus, type BusAnswer, type BusListener, type DeviceClaim, NodeAwayError } from '../bus.ts'
+import type { NodeId, NodeInfo, NodeSide, SignalAudience } from '../bus.ts'
+import { type Bus, type BusAnswer, type DeviceClaim, NodeAwayError } from '../bus.ts'
 import { encodeFrame, type Frame, readFrame } from '../frame.ts'
-import { type LocalNode, NO_LOAD, SILENT_LISTENER } from '../local-bus.ts'
+import { type LocalNode, SILENT_SIDE } from '../local-bus.ts'
 import { Bells } from './bells.ts'
 import { type BusCounters, createBusCounters } from './bus-counters.ts'
 import { CommitBells } from './commit-bells.ts'
@@ -60,7 +59,10 @@ export type RedisBusParts = {
   client: RedisClient
   /** `redisKeyPrefix` of the configuration. */
   keyPrefix: string
+  node: NodeId
   self: LocalNode
+  /** Takes the doorbells of group logs. */
+  fanout: FanoutQueue
   nodeLeaseMs: number
   takeoverTimeoutMs: number
   log: Pick<Logger, 'error' | 'warn' | 'info'>
@@ -68,12 +70,9 @@ export type RedisBusParts = {
 
 export class RedisBus implements Bus, Doorbells {
   readonly node: NodeId
+  readonly hasOthers = true
   readonly isOrdered = false
   readonly outgoing: CommitFeed
-  listener: BusListener = SILENT_LISTENER
-  describe: () => { state: NodeState; load: NodeLoad } = () => ({ state: 'starting', load: NO_LOAD })
-  /** Takes the doorbells of group logs; set once, before {@link open}. */
-  fanout: FanoutQueue = { append() {} }
   readonly counters: BusCounters = createBusCounters()
   readonly presence: RedisPresence
   readonly #parts: RedisBusParts
@@ -93,21 +92,21 @@ export class RedisBus implements Bus, Doorbells {
   readonly #restoration: Restoration
   readonly #hearings: Hearing[]
   readonly #subscriptions: Subscription[]
+  #side = SILENT_SIDE
   #ticker: NodeJS.Timeout | null = null
   #renewedAt = performance.now()
 
   constructor(parts: RedisBusParts) {
     this.#parts = parts
-    const { client, self } = parts
-    // A node id stands in keys and in lines of routes.
-    this.node = `${self.name.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, 64)}.${randomUUID().slice(0, 8)}`
-    const { node, counters } = this
+    const { client, self, node, fanout } = parts
+    this.node = node
+    const { counters } = this
     const keys = new Keys(parts.keyPrefix)
     const isReady = () => client.isReady
     const onUnsure = () => this.#wantRestoration()
     this.#restoration = new Restoration({ isReady, restore: () => this.#restore() })
     const list = new NodeList(client, keys)
-    this.#directory = new NodeDirectory({ node, self, list, describe: () => this.describe() })
+    this.#directory = new NodeDirectory({ node, self, list, describe: () => this.#side.describe() })
     const routes = new Routes(client, keys)
     this.#members = new Members({
       node,
@@ -138,7 +137,7 @@ export class RedisBus implements Bus, Doorbells {
       routes,
       isReady,
       time: () => this.#members.time,
-      onLost: (clientId) => this.listener.deviceLost(clientId),
+      onLost: (clientId) => this.#side.listener.deviceLost(clientId),
       tellLoser: (other, clientId, order) =>
         this.#bells.ringWith(other, { kind: 'deviceLost', clientId, order }),
       onUnsure,
@@ -168,11 +167,11 @@ export class RedisBus implements Bus, Doorbells {
     this.#ownRings = new OwnRings(node, this, counters)
     this.#losses = new Losses({
       counters,
-      onLoss: (ageMs) => this.listener.doorbellsLost(ageMs),
+      onLoss: (ageMs) => this.#side.listener.doorbellsLost(ageMs),
       tellAll: (ageMs) => this.#bells.tellAll({ kind: 'lost', ageMs }),
     })
     this.outgoing = new CommitBells(this.#bells, this.#routed, (log, frame) => {
-      const rings = this.#roles.isWithoutFanout && client.isReady ? this.#ownRings : this.fanout
+      const rings = this.#roles.isWithoutFanout && client.isReady ? this.#ownRings : fanout
       rings.append(log, frame)
     })
     const channels = [keys.bell(node), keys.bellOfAll]
@@ -180,10 +179,11 @@ export class RedisBus implements Bus, Doorbells {
     this.#subscriptions = channels.map((channel, i) => this.#createSubscription(channel, this.#hearings[i]!))
   }
 
-  async open(): Promise<void> {
+  async open(side: NodeSide): Promise<void> {
+    this.#side = side
     const { client } = this.#parts
     this.answer(CLOSE_DEVICE, async (params) => {
-      await this.listener.closeDevice((params as { clientId: ClientId }).clientId)
+      await this.#side.listener.closeDevice((params as { clientId: ClientId }).clientId)
     })
     await client.untilReady(OPEN_TIMEOUT_MS)
     await Promise.all(this.#subscriptions.map((subscription) => subscription.open()))
@@ -350,7 +350,7 @@ export class RedisBus implements Bus, Doorbells {
   }
 
   #heard(frame: Frame, sender: NodeId): void {
-    if (tellListener(this.listener, frame, sender)) return
+    if (tellListener(this.#side.listener, frame, sender)) return
     switch (frame.kind) {
       case 'deviceLost':
         this.#claims.lostTo(frame.clientId, frame.order)
@@ -411,6 +411,6 @@ export class RedisBus implements Bus, Doorbells {
     this.#questions.nodeGone(node)
     // It may have died between a commit and its doorbell.
     if (died) this.#losses.here()
-    this.listener.nodeGone(node)
+    this.#side.listener.nodeGone(node)
   }
 }

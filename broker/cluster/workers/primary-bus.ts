@@ -2,23 +2,20 @@
  * The primary's end of the bus: it knows which worker holds which device and passes on what workers say to each other.
  * It holds no connections itself; its operator's port asks through it like a worker does.
  */
-import { randomUUID } from 'node:crypto'
 import type { ClientId, DeviceId, UserId } from '../../../protocol/ids.ts'
 import type { PresencePart } from '../../../services/presence/ports.ts'
 import {
   type Bus,
   type BusAnswer,
-  type BusListener,
   type DeviceClaim,
   NodeAwayError,
   type NodeId,
   type NodeInfo,
-  type NodeLoad,
-  type NodeState,
+  newNodeId,
   type SignalAudience,
   type SignalCounters,
 } from '../bus.ts'
-import { NO_LOAD, NO_PRESENCE, SILENT_FEED, SILENT_LISTENER } from '../local-bus.ts'
+import { NO_PRESENCE, SILENT_FEED } from '../local-bus.ts'
 import { DeviceClaims, type NumberedClaim } from './device-claims.ts'
 import type { Peer } from './peer.ts'
 import { PresenceTable } from './presence-table.ts'
@@ -37,10 +34,9 @@ type Ask = { node: NodeId; question: string; params: unknown; timeoutMs?: number
 
 export class PrimaryBus implements Bus {
   readonly node: NodeId
+  readonly hasOthers = true
   readonly isOrdered = true
   readonly outgoing = SILENT_FEED
-  listener: BusListener = SILENT_LISTENER
-  describe: () => { state: NodeState; load: NodeLoad } = () => ({ state: 'ready', load: NO_LOAD })
   readonly signals: SignalCounters = { sent: 0, dropped: 0 }
   /** Nobody is connected to the primary, and nobody watches there. */
   readonly presence = NO_PRESENCE
@@ -53,7 +49,7 @@ export class PrimaryBus implements Bus {
 
   constructor(settings: PrimarySettings) {
     this.#settings = settings
-    this.node = `${settings.name}.${randomUUID().slice(0, 8)}`
+    this.node = newNodeId(settings.name)
   }
 
   /** Serves a worker; it is a node from the moment when its own bus opens. */
@@ -110,6 +106,7 @@ export class PrimaryBus implements Bus {
     for (const other of this.#members.values()) other.peer.tell('bus.nodeGone', node)
   }
 
+  /** The primary holds nothing that others would tell of, and is not in the list of nodes. */
   async open(): Promise<void> {}
 
   // -------------------------------------------------------------- devices

@@ -2,22 +2,20 @@
  * The bus of a worker: the processes of one machine around one store. Doorbells come with the feed of the store itself,
  * which tells every worker of every commit in order; everything else goes through the primary ({@link PrimaryBus}).
  */
-import { randomUUID } from 'node:crypto'
 import type { ClientId, DeviceId, UserId } from '../../../protocol/ids.ts'
 import type { PresencePart } from '../../../services/presence/ports.ts'
-import type {
-  Bus,
-  BusAnswer,
-  BusListener,
-  DeviceClaim,
-  NodeId,
-  NodeInfo,
-  NodeLoad,
-  NodeState,
-  SignalAudience,
-  SignalCounters,
+import {
+  type Bus,
+  type BusAnswer,
+  type DeviceClaim,
+  type NodeId,
+  type NodeInfo,
+  type NodeSide,
+  newNodeId,
+  type SignalAudience,
+  type SignalCounters,
 } from '../bus.ts'
-import { type LocalNode, NO_LOAD, SILENT_FEED, SILENT_LISTENER } from '../local-bus.ts'
+import { type LocalNode, SILENT_FEED, SILENT_SIDE } from '../local-bus.ts'
 import type { Peer } from './peer.ts'
 import { WorkerPresence } from './worker-presence.ts'
 
@@ -25,10 +23,9 @@ const ANNOUNCE_EVERY_MS = 1000
 
 export class WorkerBus implements Bus {
   readonly node: NodeId
+  readonly hasOthers = true
   readonly isOrdered = true
   readonly outgoing = SILENT_FEED
-  listener: BusListener = SILENT_LISTENER
-  describe: () => { state: NodeState; load: NodeLoad } = () => ({ state: 'starting', load: NO_LOAD })
   readonly signals: SignalCounters = { sent: 0, dropped: 0 }
   readonly presence: WorkerPresence
   readonly #peer: Peer
@@ -38,21 +35,22 @@ export class WorkerBus implements Bus {
   /** The claims of this worker as it numbered them. */
   readonly #numbers = new WeakMap<DeviceClaim, number>()
   readonly #latest = new Map<ClientId, number>()
+  #side = SILENT_SIDE
   #nextClaim = 1
   #announcing: NodeJS.Timeout | null = null
 
   constructor(peer: Peer, self: LocalNode) {
     this.#peer = peer
     this.#self = self
-    this.node = `${self.name}.${randomUUID().slice(0, 8)}`
+    this.node = newNodeId(self.name)
     this.presence = new WorkerPresence(peer, this.node)
-    peer.on('bus.closeDevice', (clientId: ClientId) => this.listener.closeDevice(clientId))
+    peer.on('bus.closeDevice', (clientId: ClientId) => this.#side.listener.closeDevice(clientId))
     peer.on('bus.deviceLost', (lost: { clientId: ClientId; n: number }) => this.#deviceLost(lost))
-    peer.on('bus.nodeGone', (node: NodeId) => this.listener.nodeGone(node))
-    peer.on('bus.plain', (frame: Uint8Array) => this.listener.plainReceived(asBuffer(frame)))
-    peer.on('bus.signal', (frame: Uint8Array) => this.listener.signalReceived(asBuffer(frame)))
+    peer.on('bus.nodeGone', (node: NodeId) => this.#side.listener.nodeGone(node))
+    peer.on('bus.plain', (frame: Uint8Array) => this.#side.listener.plainReceived(asBuffer(frame)))
+    peer.on('bus.signal', (frame: Uint8Array) => this.#side.listener.signalReceived(asBuffer(frame)))
     peer.on('presence.changed', ({ uid, part }: { uid: UserId; part: PresencePart }) =>
-      this.listener.presenceChanged(uid, part),
+      this.#side.listener.presenceChanged(uid, part),
     )
     peer.on('bus.asked', (asked: { question: string; params: unknown; from: NodeId }) => {
       const answer = this.#answers.get(asked.question)
@@ -61,7 +59,8 @@ export class WorkerBus implements Bus {
     })
   }
 
-  async open(): Promise<void> {
+  async open(side: NodeSide): Promise<void> {
+    this.#side = side
     this.#announcing = setInterval(() => this.#announce(), ANNOUNCE_EVERY_MS)
     this.#announcing.unref()
     await this.#peer.ask('bus.join', this.#info())
@@ -98,7 +97,7 @@ export class WorkerBus implements Bus {
 
   /** The device may have come back here since: then it is not the connection that was lost. */
   #deviceLost({ clientId, n }: { clientId: ClientId; n: number }): void {
-    if (this.#latest.get(clientId) === n) this.listener.deviceLost(clientId)
+    if (this.#latest.get(clientId) === n) this.#side.listener.deviceLost(clientId)
   }
 
   // -------------------------------------------------------------- nodes
@@ -121,7 +120,7 @@ export class WorkerBus implements Bus {
 
   #info(): NodeInfo {
     const { name, version, roles, adminUrl } = this.#self
-    const { state, load } = this.describe()
+    const { state, load } = this.#side.describe()
     const startedAt = this.#startedAt
     return { id: this.node, name, version, roles: [...roles], state, startedAt, adminUrl: adminUrl(), load }
   }
