@@ -116,7 +116,7 @@ test('nothing that is shipped imports the tests', () => {
 
 test('only the start of a program reads the environment', () => {
   // The server's settings come through config.ts; a client program has settings of its own.
-  const mayRead = (path: string) => /^(program\.ts|config\.ts)$/.test(path) || path.startsWith('clients/')
+  const mayRead = (path: string) => /^(main|program|config)\.ts$/.test(path) || path.startsWith('clients/')
   const wrong = SHIPPED.filter(
     (path) =>
       !mayRead(path) && /\bprocess\s*(\.|\[\s*['"])\s*env\b/.test(readFileSync(join(REPO, path), 'utf8')),
