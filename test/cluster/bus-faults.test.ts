@@ -6,12 +6,15 @@ import { FrameWriter } from '../../broker/cluster/frame-writer.ts'
 import type { LogId, UserId } from '../../protocol/ids.ts'
 import { Keys } from '../../services/redis/keys.ts'
 import { startRedis, startRedisCluster, startSentinelRedis, type TestRedis } from '../harness/redis.ts'
-import { until } from '../harness/wait.ts'
+import { until, untilAfter } from '../harness/wait.ts'
 import { BusNode, claimOf, entryOf, LEASE_MS, newPrefix } from './bus-node.ts'
 import { BusProcess } from './bus-process.ts'
 
 const group = 'g:friends' as LogId
 const alice = 'alice' as UserId
+
+/** Each node estimates the clock of Redis for itself. */
+const CLOCKS_APART_MS = 20
 
 async function startPair(redis: TestRedis, prefix = newPrefix()): Promise<[BusNode, BusNode]> {
   const start = (name: string) => BusNode.start({ url: redis.url, prefix, name })
@@ -25,7 +28,6 @@ async function untilRung(from: BusNode, to: BusNode): Promise<void> {
   let seq = 1_000_000
   await until(async () => {
     from.bus.outgoing.entryCommitted(entryOf('d:alice:bob', ++seq))
-    await new Promise((resolve) => setTimeout(resolve, 50))
     return to.heard.some((text) => /\/1\d{6}\//.test(text))
   }, 'a doorbell to arrive')
 }
@@ -76,8 +78,9 @@ test('what a sender could not look up or ring while Redis stood still is a hole 
   await until(() => b.heard.length === 1, 'the first doorbell')
   redis.server.pause()
   a.bus.outgoing.entryCommitted(entryOf('d:alice:bob', 2))
-  // Longer than a command waits.
-  await new Promise((resolve) => setTimeout(resolve, 2500))
+  await new Promise(setImmediate)
+  // Given after the look-up, this waits for as long.
+  await expect(a.client.commands.ping()).rejects.toThrow()
   const before = b.losses
   redis.server.resume()
   await until(() => b.losses > before, 'the hole to be found')
@@ -155,7 +158,7 @@ test('a claim while Redis is away is held at once; when it is back the later one
   await redis.server.kill9()
   for (const { client } of [a, b]) await until(() => !client.isReady, 'Redis to be missed')
   expect(await a.bus.claim(claimOf('alice/phone'))).toBe('held')
-  await new Promise((resolve) => setTimeout(resolve, 20))
+  await untilAfter(Date.now() + CLOCKS_APART_MS)
   expect(await b.bus.claim(claimOf('alice/phone'))).toBe('held')
   expect(await a.bus.claim(claimOf('alice/pc', { session: 1, generation: 2 }))).toBe('held')
   expect(await b.bus.claim(claimOf('alice/pc', { session: 1, generation: 1 }))).toBe('held')

@@ -7,6 +7,7 @@ import type { Store } from '../../services/store/contract.ts'
 import { DEFAULT_POLICY } from '../../services/store/policy.ts'
 import { openPostgresStore } from '../../services/store/postgres/postgres-store.ts'
 import { createDatabase } from '../harness/postgres.ts'
+import { until } from '../harness/wait.ts'
 
 const log = pino({ level: process.env.ENGINE_LOG ?? 'silent' })
 
@@ -49,7 +50,20 @@ export async function inSqlite(): Promise<StoreOfNodes> {
 
 type Frame = { frame: Buffer; uid: string | null }
 
-type Life = { isOver: boolean }
+type Life = {
+  isOver: boolean
+  /** How often it has read from the store which wills are due. */
+  willChecks: number
+}
+
+async function countWhenDone(willCheck: Promise<unknown>, life: Life): Promise<void> {
+  try {
+    await willCheck
+  } catch {
+    return // The engine reports it.
+  }
+  life.willChecks++
+}
 
 /** The store of a process: when that is over, nothing of what it began takes effect. */
 function endWith(life: Life, store: Store): Store {
@@ -57,8 +71,12 @@ function endWith(life: Life, store: Store): Store {
     get(target, name) {
       const value: unknown = Reflect.get(target, name)
       if (typeof value !== 'function') return value
-      return (...input: unknown[]) =>
-        life.isOver ? new Promise(() => {}) : Reflect.apply(value, target, input)
+      return (...input: unknown[]) => {
+        if (life.isOver) return new Promise(() => {})
+        const result: unknown = Reflect.apply(value, target, input)
+        if (name === 'duePlainWills') void countWhenDone(result as Promise<unknown>, life)
+        return result
+      }
     },
   })
 }
@@ -102,7 +120,7 @@ export class PlainNodes implements AsyncDisposable {
   }
 
   async add(name: string): Promise<PlainNode> {
-    const life = { isOver: false }
+    const life = { isOver: false, willChecks: 0 }
     const store = endWith(life, await this.#store.open(name))
     const sent: Frame[] = []
     const bus = {
@@ -121,6 +139,15 @@ export class PlainNodes implements AsyncDisposable {
   abandon(node: PlainNode): void {
     node.life.isOver = true
     this.nodes.splice(this.nodes.indexOf(node), 1)
+  }
+
+  /** Each node has twice more looked for wills that are due: whatever was due at the call is found. */
+  async dueWillsFound(): Promise<void> {
+    const wanted = this.nodes.map(({ life }) => ({ life, checks: life.willChecks + 2 }))
+    await until(
+      () => wanted.every(({ life, checks }) => life.willChecks >= checks),
+      'each node to look for due wills twice',
+    )
   }
 
   #carry(from: string, frame: Buffer): void {

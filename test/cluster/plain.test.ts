@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { PlainDevice } from '../../broker/engine/testing/plain-device.ts'
-import { inPostgres, inSqlite, PlainNodes } from './plain-nodes.ts'
+import { inPostgres, inSqlite, type PlainNode, PlainNodes } from './plain-nodes.ts'
 
 const WAIT = { timeout: 20_000, interval: 20 }
 const START_MS = 90_000
@@ -35,7 +35,7 @@ describe.each([
 
   describe('messages between nodes', () => {
     test('200 group and 200 direct messages of two nodes reach one member in order, live', async () => {
-      const [a, b] = world.nodes as [PlainNodes['nodes'][0], PlainNodes['nodes'][0]]
+      const [a, b] = world.nodes as [PlainNode, PlainNode]
       const bob = b.device('bob/phone')
       const clean = b.device('bob/web', CLEAN)
       for (const device of [bob, clean]) {
@@ -232,7 +232,15 @@ describe.each([
       retain: false,
       properties: {},
     }
-    const DELAYED = { ...WILL, properties: { willDelayInterval: 2 } }
+    const DELAYED = { ...WILL, properties: { willDelayInterval: 1 } }
+    const willsOf = (node: PlainNode) => node.store.pagePlainWills({ after: '', entriesMax: 100 })
+
+    /** Publishes a last message to the wills' topic from `node`: whatever that published before has come too. */
+    async function endOf(watcher: PlainDevice, node: PlainNode): Promise<void> {
+      const end = `end of ${node.name}`
+      await node.device(`eve/${end}`).publish('wills', end)
+      await vi.waitFor(() => expect(watcher.texts.at(-1)).toBe(end), WAIT)
+    }
 
     test('of a node that dies are published by exactly one of those that live', async () => {
       const third = await world.add('node-2')
@@ -243,10 +251,9 @@ describe.each([
       world.abandon(third)
       await Promise.all([a!, b!].map(({ engine }) => engine.nodeGone(third.name)))
       await vi.waitFor(() => expect(watcher.texts).toHaveLength(20), WAIT)
-      await watcher.publish('wills', 'end')
-      await vi.waitFor(() => expect(watcher.texts.at(-1)).toBe('end'), WAIT)
-      await new Promise((resolve) => setTimeout(resolve, 2500))
-      expect(watcher.texts).toHaveLength(21)
+      await world.dueWillsFound()
+      for (const node of [a!, b!]) await endOf(watcher, node)
+      expect(watcher.texts).toEqual([...Array(20).fill('gone'), 'end of node-0', 'end of node-1'])
     })
 
     test('of nodes that died before are found by a node that starts', async () => {
@@ -256,7 +263,7 @@ describe.each([
       await watcher.subscribe('wills', 1)
       world.abandon(b!)
       await a!.engine.nodesAlive([a!.name, b!.name])
-      await new Promise((resolve) => setTimeout(resolve, 2500))
+      expect(await willsOf(a!)).toMatchObject([{ clientId: 'bob/phone', publishAt: null }])
       expect(watcher.texts).toEqual([])
       await a!.engine.nodesAlive([a!.name])
       await vi.waitFor(() => expect(watcher.texts).toEqual(['gone']), WAIT)
@@ -271,12 +278,14 @@ describe.each([
       await lost.detach(true)
       const back = b!.device('bob/phone', { will: { ...DELAYED, payload: Buffer.from('second') } })
       await back.link.ready
-      await new Promise((resolve) => setTimeout(resolve, 2500))
-      expect(watcher.texts).toEqual([])
+      await vi.waitFor(() => expect(a!.engine.metrics.delayedWills).toBe(0), WAIT)
+      await endOf(watcher, a!)
+      expect(watcher.texts).toEqual(['end of node-0'])
       await back.detach(true)
-      await vi.waitFor(() => expect(watcher.texts).toEqual(['second']), WAIT)
-      await new Promise((resolve) => setTimeout(resolve, 2500))
-      expect(watcher.texts).toEqual(['second'])
+      await vi.waitFor(() => expect(watcher.texts).toEqual(['end of node-0', 'second']), WAIT)
+      expect(await willsOf(a!)).toEqual([])
+      await endOf(watcher, b!)
+      expect(watcher.texts).toEqual(['end of node-0', 'second', 'end of node-1'])
     })
 
     test('the delay of a node that died runs, and the end of the session ends it', async () => {
@@ -287,10 +296,11 @@ describe.each([
       await b!.device('bob/phone', { will: long }).link.ready
       world.abandon(b!)
       await a!.engine.nodeGone(b!.name)
-      await new Promise((resolve) => setTimeout(resolve, 2500))
-      expect(watcher.texts).toEqual([])
+      await world.dueWillsFound()
+      await endOf(watcher, a!)
+      expect(watcher.texts).toEqual(['end of node-0'])
       await a!.store.endPlainSession({ clientId: 'bob/phone', generation: null })
-      await vi.waitFor(() => expect(watcher.texts).toEqual(['gone']), WAIT)
+      await vi.waitFor(() => expect(watcher.texts).toEqual(['end of node-0', 'gone']), WAIT)
     })
   })
 })

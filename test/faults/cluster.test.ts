@@ -4,15 +4,16 @@
  */
 import { describe, expect, test } from 'vitest'
 import { createLossyFilter } from '../harness/lossy-redis.ts'
+import { Metrics } from '../harness/metrics.ts'
 import { PostgresServer } from '../harness/postgres.ts'
 import { RedisServer } from '../harness/redis.ts'
-import { startServer, type TestServer } from '../harness/server.ts'
+import { type ServerProcess, startServer, type TestServer } from '../harness/server.ts'
 import { Soak } from '../harness/soak.ts'
 import { TcpProxy } from '../harness/tcp-proxy.ts'
+import { until } from '../harness/wait.ts'
 
 const OPEN = { WOCHAT_CONTACTS_REQUIRED: 'false' }
-const LEASE_MS = 3000
-const FAST_LEASE = { ...OPEN, WOCHAT_NODE_LEASE_MS: String(LEASE_MS), WOCHAT_TAKEOVER_TIMEOUT_MS: '500' }
+const FAST_LEASE = { ...OPEN, WOCHAT_NODE_LEASE_MS: '3000', WOCHAT_TAKEOVER_TIMEOUT_MS: '500' }
 const THREE_NODES = [{}, {}, {}]
 const TEST_MS = 240_000
 
@@ -59,7 +60,9 @@ describe('under a load of 2,000 sends over three nodes', () => {
       server.nodes[2]!.signal('SIGSTOP')
       server.serveFrom(0, 1)
       await soak.untilAnswered(0.5)
-      await new Promise((resolve) => setTimeout(resolve, LEASE_MS * 1.5))
+      for (const node of server.nodes.slice(0, 2)) {
+        await until(async () => (await liveNodesOf(node)) === 2, 'the others to take it for dead')
+      }
       server.nodes[2]!.signal('SIGCONT')
       await soak.verify()
     },
@@ -146,13 +149,18 @@ describe('the wires of a node fail under a load', () => {
       await using server = await startServer({ env: FAST_LEASE, backends, nodes: [{}, {}, through] })
       await using soak = await loaded(server)
       wire.cut()
-      await new Promise((resolve) => setTimeout(resolve, 2000))
+      await until(async () => !(await server.nodes[2]!.isReady()), 'the node to miss its store')
       wire.heal()
       await soak.verify()
     },
     TEST_MS,
   )
 })
+
+/** How many nodes live, as one of them knows. */
+async function liveNodesOf(node: ServerProcess): Promise<number> {
+  return new Metrics(await node.metricsText()).sum('wochat_nodes')
+}
 
 async function startedRedis(options: { persistent?: boolean } = {}): Promise<RedisServer> {
   const redis = await RedisServer.create(options)

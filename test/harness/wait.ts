@@ -25,6 +25,11 @@ export async function until<T>(
   }
 }
 
+/** Resolves when the clock is past a moment, in ms since 1970: what happens then has a later time. */
+export async function untilAfter(at: number): Promise<void> {
+  await until(() => Date.now() > at, `the clock to pass ${new Date(at).toISOString()}`)
+}
+
 /** The promise, or a rejection that names what did not come in time. */
 export async function within<T>(promise: Promise<T>, what: string, timeoutMs = WAIT_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { LogId } from '../../../protocol/ids.ts'
 import { sendAndWait } from '../../../services/conversations/awaited-send.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
+import { untilAfter } from '../../harness/wait.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
   addMembers,
@@ -106,7 +107,7 @@ export function historyContract(engine: () => StoreEngine): void {
       const times: number[] = []
       for (let i = 1; i <= 9; i++) {
         times.push((await send(store, alice, log, `${i}`)).at)
-        await new Promise((resolve) => setTimeout(resolve, 2))
+        await untilAfter(times.at(-1)!)
       }
       const from = async (at: number) => seqsOf((await pageOf(store, bob, log, { at, limit: 2 })).entries)
       for (const [i, at] of times.entries()) expect((await from(at))[0]).toBe(i + 1)

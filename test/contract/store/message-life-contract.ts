@@ -3,6 +3,7 @@ import type { Params } from '../../../protocol/catalogue/catalogue.ts'
 import type { Entry } from '../../../protocol/entry.ts'
 import type { LogId } from '../../../protocol/ids.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
+import { untilAfter } from '../../harness/wait.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { handsOf } from './group-calls.ts'
 import { sendOf } from './history-contract.ts'
@@ -257,7 +258,7 @@ export function messageLifeContract(engine: () => StoreEngine): void {
       const { alice, bob, log, seq } = await createChat(store)
       const group = await createGroup(store, alice, bob)
       const bobs = await send(store, bob, group, 'hello')
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      await untilAfter(bobs.at + 1)
       const late = { code: 'too_late', details: { windowMs: 1 } }
       await expect(edit(store, alice, log, seq, textOf('x'))).rejects.toMatchObject(late)
       await expect(recall(store, alice, log, seq)).rejects.toMatchObject(late)

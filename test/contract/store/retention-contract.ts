@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { LogId } from '../../../protocol/ids.ts'
 import type { Store } from '../../../services/store/contract.ts'
 import type { RetentionTimes } from '../../../services/store/operations/retention.ts'
+import { untilAfter } from '../../harness/wait.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { badgeOf, conversationOf, createFriends, createGroup, directLog, send } from './people.ts'
 import { openRawTables } from './raw-tables.ts'
@@ -30,11 +30,11 @@ export function retentionContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
-      for (let i = 1; i <= 450; i++) await send(store, i % 3 === 0 ? bob : alice, log, `old ${i}`)
-      await sleep(5)
-      const cut = Date.now()
+      for (let i = 1; i < 450; i++) await send(store, i % 3 === 0 ? bob : alice, log, `old ${i}`)
+      const last = await send(store, bob, log, 'old 450')
+      await untilAfter(last.at)
       await send(store, alice, log, 'new')
-      await deleteOlder(store, { ...KEEP_ALL, direct: cut }, log)
+      await deleteOlder(store, { ...KEEP_ALL, direct: last.at + 1 }, log)
       const page = await store.run({ name: 'messages.page', caller: bob, params: { log, after: 0 } })
       expect(page.entries.map(({ seq, body }) => [seq, body])).toEqual([[451, { text: 'new' }]])
       expect(page).toMatchObject({ first: 451, head: 451 })
@@ -48,15 +48,14 @@ export function retentionContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
-      const { seq } = await send(store, alice, log, 'old')
+      const { seq, at } = await send(store, alice, log, 'old')
       await using tables = await openRawTables(engine())
       await tables.query(
         `with recursive number (n) as (select 1 union all select n + 1 from number where n < 4500)
          insert into hidden (account, log, seq)
          select 1000000 + number.n, log.n, ${seq} from number, log where log.name = '${log}'`,
       )
-      await sleep(5)
-      await deleteOlder(store, { ...KEEP_ALL, direct: Date.now() }, log)
+      await deleteOlder(store, { ...KEEP_ALL, direct: at + 1 }, log)
       const hidden = `select 1 as one from hidden where log = (select n from log where name = '${log}')`
       expect(await tables.query(hidden)).toEqual([])
     })
@@ -65,11 +64,11 @@ export function retentionContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const log = directLog(alice, bob)
-      for (let i = 1; i <= 5; i++) await send(store, alice, log, `old ${i}`)
-      await sleep(5)
-      const cut = Date.now()
+      for (let i = 1; i < 5; i++) await send(store, alice, log, `old ${i}`)
+      const last = await send(store, alice, log, 'old 5')
+      await untilAfter(last.at)
       await send(store, alice, log, 'new')
-      await deleteOlder(store, { ...KEEP_ALL, direct: cut }, log)
+      await deleteOlder(store, { ...KEEP_ALL, direct: last.at + 1 }, log)
       const request = { requests: [{ log, after: 2 }], entriesMax: 10, bytesMax: 100_000 }
       const { pages } = await store.drain({ ...bob, ...request })
       expect(pages).toMatchObject([{ gap: { to: 5, reason: 'retention' }, seqs: [6], head: 6 }])
@@ -79,11 +78,10 @@ export function retentionContract(engine: () => StoreEngine): void {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
       const group = await createGroup(store, alice, bob)
-      await send(store, alice, group, 'kept')
-      await sleep(5)
-      await deleteOlder(store, { ...KEEP_ALL, direct: Date.now(), notice: Date.now() }, group)
+      const { at } = await send(store, alice, group, 'kept')
+      await deleteOlder(store, { ...KEEP_ALL, direct: at + 1, notice: at + 1 }, group)
       expect(await conversationOf(store, bob, group)).toMatchObject({ unread: 1, head: 2 })
-      await deleteOlder(store, { ...KEEP_ALL, group: Date.now() }, group)
+      await deleteOlder(store, { ...KEEP_ALL, group: at + 1 }, group)
       const page = await store.run({ name: 'messages.page', caller: bob, params: { log: group, after: 0 } })
       expect(page).toMatchObject({ entries: [], head: 2, first: 3 })
       expect(await badgeOf(store, bob)).toBe(0)
