@@ -26,6 +26,8 @@ type PlaceRow = {
   first: number
   from_seq: number | null
   to_seq: number | null
+  /** The reader has cleared what came up to this one. */
+  cleared_seq: number | null
   hider: number
 }
 
@@ -40,13 +42,16 @@ type DrainedRow = EntryRow & {
 /** $1 users, $2 logs. "offset 0" keeps each look-up on its index: many at once must not become a read of the table. */
 const PLACES = `
   select asked.i, log.n, log.epoch, log.head, log.first, m.from_seq, m.to_seq,
-    coalesce(hides.account, 0) as hider
+    kept.cleared_seq, coalesce(hides.account, 0) as hider
   from unnest($1::text[], $2::text[]) with ordinality as asked (uid, name, i)
   cross join lateral (select n, epoch, head, first from log where log.name = asked.name offset 0) log
   left join lateral (select n from account where account.uid = asked.uid offset 0) account on true
   left join lateral (
     select from_seq, to_seq from membership where membership.account = account.n and membership.log = log.n offset 0
   ) m on true
+  left join lateral (
+    select cleared_seq from conversation_state as mine where mine.account = account.n and mine.log = log.n offset 0
+  ) kept on true
   left join lateral (
     select account from hidden where hidden.account = account.n and hidden.log = log.n limit 1
   ) hides on true
@@ -137,12 +142,12 @@ function planPage(
   let left = entriesMax
   let planned = page.after
   let isCut = false
-  for (const { n, head, first, from_seq, to_seq, hider } of windows) {
+  for (const { n, head, first, from_seq, to_seq, cleared_seq, hider } of windows) {
     if (from_seq === null) break
     const end = to_seq ?? head
     page.head = Math.max(page.head, end)
     if (isCut || end <= planned) continue
-    let start = Math.max(planned, from_seq - 1)
+    let start = Math.max(planned, from_seq - 1, Math.min(cleared_seq ?? 0, end))
     if (start < first - 1) {
       // Only a page that begins with the hole can say so; else the next one does.
       if (ranges.at(-1)?.page === page) {
@@ -152,7 +157,7 @@ function planPage(
       start = Math.min(first - 1, end)
       page.gap = { to: start, reason: 'retention' }
     }
-    // What lies between the windows is not for this user.
+    // What lies between the windows, or was cleared, is not for this user.
     page.through = ranges.at(-1)?.page === page ? page.through : start
     const to = Math.min(end, start + left)
     if (to > start) ranges.push({ page, log: n, after: start, to, hider })

@@ -308,6 +308,7 @@ class DrainReader {
   read(log: LogId, after: number): DrainPage {
     const state = this.#work.logs.state(log)
     const first = this.#first(state.n)
+    const cleared = this.#clearedUpTo(state.n)
     const page: DrainPage = {
       log,
       epoch: state.epochText,
@@ -322,7 +323,7 @@ class DrainReader {
       const to = window.to_seq ?? state.head
       page.head = Math.max(page.head, to)
       if (to <= page.through || this.isFull) continue
-      const start = Math.max(page.through, window.from_seq - 1)
+      const start = Math.max(page.through, window.from_seq - 1, Math.min(cleared, to))
       if (start < first - 1) {
         // Only a page that begins with the hole can say so; else the next one does.
         if (page.seqs.length > 0) break
@@ -376,6 +377,14 @@ class DrainReader {
     return this.#work.db
       .prepare('select from_seq, to_seq from membership where account = ? and log = ? order by from_seq')
       .all(this.#account, n) as Window[]
+  }
+
+  /** Up to where the reader has cleared the log for themselves. */
+  #clearedUpTo(n: number): number {
+    const row = this.#work.db
+      .prepare('select cleared_seq from conversation_state where account = ? and log = ?')
+      .get(this.#account, n) as { cleared_seq: number } | undefined
+    return row?.cleared_seq ?? 0
   }
 
   #first(n: number): number {

@@ -36,6 +36,7 @@ import { sendRulesContract } from './send-rules-contract.ts'
 import { sendsContract } from './sends-contract.ts'
 import { suspensionsContract } from './suspensions-contract.ts'
 import { unreadContract } from './unread-contract.ts'
+import { unseenContract } from './unseen-contract.ts'
 import { webhooksContract } from './webhooks-contract.ts'
 import { writeRulesContract } from './write-rules-contract.ts'
 
@@ -73,6 +74,7 @@ export function storeContract(engine: () => StoreEngine): void {
   conversationStateContract(engine)
   receiptsContract(engine)
   unreadContract(engine)
+  unseenContract(engine)
   historyContract(engine)
   messageLifeContract(engine)
   presenceContract(engine)

@@ -189,7 +189,7 @@ class Scene {
     model.leave(who)
   }
 
-  /** What a device gets that comes back to where it was. */
+  /** What a device gets that comes back to where it was: of what was shown no more by then, nothing. */
   async #drain(who: number, device: number): Promise<void> {
     const state = this.#devices[who]![device]!
     for (const [log, model] of this.#logs) {
@@ -199,7 +199,9 @@ class Scene {
       const limits = { entriesMax: 1000, bytesMax: 1_000_000 }
       const { pages } = await this.#store.drain({ ...caller, requests: [{ log, after }], ...limits })
       const got = state.got.get(log) ?? new Set()
+      const shown = new Set(model.shown(who))
       for (const page of pages) {
+        expect(page.seqs.filter((seq) => !shown.has(seq))).toEqual([])
         for (const seq of page.seqs) got.add(seq)
         state.cursors.set(log, Math.max(after, page.through))
       }
