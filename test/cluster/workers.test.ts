@@ -1,6 +1,7 @@
 /** Two broker processes behind the same ports: to a client they are one server. */
 import { describe, expect, test } from 'vitest'
 import { Device } from '../harness/device.ts'
+import { documentedMetrics } from '../harness/documented-metrics.ts'
 import { checkHistory } from '../harness/history-checker.ts'
 import { MqttJs } from '../harness/mqtt-client.ts'
 import { befriend, directLog, makeAccounts, newFriends, newUid } from '../harness/people.ts'
@@ -30,6 +31,12 @@ describe('a server with two workers', () => {
     for (const connections of byWorker) expect(connections).toBeGreaterThanOrEqual(3)
     expect(metrics.sum('wochat_connections')).toBe(byWorker[0]! + byWorker[1]!)
     for (const device of devices) device.cut()
+  })
+
+  test('shows the metrics that the guide names', async () => {
+    const shown = (await server.metrics()).declared()
+    const ours = shown.filter((name) => name.startsWith('wochat_'))
+    expect(ours).toEqual(documentedMetrics('ofEveryProcess', 'ofWorkers'))
   })
 
   test('delivers between workers in order, with replies, notices, reads and groups', async () => {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { documentedMetrics } from '../harness/documented-metrics.ts'
 import { REPO, sharedServer } from '../harness/server.ts'
 
 type Rule = {
@@ -62,7 +63,7 @@ const LABELS_OF_PROMETHEUS = new Set(['job', 'instance'])
 describe.each(queries)('%s', (_, expr) => {
   test('names metrics that the server shows', async () => {
     const shown = await server.metrics()
-    const known = new Set(shown.names(/./))
+    const known = shown.names()
     const metrics = metricsOf(expr)
     expect(metrics).not.toEqual([])
     expect(metrics.filter((name) => !known.has(name) && !OF_PROMETHEUS.has(name))).toEqual([])
@@ -81,8 +82,14 @@ describe.each(queries)('%s', (_, expr) => {
 /** A counter by label shows none before it counted. */
 const LABELS_LATER = new Set(['code', 'reason'])
 
+test('a node of a cluster shows what the guide names, and nothing else but what Node adds', async () => {
+  const shown = (await server.metrics()).declared()
+  const ours = shown.filter((name) => name.startsWith('wochat_'))
+  expect(ours).toEqual(documentedMetrics('ofEveryProcess', 'ofCluster'))
+})
+
 test('a metric that is unknown would be found', async () => {
-  const known = new Set((await server.metrics()).names(/./))
+  const known = (await server.metrics()).names()
   const metrics = metricsOf('sum by (le) (rate(wochat_made_up_total{code="x"}[5m])) > 0.5 and up == 0')
   expect(metrics).toEqual(['wochat_made_up_total', 'up'])
   expect(known.has('wochat_made_up_total')).toBe(false)

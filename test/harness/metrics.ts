@@ -22,11 +22,14 @@ export class Metrics {
     return this.samples.some((sample) => sample.name === name)
   }
 
-  /** Names that match, sorted, once each; also those of metrics that have no sample yet. */
-  names(pattern: RegExp): string[] {
-    const declared = [...this.text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]!)
-    const names = new Set([...declared, ...this.samples.map((sample) => sample.name)])
-    return [...names].filter((name) => pattern.test(name)).sort()
+  /** Names of metrics, sorted; also of those that have no sample yet. A histogram has samples of other names. */
+  declared(): string[] {
+    return [...this.text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]!).sort()
+  }
+
+  /** Names of metrics and of their samples. */
+  names(): Set<string> {
+    return new Set([...this.declared(), ...this.samples.map((sample) => sample.name)])
   }
 
   find(name: string, labels: Record<string, string> = {}): Sample[] {
