@@ -1,10 +1,10 @@
 /** What is done for sessions that no connection cares for: those of dead nodes are adopted, and old ones end. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Bus } from '../broker/cluster/bus.ts'
 import type { Engine } from '../broker/engine/engine.ts'
 import type { Config } from '../config.ts'
 import type { ClientId } from '../protocol/ids.ts'
+import { startBackgroundTask } from '../services/background-task.ts'
 import type { Store } from '../services/store/contract.ts'
 
 const EXPIRE_EVERY_MS = 60_000
@@ -41,17 +41,15 @@ type Expiry = {
 }
 
 export function expireSessions({ store, endPlainSession, log, parts }: Expiry): void {
-  const stop = new AbortController()
-  const loop = async (): Promise<void> => {
-    for (;;) {
-      await sleep(EXPIRE_EVERY_MS, undefined, { signal: stop.signal, ref: false })
-      try {
-        for (const clientId of await store.expireSessions()) await endPlainSession(clientId)
-      } catch (error) {
-        log.warn({ err: error }, 'sessions were not expired; the next turn tries again')
-      }
-    }
-  }
-  loop().catch(() => {})
-  parts.defer(() => stop.abort())
+  const task = startBackgroundTask({
+    name: 'old sessions end',
+    async step() {
+      for (const clientId of await store.expireSessions()) await endPlainSession(clientId)
+      return EXPIRE_EVERY_MS
+    },
+    firstAfterMs: EXPIRE_EVERY_MS,
+    retryMs: EXPIRE_EVERY_MS,
+    log,
+  })
+  parts.use(task)
 }

@@ -1,9 +1,9 @@
 /** Files: where they are kept, who serves them, and what is removed in the background. */
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Config, ConfigError } from '../config.ts'
 import type { Keyring } from '../services/auth/keyring.ts'
+import { startBackgroundTask } from '../services/background-task.ts'
 import { createAbsentStorage } from '../services/media/absent-storage.ts'
 import { createFolderStorage } from '../services/media/folder-storage.ts'
 import { createImaging } from '../services/media/images.ts'
@@ -91,20 +91,15 @@ type SweepParts = {
 export function sweepMedia({ config, store, files, log, parts }: SweepParts): void {
   const { mediaUploadExpiryMs: uploadExpiryMs, mediaGraceMs: graceMs, mediaSweepMs } = config
   const sweep = createMediaSweep({ store, storage: files, settings: { uploadExpiryMs, graceMs }, log })
-  const stop = new AbortController()
-  const loop = async (): Promise<void> => {
-    for (;;) {
-      await sleep(mediaSweepMs, undefined, { signal: stop.signal, ref: false })
-      try {
-        await sweep.turn()
-      } catch (error) {
-        log.warn({ err: error }, 'files were not swept; the next turn goes on')
-      }
-    }
-  }
-  const ended = loop().catch(() => {})
-  parts.defer(async () => {
-    stop.abort()
-    await ended
+  const task = startBackgroundTask({
+    name: 'files are swept',
+    async step() {
+      await sweep.turn()
+      return mediaSweepMs
+    },
+    firstAfterMs: mediaSweepMs,
+    retryMs: mediaSweepMs,
+    log,
   })
+  parts.use(task)
 }

@@ -13,6 +13,7 @@ import { type Config, ConfigError } from '../config.ts'
 import type { ClientId } from '../protocol/ids.ts'
 import { createKeyFile } from '../services/auth/key-file.ts'
 import { Keyring } from '../services/auth/keyring.ts'
+import { startBackgroundTask } from '../services/background-task.ts'
 import { Channel } from '../services/store/remote/channel.ts'
 import { createRemoteStore } from '../services/store/remote/client.ts'
 import { VERSION } from '../version.ts'
@@ -68,7 +69,7 @@ async function serve(config: Config, log: Logger): Promise<AsyncDisposable & { e
   const self = { name, version: VERSION, roles, adminUrl: () => config.adminUrl }
   const bus = parts.use(new WorkerBus(peer, self))
   const keys = await Keyring.read(createKeyFile(join(config.dataDir, 'keys')))
-  reloadKeys(keys, log, parts)
+  parts.use(reloadKeys(keys, log))
   const ofPrimary = { shared: null, redis: null, createLimiter: undefined }
   const node = await buildNode({ config, store, keys, bus, ...ofPrimary, endpoints, log, parts })
   answerPrimary(node, log)
@@ -92,10 +93,15 @@ function answerPrimary(node: Node, log: Logger): void {
   peer.on('worker.adopt', () => adoptSessions({ store, bus, engine, config, log }))
 }
 
-function reloadKeys(keys: Keyring, log: Logger, parts: AsyncDisposableStack): void {
-  const timer = setInterval(() => {
-    keys.reload().catch((error: unknown) => log.warn({ err: error }, 'the signing keys were not read again'))
-  }, KEYS_RELOAD_MS)
-  timer.unref()
-  parts.defer(() => clearInterval(timer))
+function reloadKeys(keys: Keyring, log: Logger): AsyncDisposable {
+  return startBackgroundTask({
+    name: 'signing keys are read again',
+    async step() {
+      await keys.reload()
+      return KEYS_RELOAD_MS
+    },
+    firstAfterMs: KEYS_RELOAD_MS,
+    retryMs: KEYS_RELOAD_MS,
+    log,
+  })
 }

@@ -7,6 +7,8 @@ export type BackgroundTask = {
   name: string
   /** One bounded step; answers how long to wait before the next one, ms. */
   step: () => Promise<number>
+  /** The wait before the first step, ms. */
+  firstAfterMs?: number
   /** The wait after a step that failed. */
   retryMs: number
   log: Pick<Logger, 'warn'>
@@ -14,9 +16,15 @@ export type BackgroundTask = {
 
 /**
  * Runs steps one after the other. One that fails is logged and tried again later; the first of several failures in a row
- * only, so that a store that is away does not fill the log. Disposing waits for the step under way.
+ * only, so that a store that is away does not fill the log, and none that a stop brings about. Disposing waits for the step under way.
  */
-export function startBackgroundTask({ name, step, retryMs, log }: BackgroundTask): AsyncDisposable {
+export function startBackgroundTask({
+  name,
+  step,
+  firstAfterMs = 0,
+  retryMs,
+  log,
+}: BackgroundTask): AsyncDisposable {
   const stop = new AbortController()
   let isFailing = false
 
@@ -26,18 +34,20 @@ export function startBackgroundTask({ name, step, retryMs, log }: BackgroundTask
       isFailing = false
       return waitMs
     } catch (error) {
-      if (!isFailing)
+      if (!isFailing && !stop.signal.aborted)
         log.warn({ err: error, task: name }, 'a task in the background failed; it is tried again')
       isFailing = true
       return retryMs
     }
   }
 
+  async function pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: stop.signal, ref: false }).catch(() => {})
+  }
+
   async function run(): Promise<void> {
-    while (!stop.signal.aborted) {
-      const waitMs = await tryStep()
-      await sleep(waitMs, undefined, { signal: stop.signal, ref: false }).catch(() => {})
-    }
+    if (firstAfterMs > 0) await pause(firstAfterMs)
+    while (!stop.signal.aborted) await pause(await tryStep())
   }
 
   const running = run()

@@ -1,6 +1,6 @@
 /** Replaces the signing key when it has become old, and notices when another process has. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { startBackgroundTask } from '../background-task.ts'
 import type { KeyAlgorithm, Keyring } from './keyring.ts'
 
 export type KeyRotationSettings = {
@@ -20,22 +20,16 @@ export const KEY_CHECK_EVERY_MS = 60_000
 
 /** Checks now and then until it is disposed of. With a file of keys, only the process that owns the data folder may run it. */
 export function startKeyRotation(settings: KeyRotationSettings): AsyncDisposable {
-  const stop = new AbortController()
-  const { signal } = stop
-  const checking = (async () => {
-    while (!signal.aborted) {
+  const { checkEveryMs = KEY_CHECK_EVERY_MS, log } = settings
+  return startBackgroundTask({
+    name: 'signing keys are replaced',
+    async step() {
       await rotateWhenDue(settings)
-      await sleep(settings.checkEveryMs ?? KEY_CHECK_EVERY_MS, undefined, { signal, ref: false }).catch(
-        () => {},
-      )
-    }
-  })()
-  return {
-    async [Symbol.asyncDispose]() {
-      stop.abort()
-      await checking
+      return checkEveryMs
     },
-  }
+    retryMs: checkEveryMs,
+    log,
+  })
 }
 
 /** A failure is logged and tried again at the next check: the present key goes on signing. */

@@ -7,6 +7,7 @@ import type { Logger } from 'pino'
 import { type ErrorCode, WochatError } from '../../protocol/errors.ts'
 import { buildDirectLog } from '../../protocol/ids.ts'
 import { findMarks } from '../../protocol/message-types.ts'
+import { LeasedWork } from '../leased-work.ts'
 import type { MessageSender } from '../messages/message-sender.ts'
 import type { OperationStore } from '../store/contract.ts'
 import type { BroadcastPage } from '../store/operations/broadcasts.ts'
@@ -49,71 +50,48 @@ export class BroadcastWorker implements AsyncDisposable {
   readonly #sender: MessageSender
   readonly #settings: BroadcastSettings
   readonly #log: Pick<Logger, 'warn'>
-  readonly #stop = new AbortController()
-  /** Broadcasts that are sent at this moment. */
-  readonly #running = new Map<string, Promise<void>>()
-  readonly #loop: Promise<void>
+  readonly #sending: LeasedWork
 
   constructor({ store, sender, settings, log }: BroadcastParts) {
     this.#store = store
     this.#sender = sender
     this.#settings = settings
     this.#log = log
-    this.#loop = this.#run()
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort()
-    await this.#loop
-    await Promise.all(this.#running.values())
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
-      await this.#tried(() => this.#look())
-      await this.#pause(LOOK_EVERY_MS)
-    }
-  }
-
-  /** A store that is away is asked again at the next turn. */
-  async #tried(work: () => Promise<void>): Promise<void> {
-    try {
-      await work()
-    } catch (error) {
-      if (!this.#stop.signal.aborted) this.#log.warn({ err: error }, 'broadcasts wait for the store')
-    }
-  }
-
-  async #look(): Promise<void> {
-    if (!(await this.#store.perform({ task: 'broadcastsWait', input: {} }))) return
-    const { node, isAlone } = this.#settings
-    const ids = await this.#store.perform({
-      task: 'leaseBroadcasts',
-      input: { node, isAlone, leaseMs: LEASE_MS },
+    this.#sending = new LeasedWork({
+      name: 'broadcasts are sent',
+      lookEveryMs: LOOK_EVERY_MS,
+      lease: () => this.#lease(),
+      work: (id, signal) => this.#sendAll(id, signal),
+      log,
     })
-    for (const id of ids) {
-      if (this.#running.has(id)) continue
-      const running = this.#tried(() => this.#sendAll(id)).then(() => void this.#running.delete(id))
-      this.#running.set(id, running)
-    }
   }
 
-  async #sendAll(id: string): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#sending[Symbol.asyncDispose]()
+  }
+
+  async #lease(): Promise<readonly string[]> {
+    if (!(await this.#store.perform({ task: 'broadcastsWait', input: {} }))) return []
+    const { node, isAlone } = this.#settings
+    return this.#store.perform({ task: 'leaseBroadcasts', input: { node, isAlone, leaseMs: LEASE_MS } })
+  }
+
+  async #sendAll(id: string, signal: AbortSignal): Promise<void> {
     const { node, perSecondMax } = this.#settings
     const holder = { id, node, leaseMs: LEASE_MS }
     const limit = Math.min(PAGE_MAX, perSecondMax)
     try {
-      while (!this.#stop.signal.aborted) {
+      while (!signal.aborted) {
         const startedAt = performance.now()
         const page = await this.#store.perform({ task: 'pageBroadcast', input: { ...holder, limit } })
         if (page === null) return
         const sent = await this.#sendPage(id, page)
-        if (sent === null) await this.#pause(RETRY_MS)
+        if (sent === null) await pause(RETRY_MS, signal)
         else {
           const { through, to } = page
           const counts = { sent, skipped: to.length - sent }
           await this.#store.perform({ task: 'advanceBroadcast', input: { ...holder, through, ...counts } })
-          await this.#pause((to.length / perSecondMax) * 1000 - (performance.now() - startedAt))
+          await pause((to.length / perSecondMax) * 1000 - (performance.now() - startedAt), signal)
         }
       }
     } finally {
@@ -147,10 +125,10 @@ export class BroadcastWorker implements AsyncDisposable {
     this.#log.warn({ broadcast: id, err: fault }, 'a page of a broadcast is sent again')
     return null
   }
+}
 
-  async #pause(ms: number): Promise<void> {
-    if (ms > 0) await sleep(ms, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {})
-  }
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (ms > 0) await sleep(ms, undefined, { signal, ref: false }).catch(() => {})
 }
 
 /** The page was sent before, and its screening had another word replaced then. */
