@@ -7,7 +7,7 @@
  */
 import { Type } from 'typebox'
 import { WochatError } from './errors.ts'
-import { buildDirectLog, type LogId, parseLog, parseUserId, type UserId } from './ids.ts'
+import { buildDirectLog, type LogId, parseLog, parseUserId, peerOf, type UserId } from './ids.ts'
 import { CLIENT_ID_CHARS_MAX } from './limits.ts'
 import { assertOwnWords, assertText, checkBody, type SendMarks, TYPE_PATTERN } from './message-types.ts'
 
@@ -122,8 +122,6 @@ export function parseTarget(to: string, sender: UserId): Target | undefined {
   if (peer !== undefined) return { log: buildDirectLog(sender, peer), peer }
   const parsed = parseLog(to)
   if (parsed?.kind === 'group') return { log: parsed.log, peer: null }
-  if (parsed?.kind !== 'direct') return undefined
-  if (parsed.a === sender) return { log: parsed.log, peer: parsed.b }
-  if (parsed.b === sender) return { log: parsed.log, peer: parsed.a }
-  return undefined
+  if (parsed?.kind !== 'direct' || (parsed.a !== sender && parsed.b !== sender)) return undefined
+  return { log: parsed.log, peer: peerOf(parsed.log, sender) }
 }

@@ -76,7 +76,7 @@ export class CursorWriter {
     for (const link of links) {
       const { session, log, cursor, isAcked } = link
       link.isAcked = false
-      if (isAcked && log.startsWith('d:')) this.#receipts.delivered(session.uid, log, cursor)
+      if (isAcked) this.#receipts.delivered(session.uid, log, cursor)
     }
   }
 }

@@ -4,7 +4,7 @@
  * A direct log is found by the uids in its name, a group by its list of links, so that a message to a thousand
  * members walks one array.
  */
-import { type LogId, parseLog, type UserId } from '../../protocol/ids.ts'
+import { type LogId, logKind, peerOf, peopleOf, type UserId } from '../../protocol/ids.ts'
 import type { CommittedEntry } from '../../services/store/contract.ts'
 import { Few } from '../few.ts'
 import type { Tracing } from '../trace/tracing.ts'
@@ -58,23 +58,23 @@ export class Hub {
   entryCommitted(entry: CommittedEntry): void {
     const { log, uid } = entry
     this.#tracing.armed?.rung(entry)
-    if (log.startsWith('g:')) {
+    if (logKind(log) === 'group') {
       const links = this.#groups.get(log)
       if (links !== undefined)
         for (let i = 0; i < links.length; i++) links[i]!.session.rungLink(links[i]!, entry)
       return
     }
-    if (log.startsWith('n:')) {
-      this.#ring(log.slice(2) as UserId, entry)
+    const peer = peerOf(log, uid)
+    if (peer === null) {
+      for (const reader of peopleOf(log)) this.#ring(reader, entry)
       return
     }
-    const peer = peerOf(log, uid)
     this.#ring(peer, entry)
     if (peer !== uid) this.#ring(uid, entry)
   }
 
   memberJoined(log: LogId, uid: UserId, fromSeq: number): void {
-    if (parseLog(log)?.kind !== 'group') return
+    if (logKind(log) !== 'group') return
     this.#users.each(uid, (session) => session.joined(log, fromSeq))
   }
 
@@ -84,24 +84,11 @@ export class Hub {
 
   /** A doorbell without its entry: whoever hears of the log reads it. */
   logGrew(log: LogId, epoch: string, head: number): void {
-    const parsed = parseLog(log)
-    if (parsed?.kind === 'group') {
-      for (const link of [...(this.#groups.get(log) ?? [])]) link.session.grew(log, epoch, head)
-    } else if (parsed?.kind === 'notice') {
-      this.#users.each(parsed.uid, (session) => session.grew(log, epoch, head))
-    } else if (parsed !== undefined) {
-      this.#users.each(parsed.a, (session) => session.grew(log, epoch, head))
-      if (parsed.a !== parsed.b) this.#users.each(parsed.b, (session) => session.grew(log, epoch, head))
-    }
+    for (const link of [...(this.#groups.get(log) ?? [])]) link.session.grew(log, epoch, head)
+    for (const uid of peopleOf(log)) this.#users.each(uid, (session) => session.grew(log, epoch, head))
   }
 
   #ring(uid: UserId, entry: CommittedEntry): void {
     this.#users.each(uid, (session) => session.rung(entry))
   }
-}
-
-/** The other uid in the name of a direct log. */
-function peerOf(log: LogId, uid: UserId): UserId {
-  const isFirst = log.startsWith(uid, 2) && log[2 + uid.length] === ':'
-  return (isFirst ? log.slice(3 + uid.length) : log.slice(2, log.length - uid.length - 1)) as UserId
 }

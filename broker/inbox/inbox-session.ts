@@ -11,7 +11,7 @@
  * log, never a queue of messages.
  */
 import { encodeGap, type GapReason } from '../../protocol/entry.ts'
-import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import { type DeviceId, type LogId, logKind, type UserId } from '../../protocol/ids.ts'
 import { inboxTopic } from '../../protocol/topics.ts'
 import type { BehindLog, CommittedEntry, DrainPage, InboxState } from '../../services/store/contract.ts'
 import { publishFrameBytes } from '../gate/codec/encode.ts'
@@ -152,7 +152,7 @@ export class InboxSession {
       if (this.#leftWhileStarting!.has(log)) continue
       const link = this.links.get(log) ?? this.#addLink(log, epoch, head)
       if (link.sent === UNKNOWN) this.#placed([], [{ log, epoch, cursor: head, head, gap: null }])
-      if (log.startsWith('g:')) this.#hear(link, head)
+      if (logKind(log) === 'group') this.#hear(link, head)
     }
     this.#leftWhileStarting = null
   }
@@ -259,7 +259,7 @@ export class InboxSession {
   #forgetIdleLinks(): void {
     for (const [log, link] of this.links) {
       const isIdle =
-        link.outstanding === 0 && !link.isBehind && link.sent !== UNKNOWN && !log.startsWith('g:')
+        link.outstanding === 0 && !link.isBehind && link.sent !== UNKNOWN && logKind(log) !== 'group'
       if (isIdle && !this.#services.cursors.isWaiting(link)) this.links.delete(log)
     }
   }

@@ -1,4 +1,5 @@
 /** Everything that is live on a node: typing, presence, receipts, messages that are not kept, rooms without entries. */
+import { logKind, peopleOf } from '../../protocol/ids.ts'
 import type { Target } from '../../protocol/send.ts'
 import type { TransientMessage, TransientSender } from '../../services/messages/ports.ts'
 import type { LiveListener } from '../../services/presence/ports.ts'
@@ -63,13 +64,8 @@ export class Live implements TransientSender {
       body: JSON.parse(bodyJson) as unknown,
     } as const
     const except = device === null ? null : { uid: from, device }
-    if (log.startsWith('g:')) {
-      this.delivery.toGroup(log, event, except)
-      return
-    }
-    const [, a, b] = log.split(':') as [string, TransientMessage['from'], TransientMessage['from']]
-    this.delivery.toUser(a, event, except)
-    if (a !== b) this.delivery.toUser(b, event, except)
+    if (logKind(log) === 'group') this.delivery.toGroup(log, event, except)
+    for (const uid of peopleOf(log)) this.delivery.toUser(uid, event, except)
   }
 
   async #tellTyping({ uid }: LiveListener, { log, peer }: Target): Promise<void> {

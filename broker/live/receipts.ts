@@ -2,7 +2,7 @@
  * Receipts of direct conversations, live: the other person's devices hear that something was delivered or read. Who is
  * not there asks for the receipts of the store.
  */
-import type { LogId, UserId } from '../../protocol/ids.ts'
+import { type LogId, peerOf, type UserId } from '../../protocol/ids.ts'
 import type { CommitFeed } from '../../services/store/contract.ts'
 import { SILENT_FEED } from '../cluster/local-bus.ts'
 import type { LiveDelivery } from './live-delivery.ts'
@@ -44,16 +44,16 @@ export class Receipts implements Disposable {
 
   readMoved(uid: UserId, log: LogId, seq: number): void {
     const peer = peerOf(log, uid)
-    if (peer === null) return
+    if (peer === null || peer === uid) return
     const { delivery, reads } = this.#parts
     if (reads === 'hears' && !delivery.isListening(peer)) return
     this.#tellRead(uid, peer, log, seq).catch(this.#parts.onError)
   }
 
-  /** A device of `uid` has acknowledged a direct log up to `seq`. */
+  /** A device of `uid` has acknowledged a log up to `seq`; only in a direct one somebody is told. */
   delivered(uid: UserId, log: LogId, seq: number): void {
     const peer = peerOf(log, uid)
-    if (peer === null) return
+    if (peer === null || peer === uid) return
     const { delivery, hasOthers } = this.#parts
     const isListening = delivery.isListening(peer)
     if (!isListening && !hasOthers) return
@@ -69,13 +69,4 @@ export class Receipts implements Disposable {
     if (reads === 'hears') delivery.toUserHere(peer, event)
     else delivery.toUser(peer, event)
   }
-}
-
-/** The other person of a direct log; null of other logs, and of notes to oneself. By hand: it runs for every flushed cursor. */
-function peerOf(log: LogId, uid: UserId): UserId | null {
-  if (!log.startsWith('d:')) return null
-  const colon = 2 + uid.length
-  const isFirst = log[colon] === ':' && log.startsWith(uid, 2)
-  const peer = isFirst ? log.slice(colon + 1) : log.slice(2, log.length - uid.length - 1)
-  return peer === uid ? null : (peer as UserId)
 }

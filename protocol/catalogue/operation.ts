@@ -1,7 +1,7 @@
 /** What an operation of the catalogue is. Each is defined once and served over HTTP, MQTT and the command line. */
 import { type Static, type TObject, type TSchema, Type } from 'typebox'
 import type { ErrorCode } from '../errors.ts'
-import { DEVICE_ID_PATTERN, LOG_PATTERN, UID_PATTERN } from '../ids.ts'
+import { DEVICE_ID_PATTERN, GROUP_LOG_PATTERN, LOG_PATTERN, UID_PATTERN } from '../ids.ts'
 import { CALL_USERS_MAX, CLIENT_ID_CHARS_MAX } from '../limits.ts'
 
 /**
@@ -73,7 +73,7 @@ export const Log = Type.String({
   pattern: LOG_PATTERN,
   description: 'A conversation: `d:{a}:{b}`, `g:{id}` or `n:{uid}`.',
 })
-export const GroupId = Type.String({ pattern: '^g:[A-Za-z0-9_-]{1,64}$', description: 'A group, `g:...`.' })
+export const GroupId = Type.String({ pattern: GROUP_LOG_PATTERN, description: 'A group, `g:...`.' })
 export const Uids = Type.Array(Uid, { minItems: 1, maxItems: CALL_USERS_MAX, uniqueItems: true })
 export const RequestId = Type.Optional(
   Type.String({

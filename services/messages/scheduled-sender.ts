@@ -1,7 +1,7 @@
 /** Sends planned messages when their time has come, on whichever node asks first. */
 import type { Logger } from 'pino'
 import { asWochatError } from '../../protocol/errors.ts'
-import { parseLog } from '../../protocol/ids.ts'
+import { peerOf } from '../../protocol/ids.ts'
 import { findMarks } from '../../protocol/message-types.ts'
 import { startBackgroundTask } from '../background-task.ts'
 import { sendAndWait } from '../conversations/awaited-send.ts'
@@ -37,7 +37,7 @@ async function sendPlanned(store: SendingStore, due: DueSend): Promise<void> {
 async function refusalOf(store: SendingStore, due: DueSend): Promise<string | null> {
   const { uid, device, id, log, type, bodyJson, withheld } = due
   const marks = findMarks(type, JSON.parse(bodyJson) as object)
-  const send = { id, target: { log, peer: peerOf(due) }, type, bodyJson }
+  const send = { id, target: { log, peer: peerOf(log, uid) }, type, bodyJson }
   try {
     const seen = withheld ? { ...marks, withheld } : marks
     await sendAndWait(store, { uid, device }, { ...send, marks: seen })
@@ -46,10 +46,4 @@ async function refusalOf(store: SendingStore, due: DueSend): Promise<string | nu
     const refused = asWochatError(error)
     return refused.retryable || refused.code === 'internal' ? 'later' : refused.code
   }
-}
-
-function peerOf({ log, uid }: DueSend) {
-  const parsed = parseLog(log)
-  if (parsed?.kind !== 'direct') return null
-  return parsed.a === uid ? parsed.b : parsed.a
 }

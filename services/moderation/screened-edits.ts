@@ -1,6 +1,6 @@
 /** Edits pass what messages pass: else a word that is refused could be edited into a message that was sent. */
 import { WochatError } from '../../protocol/errors.ts'
-import { parseLog } from '../../protocol/ids.ts'
+import { parseLog, peerOf } from '../../protocol/ids.ts'
 import { callerOf, type HandlersOf } from '../dispatcher.ts'
 import type { MessageIntake } from '../messages/ports.ts'
 import type { ScreenedMessage, Verdict } from '../messages/screening.ts'
@@ -32,8 +32,8 @@ async function findEdited(
   const [entry] = entries
   const parsed = parseLog(log)
   if (entry === undefined || parsed === undefined) return null
-  const peer = parsed.kind === 'direct' ? (parsed.a === caller.uid ? parsed.b : parsed.a) : null
   const { uid, device } = caller
+  const peer = peerOf(parsed.log, uid)
   const bodyJson = JSON.stringify(body)
   return { uid, device, id: entry.id ?? null, log: parsed.log, peer, type: entry.type, bodyJson }
 }

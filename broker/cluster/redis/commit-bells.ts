@@ -1,5 +1,5 @@
 /** What the commits of this node bring about, on its way to the others. */
-import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import { type DeviceId, type LogId, logKind, peopleOf, type UserId } from '../../../protocol/ids.ts'
 import type { CommitFeed, CommittedEntry } from '../../../services/store/contract.ts'
 import { encodeFrame, writeEntry, writeFrame } from '../frame.ts'
 import { FrameWriter } from '../frame-writer.ts'
@@ -20,17 +20,14 @@ export class CommitBells implements CommitFeed {
 
   entryCommitted(entry: CommittedEntry): void {
     const { log } = entry
-    if (log.startsWith('g:')) {
+    if (logKind(log) === 'group') {
       this.#scratch.at = 0
       writeEntry(this.#scratch, entry)
       this.#append(log, this.#scratch.copyFrom(0))
       return
     }
-    const isNotice = log.startsWith('n:')
-    const colon = isNotice ? -1 : log.indexOf(':', 2)
-    const uid = (isNotice ? log.slice(2) : log.slice(2, colon)) as UserId
-    const other = isNotice ? null : (log.slice(colon + 1) as UserId)
-    this.#routed.ring((writer) => writeEntry(writer, entry), uid, other)
+    const [uid, other] = peopleOf(log)
+    this.#routed.ring((writer) => writeEntry(writer, entry), uid!, other ?? null)
   }
 
   memberJoined(log: LogId, uid: UserId, fromSeq: number): void {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Result } from '../../../protocol/catalogue/catalogue.ts'
 import { WochatError } from '../../../protocol/errors.ts'
+import { logKind } from '../../../protocol/ids.ts'
 import { type CommonOptions, print, printJson, printTable, userCommand } from '../command.ts'
 import { escapeText, formatTime } from '../format.ts'
 import type { Session } from '../session.ts'
@@ -184,7 +185,10 @@ async function createLink(
 }
 
 async function join(session: Session, [link]: string[], options: CommonOptions): Promise<void> {
-  const result = await session.call('groups.join', link!.startsWith('g:') ? { id: link! } : { token: link! })
+  const result = await session.call(
+    'groups.join',
+    logKind(link!) === 'group' ? { id: link! } : { token: link! },
+  )
   if (options.json) return printJson(result)
   await print(result.state === 'joined' ? `joined: ${result.id}` : `an admin of ${result.id} decides`)
 }

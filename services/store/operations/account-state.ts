@@ -1,6 +1,6 @@
 /** Whether an account is active, rests or is erased, and the end of all its logins. */
 import { WochatError } from '../../../protocol/errors.ts'
-import { buildNoticeLog, type DeviceId, type LogId, type UserId } from '../../../protocol/ids.ts'
+import { buildNoticeLog, type DeviceId, type LogId, peerOf, type UserId } from '../../../protocol/ids.ts'
 import { touchEach } from './changes.ts'
 import type { Person, Transaction } from './transaction.ts'
 
@@ -60,22 +60,18 @@ export async function setAccountState(tx: Transaction, person: Person, state: Ac
 /** Everybody who has a direct conversation with the person. */
 async function recheckWriters(tx: Transaction, { account, uid }: Person): Promise<void> {
   for (let last = 0; ; ) {
-    const logs = await tx.query<{ n: number; name: string }>(
+    const logs = await tx.query<{ n: number; name: LogId }>(
       `select log.n, log.name from membership join log on log.n = membership.log
        where membership.account = $1 and membership.log > $2 order by membership.log limit $3`,
       [account, last, LOGS_EACH],
     )
     for (const { name } of logs) {
-      if (name.startsWith('d:')) tx.writersChanged(name as LogId, peerOf(name, uid))
+      const peer = peerOf(name, uid)
+      if (peer !== null) tx.writersChanged(name, peer)
     }
     if (logs.length < LOGS_EACH) return
     last = logs.at(-1)!.n
   }
-}
-
-function peerOf(log: string, uid: UserId): UserId {
-  const [, a, b] = log.split(':') as [string, UserId, UserId]
-  return a === uid ? b : a
 }
 
 /** Lets the devices of onlookers, who are locked, know that something of the person changed. */

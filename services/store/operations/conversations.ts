@@ -1,7 +1,7 @@
 /** What one person keeps about their conversations, and how their devices learn of it. */
 import { DRAFT_BYTES_MAX } from '../../../protocol/catalogue/conversations.ts'
 import { WochatError } from '../../../protocol/errors.ts'
-import type { LogId } from '../../../protocol/ids.ts'
+import { type LogId, logKind } from '../../../protocol/ids.ts'
 import { LIST_ITEMS_DEFAULT } from '../../../protocol/limits.ts'
 import type { Caller } from '../contract.ts'
 import { changedSince, touch } from './changes.ts'
@@ -128,7 +128,7 @@ async function getConversation(
   caller: Caller,
   log: string,
 ): Promise<{ account: number; view: ConversationView }> {
-  if (log.startsWith('n:')) throw new WochatError('bad_request', 'log: notices are no conversation')
+  if (logKind(log) === 'notice') throw new WochatError('bad_request', 'log: notices are no conversation')
   const account = await tx.findAccount(caller.uid)
   if (account === undefined) throw new WochatError('unknown_log')
   await tx.lockAccounts([account])

@@ -1,6 +1,6 @@
 /** What a person may do to messages of a log: the rules of a send, and the roles of a group. */
 import { WochatError } from '../../../protocol/errors.ts'
-import { type LogId, parseLog, type UserId } from '../../../protocol/ids.ts'
+import { type LogId, logKind, peerOf, type UserId } from '../../../protocol/ids.ts'
 import {
   type Act,
   DIRECT_FACTS,
@@ -26,7 +26,7 @@ export async function getRight(
   act: Act,
 ): Promise<Right> {
   if (!isOpen) throw new WochatError('not_member')
-  if (log.name.startsWith('n:')) throw new WochatError('forbidden', 'notices are written by the server')
+  if (logKind(log.name) === 'notice') throw new WochatError('forbidden', 'notices are written by the server')
   const { refusal, withheld } = await rightIn(tx, { uid, account }, log, act)
   if (refusal === 'muted') throw await mutedError(tx, account, log.n)
   if (refusal !== null) throw new WochatError(refusal)
@@ -46,17 +46,16 @@ export async function rightIn(
   log: { n: number; name: LogId },
   act: Act,
 ): Promise<WriteRight> {
-  const parsed = parseLog(log.name)
-  if (parsed?.kind !== 'direct') return groupRight(await findGroupFacts(tx, account, log.n), tx.now, act)
-  if (parsed.a === parsed.b) return { refusal: null, withheld: false }
-  const peer = parsed.a === uid ? parsed.b : parsed.a
+  const peer = peerOf(log.name, uid)
+  if (peer === null) return groupRight(await findGroupFacts(tx, account, log.n), tx.now, act)
+  if (peer === uid) return { refusal: null, withheld: false }
   const facts = await tx.first<DirectFacts>(DIRECT_FACTS, [peer, account])
   return directRight(facts, tx.policy.contactsRequired)
 }
 
 /** Whether the person may take back what others wrote: owner and admins of a group. */
 export async function mayModerate(tx: Transaction, { account, log }: Readable): Promise<boolean> {
-  if (parseLog(log.name)?.kind !== 'group') return false
+  if (logKind(log.name) !== 'group') return false
   const facts = await findGroupFacts(tx, account, log.n)
   return facts !== undefined && facts.role !== 'member'
 }

@@ -1,6 +1,6 @@
 /** Pinned messages of a conversation, which everybody in it sees. */
 import { WochatError } from '../../../protocol/errors.ts'
-import { parseLog, type UserId } from '../../../protocol/ids.ts'
+import { logKind, type UserId } from '../../../protocol/ids.ts'
 import { PINS_MAX } from '../../../protocol/limits.ts'
 import { ANSWER_BYTES_MAX } from '../answer-bytes.ts'
 import type { Caller } from '../contract.ts'
@@ -83,6 +83,6 @@ async function tell(
   type: 'pinned' | 'unpinned',
   seq: number,
 ): Promise<void> {
-  const kind = parseLog(name)?.kind === 'group' ? 'group' : 'notice'
+  const kind = logKind(name) === 'group' ? 'group' : 'notice'
   await tx.append(name, { kind, uid, device, type, body: { seq } })
 }

@@ -1,7 +1,6 @@
 /** What presence and typing ask of the store: who may see whom, who may write where, and when devices were seen. */
 import { WochatError } from '../../../protocol/errors.ts'
-import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
-import { parseLog } from '../../../protocol/ids.ts'
+import { type DeviceId, type LogId, peerOf, type UserId } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
 import { getGroup } from './group-lookup.ts'
 import { rightIn } from './message-rights.ts'
@@ -112,9 +111,9 @@ export const presenceTasks = {
   async findLiveRights(tx: Transaction, { uid, log }: { uid: UserId; log: LogId }): Promise<LiveRights> {
     const account = await tx.findAccount(uid)
     if (account === undefined) return NO_RIGHTS
-    const parsed = parseLog(log)
-    if (parsed?.kind !== 'direct') return groupRights(tx, { uid, account }, log)
-    return directRights(tx, { uid, account }, log, parsed.a === uid ? parsed.b : parsed.a)
+    const peer = peerOf(log, uid)
+    if (peer === null) return groupRights(tx, { uid, account }, log)
+    return directRights(tx, { uid, account }, log, peer)
   },
 }
 

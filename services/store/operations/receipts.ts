@@ -1,6 +1,6 @@
 /** Who has read what: the own read pointers, and what others may learn of them. */
 import { WochatError } from '../../../protocol/errors.ts'
-import { type LogId, parseLog, type UserId } from '../../../protocol/ids.ts'
+import { type LogId, peerOf, type UserId } from '../../../protocol/ids.ts'
 import { LIST_ITEMS_DEFAULT } from '../../../protocol/limits.ts'
 import { touch } from './changes.ts'
 import { badgeOf, findView, listedViews } from './conversation-views.ts'
@@ -107,9 +107,8 @@ async function unmark(tx: Transaction, account: number, logs: readonly number[])
 
 /** The account of the other person of a direct conversation; a person alone with themselves is the other, too. */
 async function findPeer(tx: Transaction, uid: UserId, name: LogId): Promise<number | undefined> {
-  const log = parseLog(name)
-  if (log?.kind !== 'direct') return undefined
-  return tx.findAccount(log.a === uid ? log.b : log.a)
+  const peer = peerOf(name, uid)
+  return peer === null ? undefined : tx.findAccount(peer)
 }
 
 /** The highest seq up to which one of the person's devices has acknowledged everything. */

@@ -5,7 +5,7 @@
  * What nobody read and is gone counts as read, so that unread stays what can be seen. That is done before anything is
  * deleted, a few readers at a time.
  */
-import { type LogId, parseLog } from '../../../protocol/ids.ts'
+import { type LogId, logKind, peopleOf } from '../../../protocol/ids.ts'
 import { forgetContent } from './content.ts'
 import type { LogFacts, Transaction } from './transaction.ts'
 
@@ -102,12 +102,12 @@ type LogRow = {
 }
 
 async function kindOf(tx: Transaction, { name, kind }: LogRow): Promise<RetainedKind> {
-  const parsed = parseLog(name)
-  if (parsed?.kind === 'notice') return 'notice'
-  if (parsed?.kind !== 'direct') return kind === 'room' ? 'room' : 'group'
+  const log = logKind(name)
+  if (log === 'notice') return 'notice'
+  if (log !== 'direct') return kind === 'room' ? 'room' : 'group'
   const system = await tx.first<object>(
-    "select 1 from account where uid in ($1, $2) and kind = 'system' limit 1",
-    [parsed.a, parsed.b],
+    `select 1 from account where uid in ${tx.list('$1', 'text')} and kind = 'system' limit 1`,
+    [peopleOf(name)],
   )
   return system === undefined ? 'direct' : 'system'
 }

@@ -2,7 +2,7 @@
  * The index of searches follows the log: it reads all entries in the order of their commits, some behind, so that no
  * send pays for it. What is recalled or erased leaves it at once (content.ts); an edit is read again from its entry.
  */
-import { type LogId, parseLog } from '../../../protocol/ids.ts'
+import { type LogId, logKind, peopleOf } from '../../../protocol/ids.ts'
 import { joinTexts, messageTexts } from '../../search/message-text.ts'
 import { termsOf } from '../../search/terms.ts'
 import { authorTerm, logTerm, personTerm, typeTerm } from './search-terms.ts'
@@ -60,8 +60,11 @@ async function indexMessage(
 /** A group is looked for by its log, direct conversations by their two people: few people have thousands of groups. */
 async function audienceTerms(tx: Transaction, log: number): Promise<string[]> {
   const row = await tx.first<{ name: LogId }>('select name from log where n = $1', [log])
-  const parsed = row === undefined ? undefined : parseLog(row.name)
-  if (parsed?.kind !== 'direct') return [logTerm(log)]
-  const people = [await tx.findAccount(parsed.a), await tx.findAccount(parsed.b)]
-  return [logTerm(log), ...new Set(people.flatMap((n) => (n === undefined ? [] : [personTerm(n)])))]
+  const terms = [logTerm(log)]
+  if (row === undefined || logKind(row.name) !== 'direct') return terms
+  for (const uid of peopleOf(row.name)) {
+    const account = await tx.findAccount(uid)
+    if (account !== undefined) terms.push(personTerm(account))
+  }
+  return terms
 }

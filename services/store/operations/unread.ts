@@ -2,7 +2,7 @@
  * The read pointer of a person in a log. With it go two numbers, the messages and the own messages up to it, from
  * which unread is a subtraction (conversation-views.ts).
  */
-import { parseLog } from '../../../protocol/ids.ts'
+import { logKind } from '../../../protocol/ids.ts'
 import { type ConversationView, type ListedView, unreadEnds } from './conversation-views.ts'
 import { startExpiry } from './expiry.ts'
 import type { Person, Transaction } from './transaction.ts'
@@ -29,7 +29,7 @@ export async function moveReadPointer(
   )
   if (moved.length === 0) return false
   tx.readMoved(uid, view.name, seq)
-  if (parseLog(view.name)?.kind === 'direct') {
+  if (logKind(view.name) === 'direct') {
     await startExpiry(tx, view.n, account, view.readSeq + 1, seq)
   }
   return true
@@ -57,7 +57,7 @@ export async function moveReadPointersToHead(
   for (const [log, end] of ends) tx.readMoved(uid, names.get(log)!, end)
   const expiring = await tx.query<{ log: number }>(
     `select distinct log from expiry where log in ${tx.list('$1', 'number')} and after_read_ms is not null`,
-    [[...ends.keys()].filter((log) => parseLog(names.get(log)!)?.kind === 'direct')],
+    [[...ends.keys()].filter((log) => logKind(names.get(log)!) === 'direct')],
   )
   for (const { log } of expiring) await startExpiry(tx, log, account, 1, ends.get(log)!)
 }

@@ -1,5 +1,5 @@
 /** Where the inboxes of sessions stand: their cursors, and what waits behind them. */
-import type { LogId } from '../../../protocol/ids.ts'
+import { type LogId, logKind } from '../../../protocol/ids.ts'
 import type { BehindLog, MissingEntries, SessionStore } from '../contract.ts'
 import type { SharedStore } from '../shared-store.ts'
 import { holdsSession } from './device-session.ts'
@@ -44,7 +44,7 @@ const HEADS_TOLD_MAX = 64
 
 /** `count`: logs of the user. */
 export function isHeadTold({ name, open }: { name: LogId; open: number }, count: number): boolean {
-  return open > 0 && (name.startsWith('g:') || count <= HEADS_TOLD_MAX)
+  return open > 0 && (logKind(name) === 'group' || count <= HEADS_TOLD_MAX)
 }
 
 export const placeLogs: Operations<SharedStore>['placeLogs'] = async (

@@ -40,7 +40,7 @@ const PLACES = `
         and (entry.account <> s.account or entry.device is distinct from s.device)
       order by entry.seq limit 1
     ) own on c.visible > c.after
-    where c.visible > c.after or (w.open > 0 and starts_with(log.name, 'g:'))
+    where c.visible > c.after or (w.open > 0 and log.name like 'g:%')
       or cursor.seq > log.head or cursor.epoch <> log.epoch
   ) place on true
   order by asked.i`

@@ -1,6 +1,6 @@
 /** The logs of conversations, for calls: their rows, their windows, and entries that are not sends. */
 import { encodeEntry } from '../../../protocol/entry.ts'
-import { type DeviceId, type LogId, parseLog, type UserId } from '../../../protocol/ids.ts'
+import { type DeviceId, type LogId, peopleOf, type UserId } from '../../../protocol/ids.ts'
 import type { Work } from './work.ts'
 
 export type NewEntry = {
@@ -57,11 +57,8 @@ async function growLog(work: Work, log: LogId, messages: number): Promise<GrownL
 
 /** Makes the row of a log. Direct and notice logs get the windows of their people with it. */
 async function createLog(work: Work, name: LogId): Promise<void> {
-  const parsed = parseLog(name)
-  const people =
-    parsed?.kind === 'direct' ? [parsed.a, parsed.b] : parsed?.kind === 'notice' ? [parsed.uid] : []
   const accounts: number[] = []
-  for (const uid of new Set(people)) accounts.push(await work.ensureAccount(uid))
+  for (const uid of peopleOf(name)) accounts.push(await work.ensureAccount(uid))
   // When another transaction makes the log at this moment, the insert waits for it, and its windows stand.
   await work.query(
     `with made as (

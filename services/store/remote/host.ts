@@ -7,7 +7,7 @@
  */
 import { deserialize, serialize } from 'node:v8'
 import { asWochatError, WochatError } from '../../../protocol/errors.ts'
-import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import { type DeviceId, type LogId, peerOf, type UserId } from '../../../protocol/ids.ts'
 import type { SendMarks } from '../../../protocol/message-types.ts'
 import type { CommitFeed, CommittedEntry, OpenedSession, SendJob, Store } from '../contract.ts'
 import { type PackedSend, readSends } from '../sqlite/send-batch.ts'
@@ -278,9 +278,7 @@ class HostedSend implements SendJob {
   }
 
   get peer(): UserId | null {
-    if (!this.log.startsWith('d:')) return null
-    const [, a, b] = this.log.split(':')
-    return (a === this.uid ? b : a) as UserId
+    return peerOf(this.log, this.uid)
   }
 
   accepted(seq: number, at: number): void {

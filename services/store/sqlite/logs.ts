@@ -9,7 +9,7 @@
  */
 import { encodeEntry } from '../../../protocol/entry.ts'
 import type { ErrorCode } from '../../../protocol/errors.ts'
-import { type DeviceId, type LogId, parseLog, type UserId } from '../../../protocol/ids.ts'
+import { type DeviceId, type LogId, peopleOf, type UserId } from '../../../protocol/ids.ts'
 import { findMarks, type SendMarks } from '../../../protocol/message-types.ts'
 import { idHash } from '../id-hash.ts'
 import type { StorePolicy } from '../policy.ts'
@@ -79,7 +79,7 @@ export class Logs {
   readonly #db: Database
   readonly #accounts: AccountsIndex
   readonly #rules: WriteRules
-  readonly #states = new Map<string, LogState>()
+  readonly #states = new Map<LogId, LogState>()
   readonly #unfiled: UnfiledEntry[] = []
   /** By account and id. */
   readonly #unfiledById = new Map<number, Map<string, UnfiledEntry>>()
@@ -137,13 +137,7 @@ export class Logs {
       .prepare('insert into log (name, epoch, head, messages, first, last_at) values (?, ?, 0, 0, 1, ?)')
       .run(state.name, state.epoch, now)
     state.n = Number(lastInsertRowid)
-    const parsed = parseLog(state.name)
-    if (parsed?.kind === 'direct') {
-      this.admit(state, this.#accounts.ensure(parsed.a, now), 1, now)
-      if (parsed.a !== parsed.b) this.admit(state, this.#accounts.ensure(parsed.b, now), 1, now)
-    } else if (parsed?.kind === 'notice') {
-      this.admit(state, this.#accounts.ensure(parsed.uid, now), 1, now)
-    }
+    for (const uid of peopleOf(state.name)) this.admit(state, this.#accounts.ensure(uid, now), 1, now)
   }
 
   /** Opens a window on a log from `fromSeq`; what came before counts as read. */
@@ -190,12 +184,11 @@ export class Logs {
   /** Looks up again what others may write to a person, who was deactivated or came back. */
   recheckPeersOf(uid: UserId): void {
     for (const [name, state] of this.#states) {
-      if (!name.startsWith('d:') || state.writers.size === 0) continue
-      if (name.startsWith(`d:${uid}:`) || name.endsWith(`:${uid}`)) this.recheckWriters(state.name)
+      if (state.writers.size > 0 && peopleOf(name).includes(uid)) this.recheckWriters(name)
     }
   }
 
-  #recheck(state: LogState, uid: string, writer: Writer): void {
+  #recheck(state: LogState, uid: UserId, writer: Writer): void {
     Object.assign(writer, this.#rules.rightOf(writer.account, uid, state.name, state.n, this.#now))
   }
 

@@ -1,7 +1,7 @@
 /** MQTT sessions: who holds one, where its inbox stands, and what it is still to be sent. */
 import { encodeEntry } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
-import type { ClientId, LogId } from '../../../protocol/ids.ts'
+import { type ClientId, type LogId, logKind } from '../../../protocol/ids.ts'
 import type { BehindLog, DrainPage, MissingEntries, SessionStore } from '../contract.ts'
 import { resumeAccount } from '../operations/account-state.ts'
 import { WITHHELD, wireKind } from '../withheld.ts'
@@ -85,7 +85,7 @@ export const sessionOperations: Operations<SessionStore> = {
     const stored = session !== null && holds(work, session, generation) ? session : null
     const logs = visibleLogs(work, account, stored)
     const heads = logs
-      .filter((row) => row.open > 0 && row.name.startsWith('g:'))
+      .filter((row) => row.open > 0 && logKind(row.name) === 'group')
       .map((row) => ({ log: row.name, epoch: `k${row.epoch}`, head: row.visible }))
     const startedAt = work.now
     if (stored === null) return { heads, startedAt, behind: [], pending: 0 }

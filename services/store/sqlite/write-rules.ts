@@ -1,5 +1,5 @@
 /** Who may write in a log, asked at a writer's first message, and when something changed. */
-import { type LogId, parseLog } from '../../../protocol/ids.ts'
+import { type LogId, logKind, peerOf, type UserId } from '../../../protocol/ids.ts'
 import type { StorePolicy } from '../policy.ts'
 import {
   DIRECT_FACTS,
@@ -31,15 +31,14 @@ export class WriteRules {
   }
 
   /** `log` is 0 for one without a row. */
-  rightOf(account: number, uid: string, name: LogId, log: number, now: number): WriteRight {
-    const parsed = parseLog(name)
-    if (parsed?.kind === 'direct') {
-      if (parsed.a === parsed.b) return MAY_WRITE
-      const peer = parsed.a === uid ? parsed.b : parsed.a
+  rightOf(account: number, uid: UserId, name: LogId, log: number, now: number): WriteRight {
+    const peer = peerOf(name, uid)
+    if (peer === uid) return MAY_WRITE
+    if (peer !== null) {
       const facts = this.#db.prepare(DIRECT).get(peer, account) as DirectFacts | undefined
       return directRight(facts, this.#policy.contactsRequired)
     }
-    if (parsed?.kind !== 'group' || log === 0) return UNKNOWN_GROUP
+    if (logKind(name) !== 'group' || log === 0) return UNKNOWN_GROUP
     return groupRight(this.#findGroupFacts(account, log, now), now, 'write')
   }
 
