@@ -4,7 +4,7 @@ import type { Bus } from '../broker/cluster/bus.ts'
 import type { Engine } from '../broker/engine/engine.ts'
 import type { Config } from '../config.ts'
 import type { ClientId } from '../protocol/ids.ts'
-import { startBackgroundTask } from '../services/background-task.ts'
+import { startBackgroundTask } from '../services/background/background-task.ts'
 import type { Store } from '../services/store/contract.ts'
 
 const EXPIRE_EVERY_MS = 60_000

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
-import { BroadcastWorker } from '../services/broadcasts/broadcast-worker.ts'
+import { BroadcastWorker } from '../services/background/broadcast-worker.ts'
 import { MessageSender } from '../services/messages/message-sender.ts'
 import type { MessageIntake } from '../services/messages/ports.ts'
 import type { Store } from '../services/store/contract.ts'

@@ -1,6 +1,6 @@
 /** Replaces the signing key when it has become old, and notices when another process has. */
 import type { Logger } from 'pino'
-import { startBackgroundTask } from '../background-task.ts'
+import { startBackgroundTask } from '../background/background-task.ts'
 import type { KeyAlgorithm, Keyring } from './keyring.ts'
 
 export type KeyRotationSettings = {

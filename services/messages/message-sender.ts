@@ -1,8 +1,8 @@
 /** How a message that comes by a call, is forwarded, or was planned goes the way of all others. */
 import type { LogId } from '../../protocol/ids.ts'
 import type { Send } from '../../protocol/send.ts'
-import { sendAndWait } from '../conversations/awaited-send.ts'
 import { type Caller, type Store, TO_NOBODY } from '../store/contract.ts'
+import { sendAndWait } from './awaited-send.ts'
 import type { MessageIntake } from './ports.ts'
 import { applyVerdict } from './screening.ts'
 

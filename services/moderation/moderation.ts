@@ -3,7 +3,7 @@
  * neither of them messages go to the store at once. What people write beside messages is screened by the list alone.
  */
 import type { Logger } from 'pino'
-import { startBackgroundTask } from '../background-task.ts'
+import { startBackgroundTask } from '../background/background-task.ts'
 import type { MessageIntake } from '../messages/ports.ts'
 import type { ScreenedMessage, Screening, Verdict } from '../messages/screening.ts'
 import type { Store } from '../store/contract.ts'

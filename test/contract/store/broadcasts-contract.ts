@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import type { UserId } from '../../../protocol/ids.ts'
-import { BroadcastWorker } from '../../../services/broadcasts/broadcast-worker.ts'
+import { BroadcastWorker } from '../../../services/background/broadcast-worker.ts'
 import { MessageSender } from '../../../services/messages/message-sender.ts'
 import { createIntake } from '../../../services/messages/ports.ts'
 import type { Store } from '../../../services/store/contract.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Entry } from '../../../protocol/entry.ts'
 import type { LogId } from '../../../protocol/ids.ts'
-import { sendAndWait } from '../../../services/conversations/awaited-send.ts'
+import { sendAndWait } from '../../../services/messages/awaited-send.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { conversationOf, createFriends, createGroup, leaveGroup, listOf, readAll, send } from './people.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Params, Result } from '../../../protocol/catalogue/catalogue.ts'
-import { sendAndWait } from '../../../services/conversations/awaited-send.ts'
+import { sendAndWait } from '../../../services/messages/awaited-send.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {

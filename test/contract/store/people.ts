@@ -4,7 +4,7 @@ import type { Params } from '../../../protocol/catalogue/catalogue.ts'
 import type { Entry } from '../../../protocol/entry.ts'
 import type { WochatError } from '../../../protocol/errors.ts'
 import { buildDirectLog, type DeviceId, type LogId, type UserId } from '../../../protocol/ids.ts'
-import { type SentMessage, sendAndWait } from '../../../services/conversations/awaited-send.ts'
+import { type SentMessage, sendAndWait } from '../../../services/messages/awaited-send.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import type { PlainSend } from './remote-store.ts'
 

@@ -1,6 +1,6 @@
 /** Calls and sends of our own code that a store in another thread or process cannot be asked. */
 import { expect } from 'vitest'
-import { sendAndWait } from '../../../services/conversations/awaited-send.ts'
+import { sendAndWait } from '../../../services/messages/awaited-send.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { createPeople, directLog, pageOf, refusalOf, send } from './people.ts'
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Params, Result } from '../../../protocol/catalogue/catalogue.ts'
 import type { DeviceId, LogId } from '../../../protocol/ids.ts'
-import { sendAndWait } from '../../../services/conversations/awaited-send.ts'
+import { sendAndWait } from '../../../services/messages/awaited-send.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {

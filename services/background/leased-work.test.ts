@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { until } from '../test/harness/wait.ts'
+import { until } from '../../test/harness/wait.ts'
 import { LeasedWork } from './leased-work.ts'
 
 const BASE = { name: 'test', lookEveryMs: 1, log: { warn() {} } }

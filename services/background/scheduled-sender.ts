@@ -3,10 +3,10 @@ import type { Logger } from 'pino'
 import { asWochatError } from '../../protocol/errors.ts'
 import { peerOf } from '../../protocol/ids.ts'
 import { findMarks } from '../../protocol/message-types.ts'
-import { startBackgroundTask } from '../background-task.ts'
-import { sendAndWait } from '../conversations/awaited-send.ts'
+import { sendAndWait } from '../messages/awaited-send.ts'
 import type { Store } from '../store/contract.ts'
 import type { DueSend } from '../store/operations/scheduled.ts'
+import { startBackgroundTask } from './background-task.ts'
 
 /** How late a message may be, ms. */
 const EVERY_MS = 500

@@ -7,10 +7,10 @@ import type { Logger } from 'pino'
 import { type ErrorCode, WochatError } from '../../protocol/errors.ts'
 import { buildDirectLog } from '../../protocol/ids.ts'
 import { findMarks } from '../../protocol/message-types.ts'
-import { LeasedWork } from '../leased-work.ts'
 import type { MessageSender } from '../messages/message-sender.ts'
 import type { OperationStore } from '../store/contract.ts'
 import type { BroadcastPage } from '../store/operations/broadcasts.ts'
+import { LeasedWork } from './leased-work.ts'
 
 export type BroadcastSettings = {
   /** Who holds the broadcasts that are sent from here. */

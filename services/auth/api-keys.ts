@@ -1,8 +1,8 @@
 /** API keys of bots as tokens: what verifies them in place of a signature is the store. */
 import { WochatError } from '../../protocol/errors.ts'
-import type { VerifiedToken } from '../auth/token.ts'
 import type { OperationStore } from '../store/contract.ts'
 import { hashApiKey, type KeyHolder } from '../store/operations/bots.ts'
+import type { VerifiedToken } from './token.ts'
 
 const API_KEY = /^wck_[\w-]{43}$/
 /** Holders that are remembered. That a key was ended is asked of the store with every call and CONNECT, as of any login. */

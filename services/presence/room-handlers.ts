@@ -3,9 +3,9 @@ import { WochatError } from '../../protocol/errors.ts'
 import type { LogId } from '../../protocol/ids.ts'
 import { PRESENCE_LEASE_MS_MAX } from '../../protocol/limits.ts'
 import { callerOf, type Handler } from '../dispatcher.ts'
-import type { LiveRoomSeats } from '../presence/ports.ts'
-import { listenerOf } from '../presence/presence-handlers.ts'
 import type { Store } from '../store/contract.ts'
+import type { LiveRoomSeats } from './ports.ts'
+import { listenerOf } from './presence-handlers.ts'
 
 export type RoomHandlers = {
   readonly 'rooms.join': Handler<'rooms.join'>

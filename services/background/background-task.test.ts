@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { until } from '../test/harness/wait.ts'
+import { until } from '../../test/harness/wait.ts'
 import { startBackgroundTask } from './background-task.ts'
 
 const QUIET = { warn() {} }

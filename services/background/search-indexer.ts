@@ -1,7 +1,7 @@
 /** Keeps the index of searches close behind the log, without getting in the way of sends. */
 import type { Logger } from 'pino'
-import { startBackgroundTask } from '../background-task.ts'
 import type { Store } from '../store/contract.ts'
+import { startBackgroundTask } from './background-task.ts'
 
 /** Entries of one step: some 10 ms of the store. */
 const STEP_ENTRIES = 200

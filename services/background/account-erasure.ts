@@ -1,7 +1,7 @@
 /** Goes on with the accounts that are being erased until nothing is left of them. */
 import type { Logger } from 'pino'
-import { startBackgroundTask } from '../background-task.ts'
 import type { Store } from '../store/contract.ts'
+import { startBackgroundTask } from './background-task.ts'
 
 /** Between two steps, so that a long erasure takes a small part of the store's time. */
 const PAUSE_MS = 10

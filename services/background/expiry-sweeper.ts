@@ -1,7 +1,7 @@
 /** Takes away the content of messages that destroy themselves, some of one log at a time. */
 import type { Logger } from 'pino'
-import { startBackgroundTask } from '../background-task.ts'
 import type { Store } from '../store/contract.ts'
+import { startBackgroundTask } from './background-task.ts'
 
 /** How late a message may be, ms. */
 const EVERY_MS = 500

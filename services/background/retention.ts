@@ -1,8 +1,8 @@
 /** Deletes what is older than its kind of conversation keeps, in rounds over all logs. */
 import type { Logger } from 'pino'
-import { startBackgroundTask } from '../background-task.ts'
 import type { Store } from '../store/contract.ts'
 import type { ExpiredLog, RetainedKind } from '../store/operations/retention.ts'
+import { startBackgroundTask } from './background-task.ts'
 
 export type RetentionSettings = {
   /** How long each kind of conversation keeps entries, ms; 0 keeps them for ever. */

@@ -1,7 +1,7 @@
 /** Lets the members of dissolved groups out, a few hundred at a time. */
 import type { Logger } from 'pino'
-import { startBackgroundTask } from '../background-task.ts'
 import type { Store } from '../store/contract.ts'
+import { startBackgroundTask } from './background-task.ts'
 
 /** With nobody to let out. */
 const IDLE_MS = 5000
