@@ -1,4 +1,4 @@
-/** Writes the pages that are made from definitions: the reference of operations and errors, and the settings. */
+/** Writes the pages that are made from definitions: the reference of operations and errors, the settings, the list of decisions. */
 import { writeFileSync } from 'node:fs'
 import { describeConfig, loadConfig } from '../config.ts'
 import type { AdminOperation } from '../protocol/admin/operation.ts'
@@ -7,6 +7,7 @@ import { CATALOGUE, OPERATION_NAMES } from '../protocol/catalogue/catalogue.ts'
 import { COMMON_ERRORS, type Operation } from '../protocol/catalogue/operation.ts'
 import { ERROR_CODES, ERRORS } from '../protocol/errors.ts'
 import { CommonSchema, MESSAGE_TYPES } from '../protocol/message-types.ts'
+import { buildDecisions } from './decisions.ts'
 
 type JsonSchema = {
   type?: string
@@ -30,6 +31,7 @@ export const PAGES: ReadonlyMap<string, () => string> = new Map([
   ['reference.md', buildReference],
   ['configuration.md', buildConfiguration],
   ['admin.md', buildAdmin],
+  ['adr/README.md', buildDecisions],
 ])
 
 function buildReference(): string {

@@ -4,7 +4,7 @@ import type { Store } from '../../../services/store/contract.ts'
 import type { RetentionTimes } from '../../../services/store/operations/retention.ts'
 import { untilAfter } from '../../harness/wait.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
-import { badgeOf, conversationOf, createFriends, createGroup, directLog, send } from './people.ts'
+import { badgeOf, conversationOf, createFriends, createGroup, directLog, refusalOf, send } from './people.ts'
 import { openRawTables } from './raw-tables.ts'
 
 const KEEP_ALL: RetentionTimes = { direct: null, system: null, group: null, room: null, notice: null }
@@ -72,6 +72,19 @@ export function retentionContract(engine: () => StoreEngine): void {
       const request = { requests: [{ log, after: 2 }], entriesMax: 10, bytesMax: 100_000 }
       const { pages } = await store.drain({ ...bob, ...request })
       expect(pages).toMatchObject([{ gap: { to: 5, reason: 'retention' }, seqs: [6], head: 6 }])
+    })
+
+    test('a send repeated under an id that went with its message is a new message', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const first = await send(store, alice, log, 'old', 'one')
+      expect(await send(store, alice, log, 'old', 'one')).toEqual(first)
+      await deleteOlder(store, { ...KEEP_ALL, direct: first.at + 1 }, log)
+      expect(await send(store, alice, log, 'old', 'one')).toMatchObject({ seq: 2 })
+      expect(await refusalOf(send(store, alice, log, 'other', 'one'))).toBe('id_conflict')
+      const page = await store.run({ name: 'messages.page', caller: bob, params: { log, after: 0 } })
+      expect(page).toMatchObject({ first: 2, entries: [{ seq: 2, id: 'one', body: { text: 'old' } }] })
     })
 
     test('each kind of conversation has its own time', async () => {
