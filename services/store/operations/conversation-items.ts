@@ -2,6 +2,7 @@
 import type { Result } from '../../../protocol/catalogue/catalogue.ts'
 import { parseLog, type UserId } from '../../../protocol/ids.ts'
 import { ANSWER_BYTES_MAX } from '../answer-bytes.ts'
+import { encodeEpoch } from '../epoch.ts'
 import { type ConversationView, counts } from './conversation-views.ts'
 import { buildEntry, type EntryRow } from './entry-row.ts'
 import { lastShown } from './last-shown.ts'
@@ -81,7 +82,7 @@ function buildItem(uid: UserId, row: ItemRow, systems: ReadonlySet<string>): Con
   return {
     log: row.name,
     ...whatItIs(uid, row, systems),
-    epoch: `k${row.epoch}`,
+    epoch: encodeEpoch(row.epoch),
     head: row.head,
     unread: row.unread,
     mentions: row.mentions,

@@ -1,6 +1,7 @@
 /** An entry as operations read it from the table, and as it stands on the wire. */
 import type { Entry, EntryState } from '../../../protocol/entry.ts'
 import type { LogId, UserId } from '../../../protocol/ids.ts'
+import { encodeEpoch } from '../epoch.ts'
 import { wireKind } from '../withheld.ts'
 
 export type EntryRow = {
@@ -20,7 +21,7 @@ export type EntryRow = {
 export function buildEntry(log: { name: LogId; epoch: number }, row: EntryRow): Entry {
   return {
     log: log.name,
-    epoch: `k${log.epoch}`,
+    epoch: encodeEpoch(log.epoch),
     seq: row.seq,
     at: row.at,
     kind: wireKind(row.kind),

@@ -7,6 +7,7 @@
  * and suspended accounts that of their last change. Entries are found through a BRIN index: an index on logs would have to follow each send.
  */
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import { encodeEpoch } from '../epoch.ts'
 import type { CommitPosition, SharedStore, StoreChanges } from '../shared-store.ts'
 import type { Operations, Work } from './work.ts'
 
@@ -88,7 +89,7 @@ async function readLogs(
      order by n limit $3`,
     [place.since, place.after[0] ?? 0, rowsMax],
   )
-  for (const { name, epoch, head } of rows) changes.logs.push({ log: name, epoch: `k${epoch}`, head })
+  for (const { name, epoch, head } of rows) changes.logs.push({ log: name, epoch: encodeEpoch(epoch), head })
   return rows.map((row) => [row.n])
 }
 

@@ -2,6 +2,7 @@
 import { encodeEntry } from '../../../protocol/entry.ts'
 import type { LogId } from '../../../protocol/ids.ts'
 import type { DrainPage, SessionStore } from '../contract.ts'
+import { encodeEpoch } from '../epoch.ts'
 import type { EntryRow } from '../operations/entry-row.ts'
 import { WITHHELD, wireKind } from '../withheld.ts'
 import { int8Array, textArray } from './array-values.ts'
@@ -129,7 +130,7 @@ function planReads(
 }
 
 function newPage(log: LogId, after: number, epoch: number): DrainPage {
-  return { log, epoch: `k${epoch}`, after, through: after, head: after, seqs: [], ends: [], gap: null }
+  return { log, epoch: encodeEpoch(epoch), after, through: after, head: after, seqs: [], ends: [], gap: null }
 }
 
 /** Plans what a page reads in each window that has something; answers how many entries may still be read. */

@@ -1,6 +1,7 @@
 /** Where the inboxes of sessions stand: their cursors, and what waits behind them. */
 import { type LogId, logKind } from '../../../protocol/ids.ts'
 import type { BehindLog, MissingEntries, SessionStore } from '../contract.ts'
+import { encodeEpoch, parseEpoch } from '../epoch.ts'
 import type { SharedStore } from '../shared-store.ts'
 import { holdsSession } from './device-session.ts'
 import type { Operations, Work } from './work.ts'
@@ -18,7 +19,7 @@ export const startInbox: Operations<SessionStore>['startInbox'] = async (
   const logs = await readVisibleLogs(work, account, stored, null)
   const heads = logs
     .filter((row) => isHeadTold(row, logs.length))
-    .map((row) => ({ log: row.name, epoch: `k${row.epoch}`, head: row.visible }))
+    .map((row) => ({ log: row.name, epoch: encodeEpoch(row.epoch), head: row.visible }))
   if (stored === null) return { heads, startedAt, behind: [], pending: 0 }
   const [row] = await work.query<{ inbox_started: number }>(
     'select inbox_started from session where n = $1',
@@ -102,7 +103,7 @@ async function writeCursors(
   )
 }
 
-const epochOf = (cursor: Cursor): number => Number(cursor.epoch.slice(1))
+const epochOf = (cursor: Cursor): number => parseEpoch(cursor.epoch)
 
 /** One cursor for each log of a session: a statement may touch a row once. */
 function newestCursors(cursors: readonly Cursor[]): Cursor[] {
@@ -190,7 +191,7 @@ export function placeKnown(
   const head = Math.max(row.visible, cursor)
   const gap: MissingEntries | null =
     head - cursor > backlogMax ? { to: head - backlogMax, reason: 'backlog' } : null
-  return { log: row.name, epoch: `k${row.epoch}`, cursor, head, gap }
+  return { log: row.name, epoch: encodeEpoch(row.epoch), cursor, head, gap }
 }
 
 function isOfAnotherLife({ cursor, cursorEpoch, head, epoch }: VisibleLog): boolean {
@@ -202,7 +203,7 @@ async function placeRestored(work: Work, row: VisibleLog): Promise<BehindLog> {
   const cursor = Math.min(row.cursor ?? 0, row.visible)
   const epoch = row.cursorEpoch === row.epoch ? await raiseEpoch(work, row) : row.epoch
   const gap: MissingEntries = { to: cursor, reason: 'restored' }
-  return { log: row.name, epoch: `k${epoch}`, cursor: Math.max(0, cursor - 1), head: row.visible, gap }
+  return { log: row.name, epoch: encodeEpoch(epoch), cursor: Math.max(0, cursor - 1), head: row.visible, gap }
 }
 
 /** Begins a new life of a log that has lost entries which a device had; of several who find that, one does. */

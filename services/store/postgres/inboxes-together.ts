@@ -1,6 +1,7 @@
 /** Where the inboxes of many sessions start, in one read: the usual case of `startInbox` in inbox.ts. */
 import type { LogId } from '../../../protocol/ids.ts'
 import type { BehindLog, InboxState, SessionStore } from '../contract.ts'
+import { encodeEpoch } from '../epoch.ts'
 import { int8Array } from './array-values.ts'
 import type { Answer, Together } from './gathered-calls.ts'
 import { isHeadTold, placeKnown, saveCursors } from './inbox.ts'
@@ -97,7 +98,7 @@ function readInbox(
     const log = row.name
     if (log === null) continue
     if (row.cursor !== null && (row.cursor > row.head || row.cursorEpoch !== row.epoch)) return null
-    const epoch = `k${row.epoch}`
+    const epoch = encodeEpoch(row.epoch)
     if (isHeadTold({ name: log, open: row.open }, count)) state.heads.push({ log, epoch, head: row.visible })
     const before = row.cursor ?? row.from - 1
     if (row.visible <= before) continue

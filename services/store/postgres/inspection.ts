@@ -2,6 +2,7 @@
 import type { EntryFacts, ReaderRow } from '../../../protocol/admin/rows.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import { encodeEpoch } from '../epoch.ts'
 import type { InspectionStore } from '../inspection.ts'
 import type { Operations, Work } from './work.ts'
 
@@ -46,7 +47,7 @@ export const inspectionOperations: Operations<InspectionStore> = {
       [n, seq],
     )
     if (row === undefined) throw new WochatError('unknown_entry')
-    return { log, epoch: `k${epoch}`, seq, head, ...row }
+    return { log, epoch: encodeEpoch(epoch), seq, head, ...row }
   },
 
   async inspectReaders(work, { log, seq, membersMax, cursor }) {

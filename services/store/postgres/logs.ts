@@ -1,6 +1,7 @@
 /** The logs of conversations, for calls: their rows, their windows, and entries that are not sends. */
 import { encodeEntry } from '../../../protocol/entry.ts'
 import { type DeviceId, type LogId, peopleOf, type UserId } from '../../../protocol/ids.ts'
+import { encodeEpoch } from '../epoch.ts'
 import type { Work } from './work.ts'
 
 export type NewEntry = {
@@ -40,7 +41,7 @@ export async function appendEntry(
     await work.query('update reader set own = own + 1 where account = $1 and log = $2', [account, n])
   }
   const { kind, uid, device, type, bodyJson } = entry
-  const place = { log, epoch: `k${epoch}`, seq: head }
+  const place = { log, epoch: encodeEpoch(epoch), seq: head }
   const json = encodeEntry({ ...place, at: last_at, kind, from: uid, device, id: null, type, bodyJson })
   work.feed.push({ kind: 'entry', ...place, uid, device, json })
   return { seq: head, at: last_at }

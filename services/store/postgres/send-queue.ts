@@ -5,12 +5,12 @@
  * known. A batch that has certainly not been committed within `retryMs` is refused as busy; one that may have been is
  * tried for as long as it takes, or until the store is closed.
  */
-
 import type { Pool, PoolClient } from 'pg'
 import type { Logger } from 'pino'
 import { type ErrorCode, WochatError } from '../../../protocol/errors.ts'
 import type { UserId } from '../../../protocol/ids.ts'
 import type { CommitFeed, SendJob, StoreMetrics } from '../contract.ts'
+import { encodeEpoch } from '../epoch.ts'
 import type { Availability } from './availability.ts'
 import { kindOfFailure } from './failures.ts'
 import { encodeSends } from './feed-report.ts'
@@ -224,7 +224,7 @@ function outcomesOf({ codes, seqs, ats, epochs }: Decisions, wasSent: boolean): 
     if (!TAKEN.has(code)) return { refused: refusal(refusalOf(code)) }
     const withheld = code === WITHHELD || code === WITHHELD_BEFORE
     const isNew = code === ACCEPTED || code === WITHHELD || (wasSent && code !== NOT_STORED)
-    return { seq: seqs[i]!, at: ats[i]!, epoch: epochText(epochs[i]!), isNew, withheld }
+    return { seq: seqs[i]!, at: ats[i]!, epoch: encodeEpoch(epochs[i]!), isNew, withheld }
   })
 }
 
@@ -235,14 +235,6 @@ function refuseAll(sends: readonly NamedSend[], code: ErrorCode, cause: unknown)
 function refusal(code: ErrorCode, cause?: unknown): WochatError {
   const retryAfterMs = code === 'busy' ? { retryAfterMs: BUSY_RETRY_AFTER_MS } : {}
   return new WochatError(code, undefined, { ...retryAfterMs, ...(cause !== undefined && { cause }) })
-}
-
-const epochTexts: string[] = []
-
-/** The wire form of an epoch number, one string for all entries. */
-function epochText(epoch: number): string {
-  epochTexts[epoch] ??= `k${epoch}`
-  return epochTexts[epoch]
 }
 
 function pause(ms: number): Promise<void> {

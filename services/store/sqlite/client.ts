@@ -9,6 +9,7 @@ import { ERROR_CODES, type ErrorBody, type ErrorCode, WochatError } from '../../
 import { assembleStore, NO_FEED } from '../assemble-store.ts'
 import { keepClonable } from '../clonable-calls.ts'
 import type { CommitFeed, SendJob, Store, StoredCall, StoreHealth, StoreMetrics } from '../contract.ts'
+import { encodeEpoch } from '../epoch.ts'
 import type { BatchAnswer, CallMessage, CallResult, WorkerMessage, WorkerSettings } from './messages.ts'
 import { OPERATION_NAMES } from './operation-names.ts'
 import type { StoreCalls } from './operations.ts'
@@ -205,7 +206,7 @@ class SqliteClient {
       const end = ends[line++]!
       this.feed.entryCommitted({
         log: job.log,
-        epoch: epochText(decisions[at + 3]!),
+        epoch: encodeEpoch(decisions[at + 3]!),
         seq,
         uid: job.uid,
         device: job.device,
@@ -281,14 +282,6 @@ function refusal(body: ErrorBody): WochatError {
     ...(body.retryAfterMs !== undefined && { retryAfterMs: body.retryAfterMs }),
     details: body.details,
   })
-}
-
-const epochTexts: string[] = []
-
-/** The wire form of an epoch number, one string for all entries. */
-function epochText(epoch: number): string {
-  epochTexts[epoch] ??= `k${epoch}`
-  return epochTexts[epoch]
 }
 
 /** Opens the store of a data folder; the file is made if it is new. Rejects when the file cannot be opened or is of a newer version. */

@@ -2,6 +2,7 @@
 import type { EntryFacts, ReaderRow } from '../../../protocol/admin/rows.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import type { DeviceId, UserId } from '../../../protocol/ids.ts'
+import { encodeEpoch } from '../epoch.ts'
 import type { InspectionStore } from '../inspection.ts'
 import type { Operations } from './operations.ts'
 import type { Work } from './work.ts'
@@ -36,7 +37,7 @@ export const inspectionOperations: Operations<InspectionStore> = {
     const { account, ...entry } = row
     return {
       log,
-      epoch: state.epochText,
+      epoch: encodeEpoch(state.epoch),
       seq,
       from: work.accounts.uidOf(account),
       head: state.head,

@@ -11,6 +11,7 @@ import { encodeEntry } from '../../../protocol/entry.ts'
 import type { ErrorCode } from '../../../protocol/errors.ts'
 import { type DeviceId, type LogId, peopleOf, type UserId } from '../../../protocol/ids.ts'
 import { findMarks, type SendMarks } from '../../../protocol/message-types.ts'
+import { encodeEpoch } from '../epoch.ts'
 import { idHash } from '../id-hash.ts'
 import type { StorePolicy } from '../policy.ts'
 import { WITHHELD, wireKind } from '../withheld.ts'
@@ -43,7 +44,6 @@ export type LogState = {
   n: number
   name: LogId
   epoch: number
-  epochText: string
   head: number
   messages: number
   lastAt: number
@@ -119,7 +119,6 @@ export class Logs {
       n: row?.n ?? 0,
       name,
       epoch: row?.epoch ?? 1,
-      epochText: `k${row?.epoch ?? 1}`,
       head: row?.head ?? 0,
       messages: row?.messages ?? 0,
       lastAt: row?.last_at ?? 0,
@@ -160,7 +159,6 @@ export class Logs {
   raiseEpoch(name: LogId): void {
     const state = this.state(name)
     state.epoch++
-    state.epochText = `k${state.epoch}`
     this.#db.prepare('update log set epoch = ? where n = ?').run(state.epoch, state.n)
   }
 
@@ -390,6 +388,6 @@ function lineOf(
   from: UserId,
   kind: string,
 ): string {
-  const { name, epochText: epoch } = log
-  return encodeEntry({ log: name, epoch, seq, at, kind, from, device, id, type, bodyJson })
+  const epoch = encodeEpoch(log.epoch)
+  return encodeEntry({ log: log.name, epoch, seq, at, kind, from, device, id, type, bodyJson })
 }

@@ -3,6 +3,7 @@ import { encodeEntry } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { type ClientId, type LogId, logKind } from '../../../protocol/ids.ts'
 import type { BehindLog, DrainPage, MissingEntries, SessionStore } from '../contract.ts'
+import { encodeEpoch, parseEpoch } from '../epoch.ts'
 import { resumeAccount } from '../operations/account-state.ts'
 import { WITHHELD, wireKind } from '../withheld.ts'
 import { judgeLogin } from './accounts.ts'
@@ -86,7 +87,7 @@ export const sessionOperations: Operations<SessionStore> = {
     const logs = visibleLogs(work, account, stored)
     const heads = logs
       .filter((row) => row.open > 0 && logKind(row.name) === 'group')
-      .map((row) => ({ log: row.name, epoch: `k${row.epoch}`, head: row.visible }))
+      .map((row) => ({ log: row.name, epoch: encodeEpoch(row.epoch), head: row.visible }))
     const startedAt = work.now
     if (stored === null) return { heads, startedAt, behind: [], pending: 0 }
     if (!hasStarted(work, stored)) {
@@ -117,7 +118,7 @@ export const sessionOperations: Operations<SessionStore> = {
       if (!held.has(session)) held.set(session, holds(work, session, generation))
       if (!held.get(session)) continue
       const state = work.logs.state(log)
-      if (state.n !== 0) writeCursor(work, session, state.n, seq, Number(epoch.slice(1)))
+      if (state.n !== 0) writeCursor(work, session, state.n, seq, parseEpoch(epoch))
     }
   },
 
@@ -244,7 +245,7 @@ function behindLog(work: Work, row: VisibleLog, backlogMax: number): BehindLog[]
   if (row.visible <= cursor) return []
   const gap: MissingEntries | null =
     row.visible - cursor > backlogMax ? { to: row.visible - backlogMax, reason: 'backlog' } : null
-  return [{ log: row.name, epoch: `k${row.epoch}`, cursor, head: row.visible, gap }]
+  return [{ log: row.name, epoch: encodeEpoch(row.epoch), cursor, head: row.visible, gap }]
 }
 
 /** The cursor is of another life of the log: its reader is told, and goes on from what there is [design: section 11, Epoch]. */
@@ -255,7 +256,13 @@ function restored(work: Work, row: VisibleLog): BehindLog {
     work.logs.raiseEpoch(row.name)
   }
   const gap: MissingEntries = { to: cursor, reason: 'restored' }
-  return { log: row.name, epoch: `k${row.epoch}`, cursor: Math.max(0, cursor - 1), head: row.visible, gap }
+  return {
+    log: row.name,
+    epoch: encodeEpoch(row.epoch),
+    cursor: Math.max(0, cursor - 1),
+    head: row.visible,
+    gap,
+  }
 }
 
 // ---------------------------------------------------------------- draining
@@ -311,7 +318,7 @@ class DrainReader {
     const cleared = this.#clearedUpTo(state.n)
     const page: DrainPage = {
       log,
-      epoch: state.epochText,
+      epoch: encodeEpoch(state.epoch),
       after,
       through: after,
       head: after,

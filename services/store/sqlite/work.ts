@@ -1,6 +1,7 @@
 /** What an operation of the store works with, inside the transaction of its batch. */
 import { ERROR_CODES, type ErrorCode } from '../../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import { encodeEpoch } from '../epoch.ts'
 import type { StorePolicy } from '../policy.ts'
 import type { AccountsIndex } from './accounts-index.ts'
 import type { Database } from './database.ts'
@@ -36,7 +37,7 @@ export function appendEntry(work: Work, log: LogId, entry: Omit<NewEntry, 'id'>)
   work.feed.push({
     kind: 'entry',
     log,
-    epoch: state.epochText,
+    epoch: encodeEpoch(state.epoch),
     seq: appended.seq,
     uid: entry.uid,
     device: entry.device,
