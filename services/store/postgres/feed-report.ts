@@ -1,6 +1,7 @@
 /** Tells the feed what was committed, with the entries of one commit in one buffer. */
 import { encodeEntry } from '../../../protocol/entry.ts'
 import type { CommitFeed, SendJob } from '../contract.ts'
+import { tellChange } from '../feed-change.ts'
 import type { FeedItem } from './work.ts'
 
 /** What a call has done, in the order of its effects. */
@@ -14,10 +15,7 @@ export function reportItems(feed: CommitFeed, items: readonly FeedItem[]): void 
       const start = end
       end += Buffer.byteLength(json)
       feed.entryCommitted({ log, epoch, seq, uid, device, withheld: false, bytes, start, end })
-    } else if (item.kind === 'joined') feed.memberJoined(item.log, item.uid, item.fromSeq)
-    else if (item.kind === 'left') feed.memberLeft(item.log, item.uid, item.toSeq)
-    else if (item.kind === 'read') feed.readMoved(item.uid, item.log, item.seq)
-    else feed.loginEnded(item.uid, item.device, item.sid)
+    } else tellChange(feed, item)
   }
 }
 

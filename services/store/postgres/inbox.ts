@@ -1,7 +1,15 @@
 /** Where the inboxes of sessions stand: their cursors, and what waits behind them. */
 import { type LogId, logKind } from '../../../protocol/ids.ts'
-import type { BehindLog, MissingEntries, SessionStore } from '../contract.ts'
+import type { BehindLog, SessionStore } from '../contract.ts'
 import { encodeEpoch, parseEpoch } from '../epoch.ts'
+import {
+  isBehind,
+  isOfAnotherLife,
+  pendingOf,
+  placeKnown,
+  placeRestored,
+  type VisibleLog,
+} from '../inbox-place.ts'
 import type { SharedStore } from '../shared-store.ts'
 import { holdsSession } from './device-session.ts'
 import type { Operations, Work } from './work.ts'
@@ -35,8 +43,8 @@ export const startInbox: Operations<SessionStore>['startInbox'] = async (
   }
   await passOwn(work, logs, stored)
   const placed = await placeAll(work, logs, backlogMax)
-  const behind = placed.filter((log) => log.head > log.cursor || log.gap !== null)
-  const pending = behind.reduce((sum, log) => sum + log.head - (log.gap?.to ?? log.cursor), 0)
+  const behind = placed.filter(isBehind)
+  const pending = behind.reduce((sum, log) => sum + pendingOf(log), 0)
   return { heads, startedAt, behind, pending }
 }
 
@@ -132,20 +140,6 @@ function columnsOf(cursors: readonly Cursor[]): unknown[] {
 
 // ---------------------------------------------------------------- where a log stands
 
-type VisibleLog = {
-  n: number
-  name: LogId
-  epoch: number
-  head: number
-  from: number
-  /** Last seq that the account may see. */
-  visible: number
-  /** Windows that are still open. */
-  open: number
-  cursor: number | null
-  cursorEpoch: number | null
-}
-
 const visibleLogs = (only: string): string => `
   select log.n, log.name, log.epoch, log.head, min(m.from_seq) as "from",
     max(coalesce(m.to_seq, log.head)) as visible, count(*) filter (where m.to_seq is null) as open,
@@ -178,32 +172,9 @@ async function placeAll(work: Work, logs: readonly VisibleLog[], backlogMax: num
 }
 
 async function placeLog(work: Work, row: VisibleLog, backlogMax: number): Promise<BehindLog> {
-  return isOfAnotherLife(row) ? await placeRestored(work, row) : placeKnown(row, backlogMax)
-}
-
-/** The place of a log whose cursor is of its present life. */
-export function placeKnown(
-  row: Pick<VisibleLog, 'name' | 'epoch' | 'from' | 'visible' | 'cursor'>,
-  backlogMax: number,
-): BehindLog {
-  const cursor = row.cursor ?? row.from - 1
-  // A window that was closed before the cursor has nothing more.
-  const head = Math.max(row.visible, cursor)
-  const gap: MissingEntries | null =
-    head - cursor > backlogMax ? { to: head - backlogMax, reason: 'backlog' } : null
-  return { log: row.name, epoch: encodeEpoch(row.epoch), cursor, head, gap }
-}
-
-function isOfAnotherLife({ cursor, cursorEpoch, head, epoch }: VisibleLog): boolean {
-  return cursor !== null && (cursor > head || cursorEpoch !== epoch)
-}
-
-/** The cursor is of another life of the log: its reader is told, and goes on from what there is. */
-async function placeRestored(work: Work, row: VisibleLog): Promise<BehindLog> {
-  const cursor = Math.min(row.cursor ?? 0, row.visible)
-  const epoch = row.cursorEpoch === row.epoch ? await raiseEpoch(work, row) : row.epoch
-  const gap: MissingEntries = { to: cursor, reason: 'restored' }
-  return { log: row.name, epoch: encodeEpoch(epoch), cursor: Math.max(0, cursor - 1), head: row.visible, gap }
+  if (!isOfAnotherLife(row)) return placeKnown(row, backlogMax)
+  // A cursor of this life that is beyond its head: entries were lost.
+  return placeRestored(row, row.cursorEpoch === row.epoch ? await raiseEpoch(work, row) : row.epoch)
 }
 
 /** Begins a new life of a log that has lost entries which a device had; of several who find that, one does. */

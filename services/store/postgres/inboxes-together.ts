@@ -2,9 +2,10 @@
 import type { LogId } from '../../../protocol/ids.ts'
 import type { BehindLog, InboxState, SessionStore } from '../contract.ts'
 import { encodeEpoch } from '../epoch.ts'
+import { isBehind, isOfAnotherLife, pendingOf, placeKnown } from '../inbox-place.ts'
 import { int8Array } from './array-values.ts'
 import type { Answer, Together } from './gathered-calls.ts'
-import { isHeadTold, placeKnown, saveCursors } from './inbox.ts'
+import { isHeadTold, saveCursors } from './inbox.ts'
 
 type Input = Parameters<SessionStore['startInbox']>[0]
 
@@ -97,7 +98,7 @@ function readInbox(
   for (const row of rows) {
     const log = row.name
     if (log === null) continue
-    if (row.cursor !== null && (row.cursor > row.head || row.cursorEpoch !== row.epoch)) return null
+    if (isOfAnotherLife(row)) return null
     const epoch = encodeEpoch(row.epoch)
     if (isHeadTold({ name: log, open: row.open }, count)) state.heads.push({ log, epoch, head: row.visible })
     const before = row.cursor ?? row.from - 1
@@ -105,9 +106,9 @@ function readInbox(
     const cursor = row.other === null ? row.visible : row.other - 1
     if (cursor > before) passed.push({ session: session!, generation, log, seq: cursor, epoch })
     const behind: BehindLog = placeKnown({ ...row, name: log, cursor }, backlogMax)
-    if (behind.head === behind.cursor) continue
+    if (!isBehind(behind)) continue
     state.behind.push(behind)
-    state.pending += behind.head - (behind.gap?.to ?? behind.cursor)
+    state.pending += pendingOf(behind)
   }
   return { state, passed }
 }

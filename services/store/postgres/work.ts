@@ -1,22 +1,10 @@
 /** What a call of the store works with inside its PostgreSQL transaction (READ COMMITTED, one connection). */
-import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import type { UserId } from '../../../protocol/ids.ts'
+import type { EntryChange, FeedChange } from '../feed-change.ts'
 import type { StorePolicy } from '../policy.ts'
 
-/** A change that the {@link CommitFeed} hears of after the commit; an entry brings its JSON for the wire. */
-export type FeedItem =
-  | {
-      kind: 'entry'
-      log: LogId
-      epoch: string
-      seq: number
-      uid: UserId
-      device: DeviceId | null
-      json: string
-    }
-  | { kind: 'joined'; log: LogId; uid: UserId; fromSeq: number }
-  | { kind: 'left'; log: LogId; uid: UserId; toSeq: number }
-  | { kind: 'read'; uid: UserId; log: LogId; seq: number }
-  | { kind: 'loginEnded'; uid: UserId; device: DeviceId | null; sid: string | null }
+/** What a call has done; an entry brings its JSON for the wire. */
+export type FeedItem = (EntryChange & { json: string }) | FeedChange
 
 export interface Work {
   /** Runs SQL with `$1`...; int8 comes as a number. The text is prepared once per connection. */

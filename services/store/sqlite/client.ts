@@ -10,6 +10,7 @@ import { assembleStore, NO_FEED } from '../assemble-store.ts'
 import { keepClonable } from '../clonable-calls.ts'
 import type { CommitFeed, SendJob, Store, StoredCall, StoreHealth, StoreMetrics } from '../contract.ts'
 import { encodeEpoch } from '../epoch.ts'
+import { tellChange } from '../feed-change.ts'
 import type { BatchAnswer, CallMessage, CallResult, WorkerMessage, WorkerSettings } from './messages.ts'
 import { OPERATION_NAMES } from './operation-names.ts'
 import type { StoreCalls } from './operations.ts'
@@ -222,10 +223,7 @@ class SqliteClient {
 
   #tell(item: FeedItem, range: () => { bytes: Buffer; start: number; end: number }): void {
     if (item.kind === 'entry') this.feed.entryCommitted({ ...item, withheld: false, ...range() })
-    else if (item.kind === 'joined') this.feed.memberJoined(item.log, item.uid, item.fromSeq)
-    else if (item.kind === 'left') this.feed.memberLeft(item.log, item.uid, item.toSeq)
-    else if (item.kind === 'read') this.feed.readMoved(item.uid, item.log, item.seq)
-    else this.feed.loginEnded(item.uid, item.device, item.sid)
+    else tellChange(this.feed, item)
   }
 
   #settleCall(result: CallResult): void {

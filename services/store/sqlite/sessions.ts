@@ -2,8 +2,16 @@
 import { encodeEntry } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { type ClientId, type LogId, logKind } from '../../../protocol/ids.ts'
-import type { BehindLog, DrainPage, MissingEntries, SessionStore } from '../contract.ts'
+import type { BehindLog, DrainPage, SessionStore } from '../contract.ts'
 import { encodeEpoch, parseEpoch } from '../epoch.ts'
+import {
+  isBehind,
+  isOfAnotherLife,
+  pendingOf,
+  placeKnown,
+  placeRestored,
+  type VisibleLog,
+} from '../inbox-place.ts'
 import { resumeAccount } from '../operations/account-state.ts'
 import { WITHHELD, wireKind } from '../withheld.ts'
 import { judgeLogin } from './accounts.ts'
@@ -95,8 +103,8 @@ export const sessionOperations: Operations<SessionStore> = {
       work.db.prepare('update session set inbox_started = 1 where n = ?').run(stored)
       return { heads, startedAt, behind: [], pending: 0 }
     }
-    const behind = logs.flatMap((row) => behindLog(work, row, backlogMax))
-    const pending = behind.reduce((sum, log) => sum + log.head - (log.gap?.to ?? log.cursor), 0)
+    const behind = logs.map((row) => placeLog(work, row, backlogMax)).filter(isBehind)
+    const pending = behind.reduce((sum, log) => sum + pendingOf(log), 0)
     return { heads, startedAt, behind, pending }
   },
 
@@ -209,20 +217,6 @@ function writeCursor(work: Work, session: number, log: number, seq: number, epoc
 
 // ---------------------------------------------------------------- where an inbox stands
 
-type VisibleLog = {
-  n: number
-  name: LogId
-  epoch: number
-  head: number
-  from: number
-  /** Last seq that the account may see. */
-  visible: number
-  /** Windows that are still open. */
-  open: number
-  cursor: number | null
-  cursorEpoch: number | null
-}
-
 function visibleLogs(work: Work, account: number, session: number | null): VisibleLog[] {
   return work.db
     .prepare(
@@ -238,31 +232,12 @@ function visibleLogs(work: Work, account: number, session: number | null): Visib
     .all(session, account) as VisibleLog[]
 }
 
-function behindLog(work: Work, row: VisibleLog, backlogMax: number): BehindLog[] {
-  if (row.cursor !== null && (row.cursor > row.head || row.cursorEpoch !== row.epoch))
-    return [restored(work, row)]
-  const cursor = row.cursor ?? row.from - 1
-  if (row.visible <= cursor) return []
-  const gap: MissingEntries | null =
-    row.visible - cursor > backlogMax ? { to: row.visible - backlogMax, reason: 'backlog' } : null
-  return [{ log: row.name, epoch: encodeEpoch(row.epoch), cursor, head: row.visible, gap }]
-}
-
-/** The cursor is of another life of the log: its reader is told, and goes on from what there is [design: section 11, Epoch]. */
-function restored(work: Work, row: VisibleLog): BehindLog {
-  const cursor = Math.min(row.cursor ?? 0, row.visible)
-  if (row.cursorEpoch === row.epoch) {
-    row.epoch++
-    work.logs.raiseEpoch(row.name)
-  }
-  const gap: MissingEntries = { to: cursor, reason: 'restored' }
-  return {
-    log: row.name,
-    epoch: encodeEpoch(row.epoch),
-    cursor: Math.max(0, cursor - 1),
-    head: row.visible,
-    gap,
-  }
+function placeLog(work: Work, row: VisibleLog, backlogMax: number): BehindLog {
+  if (!isOfAnotherLife(row)) return placeKnown(row, backlogMax)
+  if (row.cursorEpoch !== row.epoch) return placeRestored(row, row.epoch)
+  // A cursor of this life that is beyond its head: entries were lost.
+  work.logs.raiseEpoch(row.name)
+  return placeRestored(row, row.epoch + 1)
 }
 
 // ---------------------------------------------------------------- draining

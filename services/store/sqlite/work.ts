@@ -1,19 +1,15 @@
 /** What an operation of the store works with, inside the transaction of its batch. */
 import { ERROR_CODES, type ErrorCode } from '../../../protocol/errors.ts'
-import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import type { LogId } from '../../../protocol/ids.ts'
 import { encodeEpoch } from '../epoch.ts'
+import type { EntryChange, FeedChange } from '../feed-change.ts'
 import type { StorePolicy } from '../policy.ts'
 import type { AccountsIndex } from './accounts-index.ts'
 import type { Database } from './database.ts'
 import type { Logs, NewEntry, UnfiledEntry } from './logs.ts'
 
-/** A change that the {@link CommitFeed} hears of, other than an entry of a send. */
-export type FeedItem =
-  | { kind: 'entry'; log: LogId; epoch: string; seq: number; uid: UserId; device: DeviceId | null }
-  | { kind: 'joined'; log: LogId; uid: UserId; fromSeq: number }
-  | { kind: 'left'; log: LogId; uid: UserId; toSeq: number }
-  | { kind: 'read'; uid: UserId; log: LogId; seq: number }
-  | { kind: 'loginEnded'; uid: UserId; device: DeviceId | null; sid: string | null }
+/** What a call has done; its entries lie in the lines of the batch. */
+export type FeedItem = EntryChange | FeedChange
 
 export type Work = {
   readonly db: Database
