@@ -21,7 +21,8 @@ import { hostileContract } from './hostile-contract.ts'
 import { importContract } from './import-contract.ts'
 import { largeGroupContract } from './large-group-contract.ts'
 import { mediaContract } from './media-contract.ts'
-import { messageLifeContract } from './message-life-contract.ts'
+import { messageChangesContract } from './message-changes-contract.ts'
+import { messageMarksContract } from './message-marks-contract.ts'
 import { peopleContract } from './people-contract.ts'
 import { peopleEndsContract } from './people-ends-contract.ts'
 import { plainContract } from './plain-contract.ts'
@@ -76,7 +77,8 @@ export function storeContract(engine: () => StoreEngine): void {
   unreadContract(engine)
   unseenContract(engine)
   historyContract(engine)
-  messageLifeContract(engine)
+  messageChangesContract(engine)
+  messageMarksContract(engine)
   presenceContract(engine)
   mediaContract(engine)
   webhooksContract(engine)
