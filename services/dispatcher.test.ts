@@ -1,7 +1,7 @@
 /** Over a real store; that MQTT and HTTP share this path is what makes the operations one contract. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { OPERATION_NAMES } from '../protocol/catalogue/catalogue.ts'
-import { type Api, startApi } from './api/api-fixture.ts'
+import { type Api, startApi } from './api/testing/api.ts'
 import type { VerifiedToken } from './auth/token.ts'
 import { type CallContext, createDispatcher, type Handlers } from './dispatcher.ts'
 

@@ -10,8 +10,8 @@ import type { Operation } from '../../protocol/catalogue/operation.ts'
 import { ERRORS, type ErrorCode } from '../../protocol/errors.ts'
 import { HTTP_ROUTES, ROUTE_NAMES } from '../../protocol/http-routes.ts'
 import { buildOpenApi } from '../../protocol/openapi.ts'
-import { type Answer, type Api, post, startApi } from './api-fixture.ts'
-import { writeCertificate } from './certificate-fixture.ts'
+import { type Answer, type Api, post, startApi } from './testing/api.ts'
+import { writeCertificate } from './testing/certificate.ts'
 
 let api: Api
 let token: string

@@ -6,7 +6,7 @@ import jwt from 'jsonwebtoken'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { issueAccessToken } from '../auth/access-token.ts'
 import { createWebhookSms } from '../auth/sms/webhook.ts'
-import { type Api, IDENTITY, startApi } from './api-fixture.ts'
+import { type Api, IDENTITY, startApi } from './testing/api.ts'
 
 const MINUTE_MS = 60_000
 

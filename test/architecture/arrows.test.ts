@@ -61,8 +61,8 @@ function readFolders(): string[] {
 
 const rootFiles = readdirSync(REPO).filter((name) => name !== 'vitest.config.ts')
 const SOURCES = [...rootFiles, ...readFolders().flatMap(listFiles)].filter((path) => path.endsWith('.ts'))
-/** Tests, and what only they use: fixtures and worlds beside the code that they try. */
-const OF_TESTS = /\.test\.ts$|-fixture\.ts$|\/testing\//
+/** Tests, and what only they use, beside the code that they try. */
+const OF_TESTS = /\.test\.ts$|\/testing\//
 const SHIPPED = SOURCES.filter((path) => !OF_TESTS.test(path))
 
 function importsOf(path: string): string[] {
@@ -135,5 +135,5 @@ test('no file of the server is so long that it holds a second idea', () => {
     path,
     lines: readFileSync(join(REPO, path), 'utf8').split('\n').length,
   }))
-  expect(long.filter(({ lines, path }) => lines > LINES_MAX && !path.endsWith('malformed.ts'))).toEqual([])
+  expect(long.filter(({ lines }) => lines > LINES_MAX)).toEqual([])
 })

@@ -5,7 +5,7 @@ import {
   MALFORMED_CONNECTS,
   MALFORMED_PACKETS,
   type MalformedCase,
-} from '../../broker/gate/codec/malformed.ts'
+} from '../../broker/gate/codec/testing/malformed.ts'
 import { Bystanders } from '../harness/bystander.ts'
 import { Device } from '../harness/device.ts'
 import { newFriends, newUid } from '../harness/people.ts'

@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodeClientPacket } from './decode-any.ts'
 import { encodeAuth, encodeConnect, encodePublish, encodeSubscribe, encodeUnsubscribe } from './encode.ts'
 import { Framer, type FrameSink } from './framer.ts'
+import { decodeClientPacket } from './testing/decode-any.ts'
 import {
   FIRST_PACKETS_NOT_CONNECT,
   MALFORMED_CONNECTS,
   MALFORMED_PACKETS,
   type MalformedCase,
-} from './malformed.ts'
+} from './testing/malformed.ts'
 import { ProtocolViolation } from './violation.ts'
 
 const BYTES_MAX = 65_536

@@ -3,10 +3,10 @@ import mqttPacket, { type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import type { ProtocolVersion } from './constants.ts'
 import type { AckPacket, ConnectPacket, PublishPacket, SubscribePacket } from './decode.ts'
-import { type ClientPacket, decodeClientPacket } from './decode-any.ts'
 import { decodeConnack, decodeServerDisconnect, decodeSuback } from './decode-server.ts'
 import * as encode from './encode.ts'
 import { Framer, type FrameSink } from './framer.ts'
+import { type ClientPacket, decodeClientPacket } from './testing/decode-any.ts'
 
 const BYTES_MAX = 1_000_000
 

@@ -1,5 +1,5 @@
-/** One call for any packet of a client, for cold paths, tests and tools. The gate's hot path switches by itself. */
-import { PacketType, type ProtocolVersion } from './constants.ts'
+/** One call for any packet of a client, for tests. The gate switches by itself. */
+import { PacketType, type ProtocolVersion } from '../constants.ts'
 import {
   type AckPacket,
   type AuthPacket,
@@ -16,8 +16,8 @@ import {
   type PublishPacket,
   type SubscribePacket,
   type UnsubscribePacket,
-} from './decode.ts'
-import { malformed, protocolError } from './violation.ts'
+} from '../decode.ts'
+import { malformed, protocolError } from '../violation.ts'
 
 export type ClientPacket =
   | { readonly type: 'connect'; readonly packet: ConnectPacket }

@@ -3,7 +3,7 @@
  *
  * Written as bytes on purpose, not with our encoder, so that a fault in the encoder cannot hide one in the decoder.
  */
-import type { ProtocolVersion } from './constants.ts'
+import type { ProtocolVersion } from '../constants.ts'
 
 export interface MalformedCase {
   readonly name: string
