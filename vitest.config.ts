@@ -1,3 +1,4 @@
+/** Which tests run on one process, and which on a cluster. */
 import { readdirSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
 

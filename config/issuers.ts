@@ -1,3 +1,4 @@
+/** The setting of issuers that are trusted beside our own. */
 import { type Option, parseText, quote } from './option.ts'
 
 /** An issuer whose tokens are trusted beside our own. */

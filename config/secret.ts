@@ -1,3 +1,4 @@
+/** Settings that nobody may see. */
 import { inspect } from 'node:util'
 
 /** A value that never shows itself: every way of printing it says `[redacted]`, only {@link reveal} gives it. */

@@ -1,3 +1,4 @@
+/** One connection of a run, from its socket to its acknowledgements. */
 import net from 'node:net'
 import { nowUs } from './clock.ts'
 import { DISCONNECT, type MqttVersion } from './frames.ts'

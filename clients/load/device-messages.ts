@@ -1,3 +1,4 @@
+/** The messages of the modes that send to devices. */
 import { readLines } from './fleet.ts'
 import type { Options } from './options.ts'
 import { buildMessage, type Message } from './payload.ts'

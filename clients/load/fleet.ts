@@ -1,3 +1,4 @@
+/** The connections of a run: who they are, and how they are opened, lost and closed. */
 import fs from 'node:fs'
 import { nowUs, sleepMs } from './clock.ts'
 import { Connection, type ConnectionEvents, type Endpoint } from './connection.ts'

@@ -1,3 +1,4 @@
+/** Latencies, counted in buckets so that millions of them take no memory. */
 const LINEAR_BITS = 7
 const STEPS = 1 << LINEAR_BITS
 const VALUE_MAX = 2 ** 31 - 1

@@ -1,3 +1,4 @@
+/** The load generator: `node load.ts <mode> [options]` runs one mode and prints its result. */
 import { RUN_PATTERN, randomRun } from './marker.ts'
 import { runFailover } from './modes/failover.ts'
 import { runFlow } from './modes/flow.ts'

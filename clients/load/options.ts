@@ -1,3 +1,4 @@
+/** The options of the command line, with their bounds, and what `--help` says of them. */
 import { parseArgs } from 'node:util'
 
 export const MODES = {

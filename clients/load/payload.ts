@@ -1,3 +1,4 @@
+/** The PUBLISH of a run: built once, and stamped for each message. */
 import { encodePublish, type MqttVersion, type PublishFrame } from './frames.ts'
 import { blankMarker, MARKER_BYTES, type Stamp, stampMarker, writeDigits } from './marker.ts'
 import { expandTemplate } from './template.ts'

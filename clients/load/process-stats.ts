@@ -1,3 +1,4 @@
+/** CPU and memory of processes, as Linux tells them in /proc. */
 import fs from 'node:fs'
 
 /** Linux reports CPU time in ticks of this many per second, whatever the kernel's own timer does. */

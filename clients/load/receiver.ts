@@ -1,3 +1,4 @@
+/** What becomes of a message that has arrived: counted, or found to be wrong. */
 import type { Connection } from './connection.ts'
 import { findMarker, isOfRun, readPublisher, readSequence } from './marker.ts'
 import { Tracker } from './tracker.ts'

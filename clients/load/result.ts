@@ -1,3 +1,4 @@
+/** The result of a run, as figures and as a table. */
 import type { Mode } from './options.ts'
 
 /** What a mode reports: plain figures, nested one level at most, in the order in which they are to be read. */

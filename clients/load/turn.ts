@@ -1,3 +1,5 @@
+/** When bytes leave: once per socket and turn of the event loop. */
+
 export interface Flushable {
   flush(): void
 }

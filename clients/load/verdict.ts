@@ -1,3 +1,4 @@
+/** Whether a run counts: what was lost, came twice or out of order, and the words for it. */
 import type { Receiver } from './receiver.ts'
 
 export interface Counts {

@@ -1,3 +1,4 @@
+/** Logins: codes, tokens and what a device needs to connect. */
 import { Type } from 'typebox'
 import { DeviceIdSchema, Empty, operation, request, Uid } from './operation.ts'
 

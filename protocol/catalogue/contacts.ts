@@ -1,3 +1,4 @@
+/** Contacts: friends and requests, blocks, and what my list says of people. */
 import { Type } from 'typebox'
 import { LIST_ITEMS_MAX } from '../limits.ts'
 import { Empty, operation, RequestId, request, Uid } from './operation.ts'

@@ -1,3 +1,4 @@
+/** The provider of an installation that pushes nothing. */
 import type { PushJob, PushProvider } from './ports.ts'
 
 /** There when no provider is configured: takes every job, so that the stream stays empty, and pushes nothing. */

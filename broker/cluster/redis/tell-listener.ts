@@ -1,3 +1,4 @@
+/** Which words of another node are for the listener, and which for the bus itself. */
 import type { BusListener, NodeId } from '../bus.ts'
 import type { Frame } from '../frame.ts'
 

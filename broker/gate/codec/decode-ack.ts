@@ -1,3 +1,4 @@
+/** Acknowledgements of a client: PUBACK, PUBREC, PUBREL, PUBCOMP. */
 import { type AckType, PacketType, type ProtocolVersion, ReasonCode } from './constants.ts'
 import type { AckProperties } from './properties.ts'
 import { Reader } from './reader.ts'

@@ -1,3 +1,4 @@
+/** The CONNECT of a client, with its will. */
 import { isUtf8 } from 'node:buffer'
 import { type ProtocolVersion, type Qos, ReasonCode } from './constants.ts'
 import type { ConnectProperties, WillProperties } from './properties.ts'

@@ -1,3 +1,4 @@
+/** PUBLISH, of a client and of a server; its topic can be compared without being read. */
 import { isUtf8 } from 'node:buffer'
 import { type ProtocolVersion, type Qos, ReasonCode } from './constants.ts'
 import type { DeliveryProperties, PublishProperties } from './properties.ts'

@@ -1,3 +1,4 @@
+/** SUBSCRIBE and UNSUBSCRIBE of a client. */
 import { FILTERS_MAX, type ProtocolVersion, type Qos, ReasonCode } from './constants.ts'
 import type { SubscribeProperties, UnsubscribeProperties } from './properties.ts'
 import { Reader } from './reader.ts'

@@ -1,3 +1,4 @@
+/** What a server says, one function per packet; those of every message are written in place by write-hot.ts. */
 import { type AckType, PacketType, type ProtocolVersion, type Qos, ReasonCode } from './constants.ts'
 import type {
   AckProperties,

@@ -1,3 +1,4 @@
+/** Packets cut out of the bytes of a socket, with what is refused before the rest of a packet has come. */
 import { PacketType, type ProtocolVersion, ReasonCode } from './constants.ts'
 import { malformed, ProtocolViolation, protocolError } from './violation.ts'
 

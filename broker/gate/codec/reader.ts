@@ -1,3 +1,4 @@
+/** The fields of a packet as MQTT writes them (section 1.5), read with every bound checked. */
 import { isUtf8 } from 'node:buffer'
 import { ReasonCode, USER_PROPERTIES_MAX } from './constants.ts'
 import {

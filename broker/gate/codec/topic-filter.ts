@@ -1,3 +1,4 @@
+/** Topic names and filters: which are well formed, and what a shared one says (sections 4.7 and 4.8.2). */
 import { FIELD_BYTES_MAX } from './constants.ts'
 
 const SLASH = 0x2f

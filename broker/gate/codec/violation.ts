@@ -1,3 +1,4 @@
+/** How the codec refuses: one error, with the reason code that the client is told. */
 import { ReasonCode } from './constants.ts'
 
 /**

@@ -1,3 +1,4 @@
+/** PUBLISH and PUBACK of the hot path, written into a buffer of the caller without an allocation. */
 import { PacketType, type ProtocolVersion } from './constants.ts'
 import { varintBytes, writeVarint } from './writer.ts'
 

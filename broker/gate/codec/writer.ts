@@ -1,3 +1,4 @@
+/** The fields of a packet as MQTT writes them (section 1.5), into a buffer that grows. */
 import { FIELD_BYTES_MAX, VARINT_MAX } from './constants.ts'
 import {
   findProperty,

@@ -1,3 +1,4 @@
+/** `wochat friend`: friends, requests and blocks. */
 import type { Command } from 'commander'
 import type { Params } from '../../../protocol/catalogue/catalogue.ts'
 import { type CommonOptions, print, printJson, printTable, userCommand } from '../command.ts'

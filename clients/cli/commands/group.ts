@@ -1,3 +1,4 @@
+/** `wochat group`: groups and their members. */
 import type { Command } from 'commander'
 import type { Result } from '../../../protocol/catalogue/catalogue.ts'
 import { WochatError } from '../../../protocol/errors.ts'

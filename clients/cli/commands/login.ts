@@ -1,3 +1,4 @@
+/** `wochat login`, `logout` and `devices`: a login of this machine, kept in a profile. */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createInterface } from 'node:readline/promises'

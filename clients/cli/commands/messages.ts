@@ -1,3 +1,4 @@
+/** `wochat send`, `history` and `conversations`. */
 import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
 import { WochatError } from '../../../protocol/errors.ts'

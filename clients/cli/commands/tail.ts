@@ -1,3 +1,4 @@
+/** `wochat tail`: the inbox as it comes. */
 import type { Command } from 'commander'
 import type { Client, ConnectOptions } from '../../sdk/client.ts'
 import { type CommonOptions, formatFailure, print, userCommand } from '../command.ts'

@@ -1,3 +1,4 @@
+/** `failover`: a node is killed, and its devices come back to the others. */
 import { nowUs, sleepMs, waitUntil } from '../clock.ts'
 import type { Connection, ConnectionEvents } from '../connection.ts'
 import { buildDeviceMessages } from '../device-messages.ts'

@@ -1,3 +1,4 @@
+/** `flow` and `latency`: publishers write to subscribers, as fast as they are answered or at a rate. */
 import { nowUs, sleepMs, waitUntil } from '../clock.ts'
 import type { Connection, ConnectionEvents } from '../connection.ts'
 import { Fleet, type Member, readLines } from '../fleet.ts'

@@ -1,3 +1,4 @@
+/** `offline`: what was sent to devices that were away waits for them. */
 import { nowUs, sleepMs } from '../clock.ts'
 import type { Connection, ConnectionEvents } from '../connection.ts'
 import { buildDeviceMessages } from '../device-messages.ts'

@@ -1,3 +1,4 @@
+/** `storm`: everybody connects at once. */
 import { sleepMs } from '../clock.ts'
 import { Fleet } from '../fleet.ts'
 import type { Options } from '../options.ts'
