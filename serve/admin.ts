@@ -59,7 +59,7 @@ export function buildAdmin({ config, bus, store, intake, connections, redis, par
     service: new AdminService({
       cluster: createClusterPort(bus),
       store,
-      sender: new MessageSender(store, intake),
+      sender: new MessageSender(store, intake, { isOperators: true }),
       streams,
       warnings,
     }),

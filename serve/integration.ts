@@ -37,7 +37,7 @@ export function startIntegration({ config, store, intake, isShared, log, parts }
       log,
     ),
   )
-  const sender = new MessageSender(store, intake)
+  const sender = new MessageSender(store, intake, { isOperators: true })
   const { broadcastsPerSecondMax: perSecondMax } = config
   parts.use(new BroadcastWorker({ store, sender, settings: { ...holder, perSecondMax }, log }))
 }

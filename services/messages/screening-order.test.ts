@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
-import { ACCEPT, applyVerdict, type OpenMessage, type ScreenedMessage, type Verdict } from './screening.ts'
+import {
+  ACCEPT,
+  applyVerdict,
+  type OpenMessage,
+  type Refusal,
+  type ScreenedMessage,
+  type Screening,
+  type Verdict,
+} from './screening.ts'
 import { ScreeningOrder } from './screening-order.ts'
 
 type Message = ScreenedMessage & OpenMessage
@@ -15,15 +23,23 @@ function createScreening() {
   const held = new Map<string, PromiseWithResolvers<Verdict>>()
   const hold = (id: string) => held.set(id, Promise.withResolvers())
   const screen = ({ id }: ScreenedMessage) => held.get(id!)?.promise ?? ACCEPT
-  return { held, hold, screen }
+  const judged: (Refusal | null)[] = []
+  const judgeAuthor = async () => judged.shift() ?? null
+  return { held, hold, judged, screening: { screen, judgeAuthor } }
+}
+
+/** What was decided about messages, each as its id and its verdict. */
+function createOrder(screening: Screening) {
+  const decided: string[] = []
+  const order = new ScreeningOrder<Message>(screening, ({ id }, verdict) =>
+    decided.push(`${id} ${verdict.verdict === 'refuse' ? verdict.code : verdict.verdict}`),
+  )
+  return { order, decided }
 }
 
 test('messages are decided in the order in which they came, whichever is answered first', async () => {
-  const { held, hold, screen } = createScreening()
-  const decided: string[] = []
-  const order = new ScreeningOrder<Message>({ screen }, ({ id }, { verdict }) =>
-    decided.push(`${id} ${verdict}`),
-  )
+  const { held, hold, screening } = createScreening()
+  const { order, decided } = createOrder(screening)
   hold('b')
   hold('c')
   for (const id of ['a', 'b', 'c', 'd']) order.take(messageOf(id))
@@ -32,9 +48,23 @@ test('messages are decided in the order in which they came, whichever is answere
   await held.get('c')!.promise
   expect(decided).toEqual(['a accept'])
   held.get('b')!.reject(new Error('the service is away'))
-  await expect.poll(() => decided).toEqual(['a accept', 'b refuse', 'c withhold', 'd accept'])
+  await expect.poll(() => decided).toEqual(['a accept', 'b internal', 'c withhold', 'd accept'])
   order.take(messageOf('e'))
   expect(decided.at(-1)).toBe('e accept')
+})
+
+test('what had to wait is refused when its author was suspended meanwhile, and so is what waited behind it', async () => {
+  const { held, hold, judged, screening } = createScreening()
+  const { order, decided } = createOrder(screening)
+  hold('a')
+  hold('c')
+  for (const id of ['a', 'b', 'c']) order.take(messageOf(id))
+  judged.push({ verdict: 'refuse', code: 'account_suspended' })
+  held.get('a')!.resolve(ACCEPT)
+  await expect.poll(() => decided).toEqual(['a account_suspended', 'b account_suspended'])
+  // Suspended no more when its turn comes.
+  held.get('c')!.resolve(ACCEPT)
+  await expect.poll(() => decided.at(-1)).toBe('c accept')
 })
 
 test('a verdict changes what is stored, or refuses', () => {

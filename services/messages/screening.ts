@@ -28,14 +28,34 @@ export type Verdict =
   | { readonly verdict: 'replace'; readonly body: Readonly<Record<string, unknown>> }
   /** The sender is told that it was accepted, and nobody else ever sees it. */
   | { readonly verdict: 'withhold' }
-  /** `message` is told to the sender in place of the code's own meaning. */
-  | { readonly verdict: 'refuse'; readonly code: ErrorCode; readonly message?: string }
+  | Refusal
+
+/** `message` is told to the sender in place of the code's own meaning. */
+export type Refusal = {
+  readonly verdict: 'refuse'
+  readonly code: ErrorCode
+  readonly message?: string
+  readonly details?: unknown
+}
 
 export const ACCEPT: Verdict = { verdict: 'accept' }
 
 export interface Screening {
   /** Never throws and never rejects: what to do when a service is away is its own rule. Each message once. */
   screen(message: ScreenedMessage): Verdict | Promise<Verdict>
+  /**
+   * The refusal of an author who was suspended meanwhile, else null: asked of what had to wait, whatever was decided
+   * about it. What came without waiting was judged with its login. Never throws and never rejects.
+   */
+  judgeAuthor(uid: UserId): Promise<Refusal | null>
+}
+
+/** What is decided about a message that stands alone: one of a call, or an edit. */
+export async function screenAlone(screening: Screening, message: ScreenedMessage): Promise<Verdict> {
+  const verdict = screening.screen(message)
+  if (!(verdict instanceof Promise)) return verdict
+  const decided = await verdict
+  return (await screening.judgeAuthor(message.uid)) ?? decided
 }
 
 /** A message whose content may still change. */
@@ -57,6 +77,9 @@ export function applyVerdict(message: OpenMessage, decided: Verdict): void {
       return
     }
     case 'refuse':
-      throw new WochatError(decided.code, decided.message)
+      throw refusalError(decided)
   }
 }
+
+export const refusalError = ({ code, message, details }: Refusal): WochatError =>
+  new WochatError(code, message, details === undefined ? {} : { details })

@@ -3,9 +3,11 @@
  * neither of them messages go to the store at once. What people write beside messages is screened by the list alone.
  */
 import type { Logger } from 'pino'
+import { asWochatError } from '../../protocol/errors.ts'
+import type { UserId } from '../../protocol/ids.ts'
 import { startBackgroundTask } from '../background/background-task.ts'
 import type { MessageIntake } from '../messages/ports.ts'
-import type { ScreenedMessage, Screening, Verdict } from '../messages/screening.ts'
+import type { Refusal, ScreenedMessage, Screening, Verdict } from '../messages/screening.ts'
 import type { Store } from '../store/contract.ts'
 import { BeforeSendHook, type BeforeSendSettings } from './before-send-hook.ts'
 import { WordScreening } from './word-screening.ts'
@@ -17,9 +19,13 @@ const RETRY_MS = 2000
 class ModerationScreening implements Screening {
   readonly words = new WordScreening()
   readonly hook: BeforeSendHook | null
+  /** Set before the first message comes. */
+  store: Pick<Store, 'perform'> | null = null
+  readonly #log: Pick<Logger, 'warn'>
 
-  constructor(hook: BeforeSendHook | null) {
+  constructor(hook: BeforeSendHook | null, log: Pick<Logger, 'warn'>) {
     this.hook = hook
+    this.#log = log
   }
 
   screen(message: ScreenedMessage): Verdict | Promise<Verdict> {
@@ -27,6 +33,17 @@ class ModerationScreening implements Screening {
     if (this.hook === null || verdict.verdict === 'refuse' || verdict.verdict === 'withhold') return verdict
     if (verdict.verdict === 'accept') return this.hook.screen(message)
     return this.#screenMasked(this.hook, message, verdict)
+  }
+
+  async judgeAuthor(uid: UserId): Promise<Refusal | null> {
+    try {
+      await this.store!.perform({ task: 'assertMaySend', input: { uid } })
+      return null
+    } catch (error) {
+      const { code, message, details } = asWochatError(error)
+      if (code === 'internal') this.#log.warn({ err: error }, 'the author of a message could not be judged')
+      return { verdict: 'refuse', code, message, details }
+    }
   }
 
   /** The hook sees what would be stored; what it accepts stays masked. */
@@ -53,7 +70,7 @@ export function createModeration(
   log: Pick<Logger, 'warn'>,
 ): Moderation {
   const hook = settings === null ? null : new BeforeSendHook(settings, log)
-  const screening = new ModerationScreening(hook)
+  const screening = new ModerationScreening(hook, log)
   if (hook !== null) intake.screening = screening
   let version = -1
 
@@ -70,6 +87,7 @@ export function createModeration(
     hook,
     words: screening.words,
     async start(store) {
+      screening.store = store
       await reload(store)
       return startBackgroundTask({
         name: 'the list of words is read',

@@ -3,7 +3,7 @@ import { WochatError } from '../../protocol/errors.ts'
 import { parseLog, peerOf } from '../../protocol/ids.ts'
 import { callerOf, type HandlersOf } from '../dispatcher.ts'
 import type { MessageIntake } from '../messages/ports.ts'
-import type { ScreenedMessage, Verdict } from '../messages/screening.ts'
+import { refusalError, type ScreenedMessage, screenAlone, type Verdict } from '../messages/screening.ts'
 import type { Caller, OperationStore } from '../store/contract.ts'
 
 export function createEditHandlers(
@@ -16,7 +16,8 @@ export function createEditHandlers(
       const { screening } = intake
       if (screening === null) return store.run({ name: 'messages.edit', caller, params })
       const message = await findEdited(store, caller, params)
-      const body = message === null ? params.body : bodyAfter(params.body, await screening.screen(message))
+      const body =
+        message === null ? params.body : bodyAfter(params.body, await screenAlone(screening, message))
       return store.run({ name: 'messages.edit', caller, params: { ...params, body } })
     },
   }
@@ -40,7 +41,7 @@ async function findEdited(
 
 /** A body that nobody else may see is refused: the message before it is there already. */
 function bodyAfter(body: Record<string, unknown>, verdict: Verdict): Record<string, unknown> {
-  if (verdict.verdict === 'refuse') throw new WochatError(verdict.code, verdict.message)
+  if (verdict.verdict === 'refuse') throw refusalError(verdict)
   if (verdict.verdict === 'withhold') throw new WochatError('content_refused')
   return verdict.verdict === 'replace' ? verdict.body : body
 }

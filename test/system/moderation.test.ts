@@ -120,6 +120,7 @@ class Judge {
   readonly signatures: boolean[] = []
   readonly secret = `whsec_${randomBytes(32).toString('base64')}`
   readonly #server: Server
+  #released = Promise.withResolvers<void>()
 
   constructor() {
     this.#server = createServer(async (request, response) => {
@@ -136,6 +137,7 @@ class Judge {
       this.asked.push(asked)
       const { text } = asked.message.body
       if (text === 'hang') return
+      if (text.startsWith('wait')) await this.#released.promise
       if (text === 'fail') response.writeHead(500).end()
       else if (text === 'nonsense') response.end('{"verdict": 7}')
       else response.end(JSON.stringify(verdictOn(asked.message)))
@@ -145,6 +147,11 @@ class Judge {
   async listen(): Promise<string> {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/judge`
+  }
+
+  /** Answers about every text that begins with "wait". */
+  release(): void {
+    this.#released.resolve()
   }
 
   async close(): Promise<void> {
@@ -222,6 +229,41 @@ describe('the before-send hook', () => {
     }, 'the broadcast to be done')
     expect(row).toMatchObject({ sent: 1, skipped: 1 })
     expect(await textsOf(judged, alice, directLog(from, alice))).toEqual(['only alice'])
+  })
+
+  test('refuses what it was asked about while the author was suspended, and not what an operator sends', async () => {
+    const { alice, bob } = await newFriends(judged)
+    const token = judged.token(alice, null)
+    using sender = await Device.connect(judged, alice, 'phone')
+    using receiver = await Device.connect(judged, bob, 'phone')
+    const log = directLog(alice, bob)
+    const { seq } = (await sender.send({ id: 'm1', to: bob, text: 'first' })) as { seq: number }
+    sender.publishSend({ id: 'm2', to: bob, text: 'wait: over MQTT' })
+    const at = Date.now() + 60_000
+    const calls = [
+      judged.http('messages.send', { to: bob, text: 'wait: a call' }, token),
+      judged.http('messages.edit', { log, seq, body: { text: 'wait: an edit' } }, token),
+      judged.http('messages.schedule', { to: bob, text: 'wait: planned', at }, token),
+    ]
+    const codes = calls.map((call) =>
+      call.then(
+        () => 'taken',
+        ({ code }) => code as string,
+      ),
+    )
+    const asked = () => judge.asked.filter(({ message }) => message.body.text.startsWith('wait'))
+    await until(() => asked().length === 4, 'the service to be asked')
+    await admin(judged, 'suspend', { uid: alice, reason: 'spam' })
+    await sender.client.untilClosed()
+    judge.release()
+    expect(await Promise.all(codes)).toEqual(Array(3).fill('account_suspended'))
+    await admin(judged, 'sendAs', { uid: alice, to: bob, id: 'm3', text: 'by the operator' })
+    await admin(judged, 'unsuspend', { uid: alice })
+    using back = await Device.connect(judged, alice, 'phone')
+    await back.send({ id: 'm4', to: bob, text: 'last' })
+    await receiver.untilText('last')
+    expect(receiver.texts).toEqual(['first', 'by the operator', 'last'])
+    expect(await judged.http('messages.scheduled', {}, token)).toMatchObject({ items: [] })
   })
 
   test.each(['fail', 'nonsense', 'hang'])('that answers with %s refuses, to be tried again', async (text) => {

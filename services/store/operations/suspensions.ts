@@ -6,7 +6,7 @@
 import { SUSPENSIONS_PAGE_MAX, type SuspensionRow } from '../../../protocol/admin/suspensions.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import type { UserId } from '../../../protocol/ids.ts'
-import { accountState, FOR_GOOD } from './account-state.ts'
+import { accountState, assertNotSuspended, FOR_GOOD } from './account-state.ts'
 import type { OperatorOperations } from './operator.ts'
 import type { Person, Transaction } from './transaction.ts'
 
@@ -44,6 +44,17 @@ export const suspensionOperations: OperatorOperations<'suspend' | 'unsuspend' | 
     return { suspensions: page.map(describe), ...(rows.length > limit && { after: page.at(-1)!.n }) }
   },
 }
+
+export const suspensionTasks = {
+  /** Refuses `account_suspended`: for what was let in by a login, and was not stored at once. */
+  async assertMaySend(tx: Transaction, { uid }: { uid: UserId }): Promise<void> {
+    const row = await tx.first<{ suspended_until: number | null }>(
+      'select suspended_until from account where uid = $1',
+      [uid],
+    )
+    if (row !== undefined) assertNotSuspended(row, tx.now)
+  },
+} as const
 
 /** Refuses `unknown_user`; also of an account that is erased, to which nobody comes back. */
 export async function lockLiving(tx: Transaction, uid: string): Promise<Person> {

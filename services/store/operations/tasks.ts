@@ -17,6 +17,7 @@ import { presenceTasks } from './presence-tasks.ts'
 import { retentionTasks } from './retention.ts'
 import { scheduledTasks } from './scheduled.ts'
 import { searchTasks } from './search-indexing.ts'
+import { suspensionTasks } from './suspensions.ts'
 import type { Transaction } from './transaction.ts'
 import { webhookTasks } from './webhooks.ts'
 
@@ -38,6 +39,7 @@ export const STORE_TASKS = {
   ...retentionTasks,
   ...scheduledTasks,
   ...searchTasks,
+  ...suspensionTasks,
 } as const satisfies Readonly<Record<string, Task>>
 
 export type TaskName = keyof typeof STORE_TASKS
@@ -49,6 +51,7 @@ export const READING_TASKS: ReadonlySet<TaskName> = new Set<TaskName>([
   'webhooksWait',
   'broadcastsWait',
   'findApiKey',
+  'assertMaySend',
 ])
 
 /** One task to be run. */

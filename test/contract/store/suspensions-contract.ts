@@ -54,6 +54,7 @@ export function suspensionsContract(engine: () => StoreEngine): void {
         () => open(store, alice, null, true),
         () => refresh(store, sid, 'refresh', 'next'),
         () => logIn(store, phone),
+        () => store.perform({ task: 'assertMaySend', input: { uid: alice.uid } }),
       ]
       for (const attempt of attempts) expect(await untilOf(attempt())).toBeUndefined()
       // To others the account is as before.
@@ -73,6 +74,7 @@ export function suspensionsContract(engine: () => StoreEngine): void {
       expect(await open(store, alice, sid)).toMatchObject({ present: true })
       expect(await refresh(store, sid, 'refresh', 'next')).toEqual({ ...alice })
       await check(store, alice, null)
+      await store.perform({ task: 'assertMaySend', input: { uid: alice.uid } })
       // A login that was ended is that, whether its account is suspended or not.
       await operate(store, 'suspend', { uid: alice.uid, reason: 'spam' })
       await store.endLogin({ uid: alice.uid, sid })
