@@ -61,6 +61,9 @@ export const EVENTS = {
   'account.deactivated': Account,
   'account.active': Account,
   'account.erased': Account,
+  // `until` is null of one that does not end by itself.
+  'account.suspended': exact({ uid: Type.String(), until: orNull(Time) }),
+  'account.restored': Account,
   'media.ready': exact({
     media: Type.String(),
     uid: Type.String(),

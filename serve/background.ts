@@ -8,6 +8,7 @@ import { startGroupDissolver } from '../services/background/group-dissolver.ts'
 import { startRetention } from '../services/background/retention.ts'
 import { startScheduledSender } from '../services/background/scheduled-sender.ts'
 import { startSearchIndexer } from '../services/background/search-indexer.ts'
+import { startSuspensionEnds } from '../services/background/suspension-ends.ts'
 import type { MediaStorage } from '../services/media/storage.ts'
 import type { MessageIntake } from '../services/messages/ports.ts'
 import type { Store } from '../services/store/contract.ts'
@@ -35,6 +36,7 @@ export function startBackground(background: BackgroundParts): void {
   if (endPlainSession !== null) expireSessions({ store, endPlainSession, log, parts })
   parts.use(startSearchIndexer(store, log))
   parts.use(startErasure(store, log))
+  parts.use(startSuspensionEnds(store, log))
   parts.use(startScheduledSender(store, log))
   parts.use(startGroupDissolver(store, log))
   parts.use(startExpirySweeper(store, log))

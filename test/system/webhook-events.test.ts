@@ -107,6 +107,11 @@ const SITUATIONS: Record<EventType, Situation> = {
     await server.http('accounts.erase', { confirm: uid }, token)
     return { uid }
   },
+  'account.suspended': async ({ dave: uid }) => {
+    const { until: end } = await admin(server, 'suspend', { uid, reason: 'spam', until: Date.now() + 60_000 })
+    await admin(server, 'unsuspend', { uid })
+    return { uid, until: end }
+  },
   'message.stored': async ({ alice, bob, log }) => {
     const body = { text: 'stored "as" it\nis' }
     const { seq } = await by<{ seq: number }>(alice, 'messages.send', { id: 'm "1"', to: bob, body })
@@ -189,6 +194,11 @@ const SITUATIONS: Record<EventType, Situation> = {
     return { log: group, kind: 'group', from: bob }
   },
   'group.dissolved': inGroup('groups.dissolve', () => ({})),
+  // By itself; the other one was ended.
+  'account.restored': async ({ carol: uid }) => {
+    await admin(server, 'suspend', { uid, reason: 'spam', until: Date.now() + 300 })
+    return { uid }
+  },
 }
 
 /** What has an order of its own: a log, and all that is no entry. */

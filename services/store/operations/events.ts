@@ -5,10 +5,11 @@
  * A row gets its `seq` when it is committed, from one transaction at a time ({@link orderEvents}); so whoever has read
  * up to a seq misses nothing, and two entries of one log keep their order.
  */
+import type { EventType } from '../../../protocol/events.ts'
 import type { Transaction } from './transaction.ts'
 
 /** What writes events by itself, and for entries of which kinds. */
-export type EventSource = 'entries' | 'accounts' | 'accountStates' | 'media' | 'reports'
+export type EventSource = 'entries' | 'accounts' | 'accountStates' | 'suspensions' | 'media' | 'reports'
 export type EventSources = ReadonlyMap<EventSource, readonly string[]>
 
 /** Rows that get their seq in one transaction. */
@@ -23,6 +24,13 @@ const KINDS: ReadonlyMap<string, string> = new Map([
   ['message.recalled', 'recall'],
   ['message.reacted', 'reaction'],
 ])
+
+/** The sources that tell of accounts, and what each tells. */
+const ACCOUNT_SOURCES: ReadonlyMap<EventSource, readonly EventType[]> = new Map([
+  ['accounts', ['account.created']],
+  ['accountStates', ['account.deactivated', 'account.active', 'account.erased']],
+  ['suspensions', ['account.suspended', 'account.restored']],
+] as const)
 
 /** Whether an event is of one of the patterns: its type, all of a family as `group.*`, or `*`. */
 export function isWanted(type: string, patterns: readonly string[]): boolean {
@@ -41,9 +49,8 @@ export function sourcesOf(patterns: readonly string[]): EventSources {
   const kinds = [...KINDS].filter(([type]) => isWanted(type, patterns)).map(([, kind]) => kind)
   for (const family of ['group', 'contact']) if (isAny(family)) kinds.push(family)
   if (kinds.length > 0) sources.set('entries', kinds)
-  if (isWanted('account.created', patterns)) sources.set('accounts', [])
-  if (patterns.some((one) => one !== 'account.created' && (one === '*' || one.startsWith('account.'))))
-    sources.set('accountStates', [])
+  for (const [source, types] of ACCOUNT_SOURCES)
+    if (types.some((type) => isWanted(type, patterns))) sources.set(source, [])
   if (isAny('media')) sources.set('media', [])
   if (isAny('report')) sources.set('reports', [])
   return sources

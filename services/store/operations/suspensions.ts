@@ -1,7 +1,7 @@
 /**
  * Suspensions: an account that its operator took out of use. Its logins, sessions and devices stay what they are, so that
  * all goes on when the suspension ends; while it lasts, whatever looks at a login refuses it
- * ({@link assertNotSuspended}). It ends by the clock: nothing has to happen for that.
+ * ({@link assertNotSuspended}). It ends by the clock: nothing has to happen for that, but webhooks are told of it.
  */
 import { SUSPENSIONS_PAGE_MAX, type SuspensionRow } from '../../../protocol/admin/suspensions.ts'
 import { WochatError } from '../../../protocol/errors.ts'
@@ -9,6 +9,10 @@ import type { UserId } from '../../../protocol/ids.ts'
 import { accountState, assertNotSuspended, FOR_GOOD } from './account-state.ts'
 import type { OperatorOperations } from './operator.ts'
 import type { Person, Transaction } from './transaction.ts'
+
+/** Ends written down by one transaction. */
+const ENDED_EACH = 200
+const FREE = 'suspended_at = null, suspended_until = null, suspended_for = null'
 
 type Row = { n: number; uid: UserId; reason: string; at: number; until: number }
 
@@ -26,10 +30,7 @@ export const suspensionOperations: OperatorOperations<'suspend' | 'unsuspend' | 
       [account],
     )
     const until = row!.until ?? 0
-    await tx.query(
-      'update account set suspended_at = null, suspended_until = null, suspended_for = null where n = $1',
-      [account],
-    )
+    await tx.query(`update account set ${FREE} where n = $1`, [account])
     return { uid, wasSuspended: until > tx.now }
   },
 
@@ -53,6 +54,22 @@ export const suspensionTasks = {
       [uid],
     )
     if (row !== undefined) assertNotSuspended(row, tx.now)
+  },
+
+  /** Writes down the end of suspensions whose time is over, some at a time; answers how many. */
+  async endSuspensions(tx: Transaction, _input: object): Promise<number> {
+    const over = await tx.query<{ n: number }>(
+      'select n from account where suspended_until <= $1 order by suspended_until limit $2',
+      [tx.now, ENDED_EACH],
+    )
+    const accounts = over.map(({ n }) => n)
+    await tx.lockAccounts(accounts)
+    // Somebody may have suspended one again meanwhile.
+    const ended = await tx.query(
+      `update account set ${FREE} where n in ${tx.list('$1', 'number')} and suspended_until <= $2 returning 1 as one`,
+      [accounts, tx.now],
+    )
+    return ended.length
   },
 } as const
 

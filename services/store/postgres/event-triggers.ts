@@ -14,6 +14,12 @@ const TRIGGERS: Record<EventSource, { table: string; on: string }> = {
     table: 'account',
     on: 'after update of state on account for each row when (new.state <> old.state) execute function record_account_state',
   },
+  suspensions: {
+    table: 'account',
+    on: `after update of suspended_until on account for each row
+      when (new.suspended_until is distinct from old.suspended_until and new.state <> 'erased')
+      execute function record_suspension`,
+  },
   media: {
     table: 'media',
     on: `after update of state on media for each row when (new.state = 'ready' and old.state <> 'ready')

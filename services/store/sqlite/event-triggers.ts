@@ -2,6 +2,7 @@
  * Triggers that write events down, each in the transaction of what it tells. They exist only while a webhook wants what
  * they tell, so that a store without webhooks does nothing for them. Entries of sends are told when they are filed.
  */
+import { FOR_GOOD } from '../operations/account-state.ts'
 import type { EventSource, EventSources } from '../operations/events.ts'
 import type { Database } from './database.ts'
 
@@ -19,6 +20,9 @@ const MEDIA = `'{"media":"' || new.id || '","uid":"' || account.uid || '","bytes
 const REPORT = `'{"report":' || new.n || ',"reporter":"' || reporter.uid || '","uid":"' || account.uid
     || '","log":' || json_quote((select name from log where n = new.log)) || ',"seq":' || json_quote(new.seq)
     || ',"reason":' || json_quote(new.reason) || '}'`
+
+const SUSPENDED = `'{"uid":"' || old.uid || '","until":'
+    || case new.suspended_until when ${FOR_GOOD} then 'null' else new.suspended_until end || '}'`
 
 const TRIGGERS: Record<EventSource, (kinds: readonly string[]) => string> = {
   entries: (kinds) => `
@@ -40,6 +44,14 @@ const TRIGGERS: Record<EventSource, (kinds: readonly string[]) => string> = {
     after update of state on account when new.state <> old.state begin
       insert into event (at, type, body)
       values (${NOW}, 'account.' || new.state, '{"uid":"' || old.uid || '"}');
+    end`,
+  suspensions: () => `
+    after update of suspended_until on account
+    when new.suspended_until is not old.suspended_until and new.state <> 'erased' begin
+      insert into event (at, type, body)
+      select ${NOW}, 'account.restored', '{"uid":"' || old.uid || '"}' where new.suspended_until is null
+      union all
+      select ${NOW}, 'account.suspended', ${SUSPENDED} where new.suspended_until is not null;
     end`,
   media: () => `
     after update of state on media when new.state = 'ready' and old.state <> 'ready' begin

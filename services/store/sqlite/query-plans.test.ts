@@ -91,6 +91,7 @@ async function knowPeople(alice: Caller, bob: Caller): Promise<void> {
 }
 
 async function endAccount(alice: Caller): Promise<void> {
+  await perform('endSuspensions', {})
   await run('accounts.deactivate', alice, {})
   await resumeAccount(new SqliteTransaction(work), {
     uid: alice.uid,

@@ -152,6 +152,7 @@ const CALLS: Record<string, (n: number) => Promise<unknown>> = {
     expect(changes.logs).toHaveLength(1)
   },
   'ending sessions': () => store.expireSessions(),
+  'ending suspensions': () => store.perform({ task: 'endSuspensions', input: {} }),
   'a page of history': (n) => pageOf(store, callerOf(n), logOf(n), { limit: 10 }),
   'a page of one kind': (n) => pageOf(store, callerOf(n), logOf(n), { kind: 'links', around: 3 }),
   'what becomes of a message': async (n) => {

@@ -3,9 +3,10 @@ import { describe, expect, test } from 'vitest'
 import type { AdminParams } from '../../../protocol/admin/operations.ts'
 import type { Store } from '../../../services/store/contract.ts'
 import type { Delivery, DeliveryOutcome } from '../../../services/store/operations/webhooks.ts'
+import { until } from '../../harness/wait.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { operate } from './operator.ts'
-import { createFriends, createGroup, directLog, refusalOf, send } from './people.ts'
+import { createFriends, createGroup, createPeople, directLog, refusalOf, send } from './people.ts'
 
 const URL = 'http://127.0.0.1:9/events'
 const LEASE = { leaseMs: 60_000, isAlone: false }
@@ -107,6 +108,36 @@ export function webhooksContract(engine: () => StoreEngine): void {
       const created = await deliverAll(store, accounts.id)
       expect(created.map(({ data }) => data.uid)).toEqual([alice.uid, bob.uid])
       expect(group).toMatch(/^g:/)
+    })
+
+    test('the suspension of an account is told, and its end by the operator or by itself, once each', async () => {
+      const store = shared()
+      await using webhook = await addWebhook(store, ['account.suspended', 'account.restored'])
+      const [{ uid }, { uid: other }] = await createPeople(store, 'alice', 'bob')
+      const end = Date.now() + 60 * 60 * 1000
+      await operate(store, 'suspend', { uid, reason: 'spam' })
+      // Another reason changes nothing for others; another end does.
+      await operate(store, 'suspend', { uid, reason: 'spam, twice' })
+      await operate(store, 'suspend', { uid, reason: 'spam, twice', until: end })
+      await operate(store, 'unsuspend', { uid })
+      await operate(store, 'unsuspend', { uid })
+      expect(await refusalOf(operate(store, 'suspend', { uid, reason: 'r', until: 1 }))).toBe('bad_request')
+      const moment = Date.now() + 200
+      await operate(store, 'suspend', { uid: other, reason: 'a moment', until: moment })
+      const endAll = () => store.perform({ task: 'endSuspensions', input: {} })
+      await until(async () => {
+        const isOver = Date.now() > moment
+        return (await Promise.all([endAll(), endAll()])).every((ended) => ended === 0) && isOver
+      }, 'the end')
+      expect(await deliverAll(store, webhook.id)).toEqual([
+        { type: 'account.suspended', data: { uid, until: null } },
+        { type: 'account.suspended', data: { uid, until: end } },
+        { type: 'account.restored', data: { uid } },
+        { type: 'account.suspended', data: { uid: other, until: moment } },
+        { type: 'account.restored', data: { uid: other } },
+      ])
+      const { suspensions } = await operate(store, 'suspensions', {})
+      expect(suspensions.filter((row) => row.uid === uid || row.uid === other)).toEqual([])
     })
 
     test('without a webhook that wants it, nothing is written down', async () => {

@@ -13,6 +13,7 @@ alter table account add column suspended_at bigint;
 alter table account add column suspended_until bigint;
 alter table account add column suspended_for text collate "C";
 create index account_suspended on account (n) where suspended_until is not null;
+create index account_by_suspension_end on account (suspended_until) where suspended_until is not null;
 -- The transaction that suspended it last, for nodes that may have missed it.
 alter table account add column xid bigint;
 create index account_by_xid on account (xid) where xid is not null;
@@ -348,6 +349,17 @@ create function record_account_state() returns trigger language plpgsql as $$
 begin
   insert into event (at, type, body)
   values (now_ms(), 'account.' || new.state, '{"uid":"' || old.uid || '"}');
+  return null;
+end $$;
+
+create function record_suspension() returns trigger language plpgsql as $$
+begin
+  insert into event (at, type, body)
+  select now_ms(), 'account.restored', '{"uid":"' || old.uid || '"}' where new.suspended_until is null
+  union all
+  select now_ms(), 'account.suspended',
+    '{"uid":"' || old.uid || '","until":' || coalesce(nullif(new.suspended_until, 9007199254740991)::text, 'null') || '}'
+  where new.suspended_until is not null;
   return null;
 end $$;
 

@@ -10,6 +10,7 @@ alter table account add column suspended_at bigint;
 alter table account add column suspended_until bigint;
 alter table account add column suspended_for text;
 create index account_suspended on account (n) where suspended_until is not null;
+create index account_by_suspension_end on account (suspended_until) where suspended_until is not null;
 
 create table profile (
   account bigint primary key,
