@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { admin, adminRaw } from '../harness/admin.ts'
 import { Device } from '../harness/device.ts'
 import type { HttpRefusal } from '../harness/http.ts'
-import { directLog, logIn, newFriends, newPhone, newUid } from '../harness/people.ts'
+import { directLog, logIn, makeAccounts, newFriends, newPhone, newUid } from '../harness/people.ts'
 import { RawClient, type Version } from '../harness/raw-client.ts'
 import { sharedServer } from '../harness/server.ts'
 import { until } from '../harness/wait.ts'
@@ -120,5 +120,51 @@ describe('an account that is suspended', () => {
     expect(suspensions).toContainEqual({ uid: alice, reason: 'threats', at: expect.any(Number) })
     const nobody = await adminRaw(server, 'suspend', { body: '{"uid":"nobody-here","reason":"r"}' })
     expect(nobody).toMatchObject({ status: 404, body: { error: { code: 'unknown_user' } } })
+  })
+
+  test('still has sent for it what its operator sends: messages for it, and broadcasts', async () => {
+    const [alice, news] = [newUid('alice'), newUid('news')]
+    const { alice: bob, bob: carol } = await newFriends(server)
+    await makeAccounts(server, alice)
+    await admin(server, 'addSystemAccount', { uid: news, name: 'News' })
+    using watcher = await Device.connect(server, bob, 'phone')
+    for (const uid of [alice, news, carol]) await admin(server, 'suspend', { uid, reason: 'spam' })
+    const sent = await admin(server, 'sendAs', { uid: alice, to: bob, id: 'order-17', text: 'for alice' })
+    expect(sent).toMatchObject({ log: directLog(alice, bob), seq: 1 })
+    const id = newUid('b')
+    const body = { text: 'for news' }
+    await admin(server, 'broadcast', { id, from: news, body, filter: { uids: [bob, carol] } })
+    const row = await until(async () => {
+      const { broadcasts } = await admin(server, 'broadcasts', {})
+      return broadcasts.find((one) => one.id === id && one.state === 'done')
+    }, 'the end of the broadcast')
+    // Who is suspended is written to like anybody.
+    expect(row).toMatchObject({ sent: 2, skipped: 0 })
+    await watcher.untilText('for news')
+    expect(watcher.texts).toEqual(['for alice', 'for news'])
+    const { reason } = await connackOf(5, alice, 'phone', server.token(alice, 'phone'))
+    expect(reason).toBe('account_suspended')
+  })
+
+  test('that is a bot has its keys refused and its connections closed, until it goes on with them', async () => {
+    const bot = newUid('bot')
+    await admin(server, 'addBot', { uid: bot, name: 'Bot' })
+    const { key } = await admin(server, 'addApiKey', { uid: bot, name: 'main' })
+    const call = () => server.http('profile.get', {}, key)
+    using device = await Device.connect(server, bot, 'bot', { token: key })
+    await call()
+    const end = Date.now() + HOUR
+    await admin(server, 'suspend', { uid: bot, reason: 'spam', until: end })
+    await device.client.untilClosed()
+    expect(await refusalOf(call())).toEqual({
+      ...{ status: 403, code: 'account_suspended', details: { until: end } },
+    })
+    for (const version of [4, 5] as const) {
+      const reason = version === 5 ? 'account_suspended' : undefined
+      expect(await connackOf(version, bot, 'bot', key)).toEqual({ code: REFUSED[version], reason })
+    }
+    await admin(server, 'unsuspend', { uid: bot })
+    await call()
+    using _back = await Device.connect(server, bot, 'bot', { token: key })
   })
 })
