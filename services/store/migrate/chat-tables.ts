@@ -86,14 +86,18 @@ export const CHAT_MOVES: readonly TableMove[] = [
     sequence: { column: 'n' },
   },
   table('banned_word', ['word'], { ...texts('word', 'action'), ...numbers('changed_at') }),
-  table('webhook', ['id'], {
-    ...texts('id', 'url', 'secret', 'events'),
-    ...numbers('acked', 'attempts', 'next_at'),
-    ...texts('last_error'),
-    ...numbers('paused', 'made_at'),
-    ...texts('lease_by'),
-    ...numbers('lease_until'),
-  }),
+  {
+    ...table('webhook', ['n'], {
+      ...numbers('n'),
+      ...texts('id', 'url', 'secret', 'events'),
+      ...numbers('acked', 'attempts', 'next_at'),
+      ...texts('last_error'),
+      ...numbers('paused', 'made_at'),
+      ...texts('lease_by'),
+      ...numbers('lease_until'),
+    }),
+    sequence: { column: 'n' },
+  },
   {
     ...table('event', ['n'], {
       ...numbers('n', 'seq', 'at'),
@@ -103,8 +107,7 @@ export const CHAT_MOVES: readonly TableMove[] = [
   },
   { ...table('event_order', ['n'], numbers('n', 'last')), replaces: true },
   table('dead_letter', ['webhook', 'seq'], {
-    ...texts('webhook'),
-    ...numbers('seq', 'attempts'),
+    ...numbers('webhook', 'seq', 'attempts'),
     ...texts('error'),
     ...numbers('at', 'event_at'),
     ...texts('type', 'body'),

@@ -86,9 +86,14 @@ export async function lastSeq(tx: Transaction): Promise<number> {
   return (await tx.first<{ last: number }>('select last from event_order where n = 1'))!.last
 }
 
-/** Deletes events and dead letters of a greater age, some at a time; answers whether there are more. */
+/**
+ * Deletes events and dead letters of a greater age, and the dead letters of webhooks that were removed, some at a time;
+ * answers whether there are more.
+ */
 export async function forgetEvents(tx: Transaction, { keptMs }: { keptMs: number }): Promise<boolean> {
   const before = tx.now - keptMs
+  const removed = await tx.first<{ n: number }>('select n from webhook where id is null limit 1')
+  if (removed !== undefined) await forgetLettersOf(tx, removed.n)
   // By seq, and not by time: what is deleted must be a beginning.
   const gone = await tx.query(
     `delete from event where n in (
@@ -102,5 +107,19 @@ export async function forgetEvents(tx: Transaction, { keptMs }: { keptMs: number
      ) returning 1 as one`,
     [before, FORGOTTEN_TOGETHER],
   )
-  return gone.length === FORGOTTEN_TOGETHER || letters.length === FORGOTTEN_TOGETHER
+  return removed !== undefined || gone.length === FORGOTTEN_TOGETHER || letters.length === FORGOTTEN_TOGETHER
+}
+
+/** Deletes some dead letters of a webhook that was removed, and after the last of them what is left of it. */
+export async function forgetLettersOf(tx: Transaction, webhook: number): Promise<void> {
+  // One process at a time: another one would find the same letters gone, and take them for the last.
+  const held = await tx.query('update webhook set paused = 1 where n = $1 returning n', [webhook])
+  if (held.length === 0) return
+  const letters = await tx.query(
+    `delete from dead_letter where webhook = $1 and seq in (
+       select seq from dead_letter where webhook = $1 order by seq limit $2
+     ) returning 1 as one`,
+    [webhook, FORGOTTEN_TOGETHER],
+  )
+  if (letters.length < FORGOTTEN_TOGETHER) await tx.query('delete from webhook where n = $1', [webhook])
 }

@@ -6,7 +6,15 @@ import { randomBytes } from 'node:crypto'
 import { WEBHOOKS_MAX, type WebhookRow } from '../../../protocol/admin/webhooks.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { EVENT_TYPES } from '../../../protocol/events.ts'
-import { forgetEvents, isWanted, lastSeq, lockOrder, orderEvents, sourcesOf } from './events.ts'
+import {
+  forgetEvents,
+  forgetLettersOf,
+  isWanted,
+  lastSeq,
+  lockOrder,
+  orderEvents,
+  sourcesOf,
+} from './events.ts'
 import type { OperatorOperations } from './operator.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -19,6 +27,7 @@ const SCANNED_TOGETHER = 1000
 const RETRIED_MAX = 10_000
 
 type Row = {
+  n: number
   id: string
   url: string
   secret: string
@@ -45,8 +54,8 @@ export const webhookOperations: OperatorOperations<
   async webhooks(tx) {
     const head = await orderEvents(tx)
     const rows = await tx.query<Row & { letters: number }>(
-      `select webhook.*, (select count(*) from dead_letter where webhook = webhook.id) as letters
-       from webhook order by id limit $1`,
+      `select webhook.*, (select count(*) from dead_letter where webhook = webhook.n) as letters
+       from webhook where id is not null order by id limit $1`,
       [WEBHOOKS_MAX],
     )
     return { head, webhooks: rows.map((row) => describe(row, head)) }
@@ -55,7 +64,9 @@ export const webhookOperations: OperatorOperations<
   async addWebhook(tx, { id, url, events, secret = createSecret() }) {
     assertKnown(events)
     await lockOrder(tx)
-    const rows = await tx.query<{ id: string }>('select id from webhook limit $1', [WEBHOOKS_MAX])
+    const rows = await tx.query<{ id: string }>('select id from webhook where id is not null limit $1', [
+      WEBHOOKS_MAX,
+    ])
     if (rows.some((row) => row.id === id))
       throw new WochatError('id_conflict', 'there is a webhook of this id')
     if (rows.length >= WEBHOOKS_MAX) throw new WochatError('too_many_webhooks')
@@ -82,11 +93,15 @@ export const webhookOperations: OperatorOperations<
     return { id }
   },
 
+  /** At once it is over, and another one may have its id; its dead letters go in steps ({@link forgetEvents}). */
   async removeWebhook(tx, { id }) {
     await lockOrder(tx)
-    const gone = await tx.query('delete from webhook where id = $1 returning id', [id])
-    if (gone.length === 0) throw new WochatError('unknown_webhook')
-    await tx.query('delete from dead_letter where webhook = $1', [id])
+    const n = await findWebhook(tx, id)
+    await tx.query(
+      `update webhook set id = null, url = '', secret = '', events = '[]', paused = 1, lease_by = null where n = $1`,
+      [n],
+    )
+    await forgetLettersOf(tx, n)
     await watchWanted(tx)
     return { id }
   },
@@ -111,7 +126,7 @@ export const webhookOperations: OperatorOperations<
   },
 
   async deadLetters(tx, { id, cursor = 0, limit = DEAD_LETTERS_PAGE }) {
-    await assertWebhook(tx, id)
+    const n = await findWebhook(tx, id)
     const rows = await tx.query<{
       seq: number
       type: string
@@ -122,19 +137,19 @@ export const webhookOperations: OperatorOperations<
     }>(
       `select seq, type, event_at, at, attempts, error from dead_letter
        where webhook = $1 and seq > $2 order by seq limit $3`,
-      [id, cursor, limit + 1],
+      [n, cursor, limit + 1],
     )
     const items = rows.slice(0, limit).map(({ event_at: eventAt, ...row }) => ({ ...row, eventAt }))
     return { items, ...(rows.length > limit && { cursor: items.at(-1)!.seq }) }
   },
 
   async retryDeadLetters(tx, { id }) {
-    await assertWebhook(tx, id)
+    const n = await findWebhook(tx, id)
     const letters = await tx.query(
       `update dead_letter set retry = 1 where webhook = $1 and seq in (
          select seq from dead_letter where webhook = $1 order by seq limit $2
        ) returning seq`,
-      [id, RETRIED_MAX],
+      [n, RETRIED_MAX],
     )
     return { letters: letters.length }
   },
@@ -177,15 +192,19 @@ async function changeWebhook(
   if (rows.length === 0) throw new WochatError('unknown_webhook')
 }
 
-async function assertWebhook(tx: Transaction, id: string): Promise<void> {
-  if ((await tx.first('select id from webhook where id = $1', [id])) === undefined) {
-    throw new WochatError('unknown_webhook')
-  }
+/** The number of a webhook, which its dead letters have. */
+async function findWebhook(tx: Transaction, id: string): Promise<number> {
+  const row = await tx.first<{ n: number }>('select n from webhook where id = $1', [id])
+  if (row === undefined) throw new WochatError('unknown_webhook')
+  return row.n
 }
 
 /** Call it under the lock of the order, when webhooks have changed. */
 async function watchWanted(tx: Transaction): Promise<void> {
-  const rows = await tx.query<{ events: string }>('select events from webhook limit $1', [WEBHOOKS_MAX])
+  const rows = await tx.query<{ events: string }>(
+    'select events from webhook where id is not null limit $1',
+    [WEBHOOKS_MAX],
+  )
   await tx.watchSources(sourcesOf(rows.flatMap(({ events }) => JSON.parse(events) as string[])))
 }
 
@@ -230,7 +249,7 @@ export const webhookTasks = {
        where webhook.paused = 0 and webhook.next_at <= $1 and (
          webhook.acked < event_order.last
          or exists (select 1 from event where seq is null)
-         or exists (select 1 from dead_letter where webhook = webhook.id and retry = 1)
+         or exists (select 1 from dead_letter where webhook = webhook.n and retry = 1)
        ) limit 1`,
       [tx.now],
     )
@@ -246,7 +265,7 @@ export const webhookTasks = {
     const rows = await tx.query<{ id: string }>(
       `update webhook set lease_by = $1, lease_until = $2
        where paused = 0 and next_at <= $3 and (lease_by is null or lease_until < $3 or ($5 = 1 and lease_by <> $1))
-         and (acked < $4 or exists (select 1 from dead_letter where webhook = webhook.id and retry = 1))
+         and (acked < $4 or exists (select 1 from dead_letter where webhook = webhook.n and retry = 1))
        returning id`,
       [node, tx.now + leaseMs, tx.now, last, isAlone ? 1 : 0],
     )
@@ -265,11 +284,11 @@ export const webhookTasks = {
       [id, node, tx.now + leaseMs, tx.now],
     )
     if (row === undefined) return null
-    const { url, secret, attempts } = row
+    const { n, url, secret, attempts } = row
     const letters = await tx.query<DeliveredEvent>(
       `select seq, event_at as at, type, body from dead_letter
        where webhook = $1 and retry = 1 order by seq limit $2`,
-      [id, eventsMax],
+      [n, eventsMax],
     )
     if (letters.length > 0) {
       return {
@@ -309,12 +328,12 @@ export const webhookTasks = {
     },
   ): Promise<void> {
     const { id, node, leaseMs, delivery, seqs, outcome } = input
-    const held = await tx.first<{ attempts: number }>(
-      `update webhook set lease_until = $4 where id = $1 and lease_by = $2 and acked = $3 returning attempts`,
+    const held = await tx.first<{ n: number; attempts: number }>(
+      `update webhook set lease_until = $4 where id = $1 and lease_by = $2 and acked = $3 returning n, attempts`,
       [id, node, delivery.after, tx.now + leaseMs],
     )
     if (held === undefined) return
-    if (delivery.isRetry) await settleRetry(tx, id, seqs, outcome)
+    if (delivery.isRetry) await settleRetry(tx, held.n, seqs, outcome)
     else if (outcome.kind === 'taken') await moveOn(tx, id, delivery.through, null)
     else if (outcome.kind === 'failed') {
       await changeWebhook(tx, id, 'attempts = attempts + 1, next_at = $2, last_error = $3', [
@@ -326,10 +345,10 @@ export const webhookTasks = {
     } else {
       await tx.query(
         `insert into dead_letter (webhook, seq, attempts, error, at, event_at, type, body)
-         select $1, seq, cast($3 as bigint), $4, cast($5 as bigint), at, type, body from event where seq in ${tx.list('$2', 'number')}
+         select cast($1 as bigint), seq, cast($3 as bigint), $4, cast($5 as bigint), at, type, body from event where seq in ${tx.list('$2', 'number')}
          on conflict (webhook, seq) do update set
            attempts = dead_letter.attempts + excluded.attempts, error = excluded.error, at = excluded.at`,
-        [id, seqs, held.attempts + 1, outcome.error, tx.now],
+        [held.n, seqs, held.attempts + 1, outcome.error, tx.now],
       )
       await moveOn(tx, id, delivery.through, outcome.error)
     }
@@ -352,15 +371,15 @@ async function moveOn(tx: Transaction, id: string, through: number, error: strin
 
 async function settleRetry(
   tx: Transaction,
-  id: string,
+  n: number,
   seqs: number[],
   outcome: DeliveryOutcome,
 ): Promise<void> {
   const those = `webhook = $1 and seq in ${tx.list('$2', 'number')}`
-  if (outcome.kind === 'taken') await tx.query(`delete from dead_letter where ${those}`, [id, seqs])
+  if (outcome.kind === 'taken') await tx.query(`delete from dead_letter where ${those}`, [n, seqs])
   else {
     await tx.query(`update dead_letter set retry = 0, attempts = attempts + 1, error = $3 where ${those}`, [
-      id,
+      n,
       seqs,
       outcome.error,
     ])

@@ -7,10 +7,15 @@ import { until } from '../../harness/wait.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { operate } from './operator.ts'
 import { createFriends, createGroup, createPeople, directLog, refusalOf, send } from './people.ts'
+import { openRawTables } from './raw-tables.ts'
 
 const URL = 'http://127.0.0.1:9/events'
 const LEASE = { leaseMs: 60_000, isAlone: false }
 const LIMITS = { eventsMax: 100, charsMax: 100_000 }
+
+/** Of a webhook that is removed, and how many one transaction deletes. */
+const LETTERS = 9000
+const LETTERS_EACH = 2000
 
 /** A webhook of one test, which ends with it. */
 async function addWebhook(
@@ -292,6 +297,43 @@ export function webhooksContract(engine: () => StoreEngine): void {
       await operate(store, 'replayWebhook', { id: webhook.id, from: webhook.acked + 1 })
       await settle(store, webhook.id, 'a', delivery, { kind: 'taken' })
       expect((await take(store, webhook.id, 'a'))!.events).toHaveLength(3)
+    })
+
+    test('one that is removed is over at once, however many dead letters it has: they go in steps, and never to the next of its id', async () => {
+      const store = shared()
+      const id = `w${randomBytes(4).toString('hex')}`
+      const add = () => operate(store, 'addWebhook', { id, url: URL, events: ['media.ready'] })
+      await add()
+      await using tables = await openRawTables(engine())
+      const [{ n } = {}] = await tables.query(`select n from webhook where id = '${id}'`)
+      await tables.query(
+        `with recursive one (seq) as (select 1 union all select seq + 1 from one where seq < ${LETTERS})
+         insert into dead_letter (webhook, seq, attempts, error, at, event_at, type, body)
+         select ${Number(n)}, seq, 1, '', ${Date.now()}, 0, 'media.ready', '{}' from one`,
+      )
+      expect(await rowOf(store, id)).toMatchObject({ deadLetters: LETTERS })
+      const letters = async () => {
+        const [row] = await tables.query(`select count(*) as c from dead_letter where webhook = ${Number(n)}`)
+        return Number(row!.c)
+      }
+      await operate(store, 'removeWebhook', { id })
+      const left = [await letters()]
+      await add()
+      expect(await rowOf(store, id)).toMatchObject({ deadLetters: 0 })
+      expect(await operate(store, 'retryDeadLetters', { id })).toEqual({ letters: 0 })
+      expect(await lease(store, 'a')).not.toContain(id)
+      const forget = () => store.perform({ task: 'forgetEvents', input: { keptMs: 60 * 60 * 1000 } })
+      for (let together = [true, true]; together.includes(true); left.push(await letters())) {
+        together = await Promise.all([forget(), forget()])
+      }
+      const steps = left.map((count, i) => (left[i - 1] ?? LETTERS) - count)
+      expect(steps[0]).toBeGreaterThan(0)
+      expect(Math.max(...steps)).toBeLessThanOrEqual(2 * LETTERS_EACH)
+      expect(left[0]).toBeGreaterThanOrEqual(LETTERS - LETTERS_EACH)
+      expect(left.at(-1)).toBe(0)
+      expect(await tables.query('select n from webhook where id is null')).toEqual([])
+      expect(await rowOf(store, id)).toMatchObject({ id, deadLetters: 0, lag: 0 })
+      await operate(store, 'removeWebhook', { id })
     })
 
     test('ids are used once and unknown ones are refused; urls, secrets and types of events are checked', async () => {

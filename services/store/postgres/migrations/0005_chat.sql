@@ -281,8 +281,10 @@ create table banned_word (
 );
 
 -- Whom webhooks call. Events up to `acked` are delivered; `next_at` is when the next attempt is due.
+-- One that was removed has no id, and is there until its dead letters are gone.
 create table webhook (
-  id text collate "C" primary key,
+  n bigint generated always as identity primary key,
+  id text collate "C" unique,
   url text not null,
   secret text not null,
   events text not null,
@@ -383,7 +385,7 @@ begin
 end $$;
 
 create table dead_letter (
-  webhook text collate "C" not null,
+  webhook bigint not null,
   seq bigint not null,
   attempts bigint not null,
   error text not null,

@@ -245,7 +245,8 @@ create table banned_word (
 ) without rowid;
 
 create table webhook (
-  id text primary key,
+  n integer primary key autoincrement,
+  id text unique,
   url text not null,
   secret text not null,
   events text not null,
@@ -257,7 +258,7 @@ create table webhook (
   made_at bigint not null,
   lease_by text,
   lease_until bigint not null default 0
-) without rowid;
+);
 
 create table event (
   n integer primary key autoincrement,
@@ -276,7 +277,7 @@ create table event_order (
 insert into event_order (n, last) values (1, 0);
 
 create table dead_letter (
-  webhook text not null,
+  webhook bigint not null,
   seq bigint not null,
   attempts bigint not null,
   error text not null,
