@@ -5,6 +5,7 @@ import type { ClientId } from '../protocol/ids.ts'
 import { startErasure } from '../services/background/account-erasure.ts'
 import { startExpirySweeper } from '../services/background/expiry-sweeper.ts'
 import { startGroupDissolver } from '../services/background/group-dissolver.ts'
+import { startImportedReading } from '../services/background/imported-reading.ts'
 import { startRetention } from '../services/background/retention.ts'
 import { startScheduledSender } from '../services/background/scheduled-sender.ts'
 import { startSearchIndexer } from '../services/background/search-indexer.ts'
@@ -39,6 +40,7 @@ export function startBackground(background: BackgroundParts): void {
   parts.use(startSuspensionEnds(store, log))
   parts.use(startScheduledSender(store, log))
   parts.use(startGroupDissolver(store, log))
+  parts.use(startImportedReading(store, log))
   parts.use(startExpirySweeper(store, log))
   const keepMs = {
     direct: config.retentionDirectMs,

@@ -113,6 +113,7 @@ export const CHAT_MOVES: readonly TableMove[] = [
     ...texts('type', 'body'),
     ...numbers('retry'),
   }),
+  table('imported', ['log'], numbers('log', 'head', 'messages', 'joined_seq', 'member')),
   table('api_key', ['hash'], {
     ...texts('hash', 'id'),
     ...numbers('account'),

@@ -4,11 +4,9 @@ import { buildDirectLog, type LogId, parseLog, parseUserId, type UserId } from '
 import { checkBody } from '../../../protocol/message-types.ts'
 import { idHash } from '../id-hash.ts'
 import { touch } from './changes.ts'
+import { readAll } from './imported-reading.ts'
 import type { OperatorOperations } from './operator.ts'
 import type { LogFacts, Person, Transaction } from './transaction.ts'
-
-/** Read pointers that one statement moves. */
-const READERS_EACH = 1000
 
 export const importOperations: OperatorOperations<'importAccounts' | 'importContacts' | 'importMessages'> = {
   async importAccounts(tx, { accounts }) {
@@ -286,26 +284,7 @@ async function putMessages(
       count,
     ])
   }
-  await readAll(tx, log.n, head)
+  await readAll(tx, log)
   tx.logRewritten(log.name)
   return head
-}
-
-/** Everything in the log counts as read by everybody. */
-async function readAll(tx: Transaction, log: number, head: number): Promise<void> {
-  const messages = (await tx.first<{ messages: number }>('select messages from log where n = $1', [log]))!
-    .messages
-  for (;;) {
-    const moved = await tx.query(
-      `update reader set read_seq = $2, read_messages = $3, read_own = own
-       where log = $1 and account in (
-         select behind.account from membership
-         join reader as behind on behind.account = membership.account and behind.log = membership.log
-         where membership.log = $1 and membership.to_seq is null and behind.read_seq < $2
-         limit $4)
-       returning 1 as one`,
-      [log, head, messages, READERS_EACH],
-    )
-    if (moved.length < READERS_EACH) return
-  }
 }

@@ -11,6 +11,7 @@ import { broadcastTasks } from './broadcasts.ts'
 import { expiryTasks } from './expiring.ts'
 import { forwardingTasks } from './forwarding.ts'
 import { groupDissolvingTasks } from './group-dissolving.ts'
+import { importedReadingTasks } from './imported-reading.ts'
 import { mediaTasks } from './media-tasks.ts'
 import { operatorTasks } from './operator.ts'
 import { presenceTasks } from './presence-tasks.ts'
@@ -29,6 +30,7 @@ export const STORE_TASKS = {
   ...exportTasks,
   ...expiryTasks,
   ...forwardingTasks,
+  ...importedReadingTasks,
   ...mediaTasks,
   ...operatorTasks,
   ...webhookTasks,

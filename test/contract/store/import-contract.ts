@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import type { Store } from '../../../services/store/contract.ts'
-import { type StoreEngine, shareStore } from './engine.ts'
+import type { DeviceId, LogId } from '../../../protocol/ids.ts'
+import type { Caller, Store } from '../../../services/store/contract.ts'
+import { type EngineOptions, type StoreEngine, shareStore } from './engine.ts'
 import { operate } from './operator.ts'
 import {
+  addMembers,
   badgeOf,
+  conversationOf,
   createFriends,
   createGroup,
   createPeople,
@@ -15,6 +18,8 @@ import {
   send,
 } from './people.ts'
 
+/** More than one step looks at. */
+const MEMBERS = 600
 const DAY = 24 * 60 * 60 * 1000
 const text = (from: { uid: string }, at: number, words: string, id = words) => ({
   from: from.uid,
@@ -114,4 +119,46 @@ export function importContract(engine: () => StoreEngine): void {
       expect(gistOf(await readAll(store, alice, log))).toEqual(['a', 'goes on'])
     })
   })
+
+  test('what is moved into a group counts as read by all: by many in steps, which any process goes on with', async () => {
+    const options: EngineOptions = { contactsRequired: false, policy: { groupMembersMax: 2000 } }
+    const messageOf = (n: number) => text(owner, 1000 + n, `past ${n}`)
+    const [owner, ...members] = Array.from({ length: MEMBERS }, (_, n) => ({
+      ...{ uid: createUid(`m${n}`), device: 'phone' as DeviceId },
+    })) as [Caller, ...Caller[]]
+    const [early, late] = [members[0]!, members.at(-1)!]
+    const unreadOf = async (store: Store, caller: Caller) =>
+      (await conversationOf(store, caller, log))?.unread
+    let log: LogId
+    {
+      await using store = await engine().open(options)
+      for (let n = 0; n < MEMBERS; n += 500) {
+        const accounts = [owner, ...members].slice(n, n + 500).map(({ uid }) => ({ uid }))
+        await operate(store, 'importAccounts', { accounts })
+      }
+      log = await createGroup(store, owner)
+      for (let n = 0; n < members.length; n += 500) {
+        await addMembers(store, owner, log, ...members.slice(n, n + 500))
+      }
+      await operate(store, 'importMessages', { log, messages: [messageOf(1)] })
+      expect([await unreadOf(store, early), await unreadOf(store, late)]).toEqual([0, 1])
+      // More comes before all have read the first, and then the conversation goes on.
+      await operate(store, 'importMessages', { log, messages: [messageOf(2), messageOf(3)] })
+      expect([await unreadOf(store, early), await unreadOf(store, late)]).toEqual([0, 3])
+      await send(store, late, log, 'present')
+    }
+    await using store = await engine().open(options)
+    const steps = await Promise.all([1, 2].map(() => readInSteps(store)))
+    expect(steps[0]! + steps[1]!).toBeGreaterThan(0)
+    expect([await unreadOf(store, early), await unreadOf(store, late)]).toEqual([1, 0])
+    await send(store, early, log, 'and more')
+    expect([await unreadOf(store, early), await unreadOf(store, late)]).toEqual([1, 1])
+  })
+}
+
+/** How many steps there were to do. */
+async function readInSteps(store: Store): Promise<number> {
+  let steps = 0
+  while (await store.perform({ task: 'readImported', input: {} })) steps++
+  return steps
 }

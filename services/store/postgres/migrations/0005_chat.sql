@@ -400,6 +400,15 @@ create table dead_letter (
 );
 create index dead_letter_by_time on dead_letter (at);
 
+-- Logs with messages that were moved in, up to `head`, and are to count as read; the member up to whom they do.
+create table imported (
+  log bigint primary key,
+  head bigint not null,
+  messages bigint not null,
+  joined_seq bigint not null,
+  member bigint not null
+);
+
 create table api_key (
   hash text collate "C" primary key,
   id text collate "C" not null unique,

@@ -290,6 +290,14 @@ create table dead_letter (
 ) without rowid;
 create index dead_letter_by_time on dead_letter (at);
 
+create table imported (
+  log bigint primary key,
+  head bigint not null,
+  messages bigint not null,
+  joined_seq bigint not null,
+  member bigint not null
+) without rowid;
+
 create table api_key (
   hash text primary key,
   id text not null unique,
