@@ -6,6 +6,7 @@ import { readShards } from '../fanout/shard-reader.ts'
 import { type StreamItem, WorkStream } from '../fanout/work-stream.ts'
 import type { Keys } from '../redis/keys.ts'
 import type { RedisClient, RedisLog } from '../redis/redis.ts'
+import { endsInTime } from '../redis/stop-wait.ts'
 import type { PushJob, PushMetrics, PushProvider } from './ports.ts'
 
 /** Longer than a provider takes for a batch. */
@@ -65,11 +66,11 @@ export class PushWorker implements AsyncDisposable {
     }, CLAIM_EVERY_MS)
   }
 
-  /** Finishes the jobs that are with the provider. */
+  /** Finishes the jobs that are with the provider, if it takes them soon; else another worker tries them again. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true
     clearInterval(this.#timer)
-    await Promise.all([this.#reading, this.#claiming])
+    await endsInTime(Promise.all([this.#reading, this.#claiming]), 'the push worker', this.#options.log)
   }
 
   async #keys(): Promise<readonly string[]> {

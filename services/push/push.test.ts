@@ -65,6 +65,30 @@ test('jobs that a provider refused are tried again, by another worker if the fir
   expect(pushed).toContainEqual(jobOf(1))
 })
 
+test('a worker stops although its provider never answers, and its jobs are tried again by another', async () => {
+  await using redis = await startRedis()
+  await using part = await openPart(redis.url)
+  await using other = await openPart(redis.url)
+  let waiting = 0
+  const silent = openWorker(part, 'a', {
+    push: () => {
+      waiting++
+      return new Promise(() => {})
+    },
+  })
+  await new PushQueue({ ...part, keys }).append(jobOf(1))
+  await until(() => waiting > 0, 'the provider to be asked')
+  await silent[Symbol.asyncDispose]()
+  const pushed: PushJob[] = []
+  await using _works = openWorker(other, 'b', {
+    push: async (jobs) => {
+      pushed.push(...jobs)
+    },
+  })
+  await until(() => pushed.length > 0, 'the job to be pushed')
+  expect(pushed).toEqual([jobOf(1)])
+})
+
 test('the first worker of a new Redis starts without a complaint', async () => {
   await using redis = await startRedis()
   await using part = await openPart(redis.url)

@@ -1,7 +1,7 @@
-/** At a stop: waiting for what needs Redis, which may be away, silent or in the middle of a failover. */
+/** At a stop: waiting for what needs Redis or another service, which may be away, silent or in the middle of a failover. */
 import type { Logger } from 'pino'
 
-/** There are four such waits, one after the other: together they stay below the default of `stopTimeoutMs`. */
+/** There are five such waits, one after the other: together they stay below the default of `stopTimeoutMs`. */
 const STOP_WAIT_MS = 1000
 
 /**
