@@ -17,7 +17,7 @@ import { createMediaHandlers } from '../services/media/media-handlers.ts'
 import { createMessageHandlers } from '../services/messages/message-handlers.ts'
 import { MessageSender } from '../services/messages/message-sender.ts'
 import { createEditHandlers } from '../services/moderation/screened-edits.ts'
-import { screenFields } from '../services/moderation/screened-fields.ts'
+import { createFieldHandlers } from '../services/moderation/screened-fields.ts'
 import { createPresenceHandlers } from '../services/presence/presence-handlers.ts'
 import { createRoomHandlers } from '../services/presence/room-handlers.ts'
 import type { Store } from '../services/store/contract.ts'
@@ -69,7 +69,7 @@ export function buildServices({
   })
   const { intake, moderation } = buildIntake(config, log, live)
   const dispatcher = createDispatcher({
-    handlers: screenFields(moderation.words, {
+    handlers: {
       ...createAuthHandlers({
         store,
         keyring: keys,
@@ -86,6 +86,7 @@ export function buildServices({
         },
       }),
       ...createStoredHandlers(store),
+      ...createFieldHandlers(store, moderation.words),
       ...createEditHandlers(store, intake),
       ...createAccountHandlers({ httpUrl: () => publicEndpoints().http }),
       ...createPresenceHandlers(store, live.presence),
@@ -96,7 +97,7 @@ export function buildServices({
         sender: new MessageSender(store, intake),
         payloadBytesMax: config.payloadBytesMax,
       }),
-    }),
+    },
     store,
     limits: {
       account: { perSecond: config.callsPerSecondMax, burst: config.callsPerSecondMax * 2 },

@@ -50,12 +50,14 @@ export interface Screening {
   judgeAuthor(uid: UserId): Promise<Refusal | null>
 }
 
-/** What is decided about a message that stands alone: one of a call, or an edit. */
+/** What is decided about a message that stands alone: one of a call, or an edit. Throws the refusal of its author. */
 export async function screenAlone(screening: Screening, message: ScreenedMessage): Promise<Verdict> {
   const verdict = screening.screen(message)
   if (!(verdict instanceof Promise)) return verdict
   const decided = await verdict
-  return (await screening.judgeAuthor(message.uid)) ?? decided
+  const refusal = await screening.judgeAuthor(message.uid)
+  if (refusal !== null) throw refusalError(refusal)
+  return decided
 }
 
 /** A message whose content may still change. */

@@ -3,8 +3,15 @@ import { WochatError } from '../../protocol/errors.ts'
 import { parseLog, peerOf } from '../../protocol/ids.ts'
 import { callerOf, type HandlersOf } from '../dispatcher.ts'
 import type { MessageIntake } from '../messages/ports.ts'
-import { refusalError, type ScreenedMessage, screenAlone, type Verdict } from '../messages/screening.ts'
+import {
+  ACCEPT,
+  refusalError,
+  type ScreenedMessage,
+  screenAlone,
+  type Verdict,
+} from '../messages/screening.ts'
 import type { Caller, OperationStore } from '../store/contract.ts'
+import { runScreened } from './screened-call.ts'
 
 export function createEditHandlers(
   store: Pick<OperationStore, 'run'>,
@@ -16,9 +23,11 @@ export function createEditHandlers(
       const { screening } = intake
       if (screening === null) return store.run({ name: 'messages.edit', caller, params })
       const message = await findEdited(store, caller, params)
-      const body =
-        message === null ? params.body : bodyAfter(params.body, await screenAlone(screening, message))
-      return store.run({ name: 'messages.edit', caller, params: { ...params, body } })
+      const verdict = message === null ? ACCEPT : await screenAlone(screening, message)
+      return runScreened(store, { name: 'messages.edit', caller, params }, () => ({
+        ...params,
+        body: bodyAfter(params.body, verdict),
+      }))
     },
   }
 }

@@ -3,12 +3,15 @@
  * texts of requests. The list of words screens it in the call that writes it, so that a refusal changes nothing. The
  * service that is asked before sends is not asked: it knows messages alone.
  */
-import type { OperationName, Params } from '../../protocol/catalogue/catalogue.ts'
+import type { Params } from '../../protocol/catalogue/catalogue.ts'
 import { WochatError } from '../../protocol/errors.ts'
-import type { Handler, Handlers } from '../dispatcher.ts'
+import { callerOf, type Handler, type Handlers } from '../dispatcher.ts'
+import type { OperationStore } from '../store/contract.ts'
+import type { StoredName } from '../store/operations/operations.ts'
+import { runScreened } from './screened-call.ts'
 import type { WordScreening } from './word-screening.ts'
 
-type Fields = { readonly [Name in OperationName]?: readonly (keyof Params<Name>)[] }
+type Fields = { readonly [Name in StoredName]?: readonly (keyof Params<Name>)[] }
 
 /** Parameters that are looked at: texts, and of the attributes of a profile the names and values. */
 export const SCREENED_FIELDS = {
@@ -23,16 +26,23 @@ export const SCREENED_FIELDS = {
 } as const satisfies Fields
 
 type Words = Pick<WordScreening, 'screenText'>
+type ScreenedName = keyof typeof SCREENED_FIELDS
 
-/** The same handlers, of which those that write such a field get it as the list of words leaves it. */
-export function screenFields(words: Words, handlers: Handlers): Handlers {
-  const screened = Object.entries(SCREENED_FIELDS).map(([name, fields]) => {
-    const handler = handlers[name as OperationName] as Handler<OperationName>
-    const withWords: Handler<OperationName> = (params, context) =>
-      handler(screenParams(words, params, fields) as typeof params, context)
-    return [name, withWords]
-  })
-  return { ...handlers, ...Object.fromEntries(screened) }
+/** The operations that write such a field: the store gets it as the list of words leaves it. */
+export function createFieldHandlers(
+  store: Pick<OperationStore, 'run'>,
+  words: Words,
+): Pick<Handlers, ScreenedName> {
+  const handlerOf = <Name extends ScreenedName>(name: Name): Handler<Name> => {
+    return (params, context) =>
+      runScreened(
+        store,
+        { name, caller: callerOf(context), params },
+        () => screenParams(words, params, SCREENED_FIELDS[name]) as typeof params,
+      )
+  }
+  const names = Object.keys(SCREENED_FIELDS) as ScreenedName[]
+  return Object.fromEntries(names.map((name) => [name, handlerOf(name)])) as never
 }
 
 /** Throws `content_refused` with `details.field`; the caller hears of it, whatever the list does with messages. */

@@ -18,7 +18,7 @@
  */
 import type { OperationName, Params, Result } from '../../protocol/catalogue/catalogue.ts'
 import type { GapReason } from '../../protocol/entry.ts'
-import type { WochatError } from '../../protocol/errors.ts'
+import type { ErrorBody, WochatError } from '../../protocol/errors.ts'
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import type { SendMarks } from '../../protocol/message-types.ts'
 import type { InspectionStore } from './inspection.ts'
@@ -279,7 +279,10 @@ export type Call<Name extends OperationName> = Params<Name> & { caller: Caller }
 export type StoredCall<Name extends OperationName = OperationName> = {
   name: Name
   caller: Caller
+  /** As the caller gave them: by these a call that is repeated is known. */
   params: Params<Name>
+  /** What moderation makes of the call, if it took no effect before: it runs with other parameters, or is refused. */
+  screened?: { params: Params<Name> } | { refusal: ErrorBody }
 }
 
 export interface OperationStore {

@@ -4,7 +4,7 @@ import { SCREENED_FIELDS } from '../../services/moderation/screened-fields.ts'
 import { admin } from '../harness/admin.ts'
 import { Device } from '../harness/device.ts'
 import type { HttpRefusal } from '../harness/http.ts'
-import { makeAccounts, makeGroup, newFriends, newUid } from '../harness/people.ts'
+import { directLog, makeAccounts, makeGroup, newFriends, newUid } from '../harness/people.ts'
 import { sharedServer } from '../harness/server.ts'
 import { until } from '../harness/wait.ts'
 
@@ -119,6 +119,12 @@ describe('the list of words', () => {
     )
     expect(Object.keys(SITUATIONS).sort()).toEqual([...fields].sort())
     const stage = await setStage()
+    const { alice, bob, dave, group } = stage
+    const { seq } = await by<{ seq: number }>(alice, 'messages.send', { to: bob, text: 'first' })
+    const log = directLog(alice, bob)
+    const edit = { log, seq, body: { text: 'verboten' }, requestId: 'edit' }
+    const room = { name: 'verboten', requestId: 'room' }
+    const before = [await by(alice, 'rooms.create', room), await by(alice, 'messages.edit', edit)]
     await admin(server, 'setWords', {
       words: [
         { word: 'verboten', action: 'reject' },
@@ -126,7 +132,6 @@ describe('the list of words', () => {
         { word: '坏话', action: 'mask' },
       ],
     })
-    const { alice, bob, dave, group } = stage
     for (const place of server.nodes.keys()) {
       server.serveFrom(place)
       await until(async () => {
@@ -135,6 +140,14 @@ describe('the list of words', () => {
       }, `the list in force on node ${place}`)
     }
     server.serveFrom(...server.nodes.keys())
+    // What took effect under its requestId before the list was there has its result, and what did not has none.
+    const again = () => [by(alice, 'rooms.create', room), by(alice, 'messages.edit', edit)]
+    expect(await Promise.all(again())).toEqual(before)
+    expect(await refusalOf(by(alice, 'rooms.create', { ...room, requestId: 'other' }))).toMatchObject({
+      code: 'content_refused',
+    })
+    const masked = { name: '说坏话了', requestId: 'masked' }
+    before.push(await by(alice, 'rooms.create', masked))
     using device = await Device.connect(server, bob, 'phone')
     using asked = await Device.connect(server, dave, 'phone')
     for (const [name, { write, read }] of Object.entries(SITUATIONS)) {
@@ -173,5 +186,9 @@ describe('the list of words', () => {
       const taken = await refusalOf(by(alice, 'profile.set', { name: 'verboten' }))
       return taken === 'taken'
     }, 'the empty list in force')
+    expect(await Promise.all([...again(), by(alice, 'rooms.create', masked)])).toEqual(before)
+    expect(await refusalOf(by(alice, 'rooms.create', { ...masked, name: '说**了' }))).toMatchObject({
+      code: 'id_conflict',
+    })
   })
 })

@@ -1,5 +1,6 @@
 /** Every operation that the store answers alone, in one transaction, and how one is run. */
 import { CATALOGUE, type OperationName } from '../../../protocol/catalogue/catalogue.ts'
+import { type ErrorBody, WochatError } from '../../../protocol/errors.ts'
 import type { StoredCall } from '../contract.ts'
 import { accountEndOperations } from './account-erasure.ts'
 import { contactOperations } from './contacts.ts'
@@ -61,10 +62,20 @@ export const STORED_OPERATIONS = {
 export type StoredName = keyof typeof STORED_OPERATIONS
 
 /** Runs an operation; a mutating one with a `requestId` takes effect once. */
-export async function runStored(tx: Transaction, { name, caller, params }: StoredCall): Promise<unknown> {
+export async function runStored(
+  tx: Transaction,
+  { name, caller, params, screened = { params } }: StoredCall,
+): Promise<unknown> {
   const operation = STORED_OPERATIONS[name as StoredName] as StoredOperation<OperationName>
   const { requestId, ...rest } = params as { requestId?: string }
-  const effect = () => operation(tx, { ...rest, caller } as never)
+  const effect = async () => {
+    if ('refusal' in screened) throw errorOf(screened.refusal)
+    const { requestId: _, ...left } = screened.params as { requestId?: string }
+    return operation(tx, { ...left, caller } as never)
+  }
   if (!CATALOGUE[name].mutating || requestId === undefined) return effect()
   return once(tx, { caller, requestId, name, params: rest }, effect)
 }
+
+const errorOf = ({ code, message, ...options }: ErrorBody): WochatError =>
+  new WochatError(code, message, options)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { WochatError } from '../../../protocol/errors.ts'
-import type { Caller, Store } from '../../../services/store/contract.ts'
+import type { Caller, Store, StoredCall } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
   addMembers as add,
@@ -197,6 +197,30 @@ export function groupsContract(engine: () => StoreEngine): void {
       await store.run({ name: 'contacts.block', caller: bob, params: { uid: alice.uid } })
       await send(store, alice, id, 'hello all')
       expect(gistOf(await readAll(store, bob, id))).toEqual(['created', 'hello all'])
+    })
+
+    test('a call that moderation changes or refuses is known again by what the caller gave', async () => {
+      const store = shared()
+      const [alice] = await createPeople(store, 'alice')
+      const params = { name: 'a bad name', requestId: 'make' }
+      type Screened = NonNullable<StoredCall<'groups.create'>['screened']>
+      const make = (screened: Screened, name = params.name) =>
+        store.run({ name: 'groups.create', caller: alice, params: { ...params, name }, screened })
+      const refusal: Screened = {
+        refusal: { code: 'content_refused', message: 'not here', details: { field: 'name' } },
+      }
+      await expect(make(refusal)).rejects.toMatchObject({
+        ...{ code: 'content_refused', message: 'not here', details: { field: 'name' } },
+      })
+      expect(await groupsOf(store, alice)).toEqual([])
+      const made = await make({ params: { ...params, name: 'a *** name' } })
+      expect(await make({ params: { ...params, name: '* *** ****' } })).toEqual(made)
+      expect(await make({ params })).toEqual(made)
+      expect(await make(refusal)).toEqual(made)
+      expect(await refusalOf(make({ params: { ...params, name: 'a *** name' } }, 'another'))).toBe(
+        'id_conflict',
+      )
+      expect(await groupsOf(store, alice)).toMatchObject([{ id: made.id, name: 'a *** name' }])
     })
 
     test('a group made again under its requestId is the first one', async () => {
