@@ -1,6 +1,7 @@
 /** One connection to the SQLite file, with the pragmas that our promises rest on, and its prepared statements. */
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { migrate } from './migrate.ts'
+import { RowStatement } from './row-statement.ts'
 
 /** Statements kept prepared. Queries with lists of any length use a few fixed lengths, so that this is enough. */
 const STATEMENTS_MAX = 500
@@ -8,6 +9,7 @@ const STATEMENTS_MAX = 500
 export class Database {
   readonly connection: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
+  readonly #rowStatements = new Map<string, RowStatement>()
   #savepoint = false
 
   constructor(file: string, { readOnly = false }: { readOnly?: boolean } = {}) {
@@ -30,6 +32,17 @@ export class Database {
       if (this.#statements.size >= STATEMENTS_MAX) this.#statements.clear()
       statement = this.connection.prepare(sql)
       this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+
+  /** As {@link prepare}, for statements that may give many rows. */
+  prepareRows(sql: string): RowStatement {
+    let statement = this.#rowStatements.get(sql)
+    if (statement === undefined) {
+      if (this.#rowStatements.size >= STATEMENTS_MAX) this.#rowStatements.clear()
+      statement = new RowStatement(this.connection.prepare(sql))
+      this.#rowStatements.set(sql, statement)
     }
     return statement
   }
@@ -64,6 +77,7 @@ export class Database {
 
   close(): void {
     this.#statements.clear()
+    this.#rowStatements.clear()
     this.connection.close()
   }
 }

@@ -23,6 +23,11 @@ class RecordingDatabase extends Database {
     this.statements.add(sql)
     return super.prepare(sql)
   }
+
+  override prepareRows(sql: string) {
+    this.statements.add(sql)
+    return super.prepareRows(sql)
+  }
 }
 
 let folder: string

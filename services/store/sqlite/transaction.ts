@@ -43,11 +43,11 @@ export class SqliteTransaction implements Transaction {
   }
 
   async query<Row>(sql: string, values: readonly Value[] = []): Promise<Row[]> {
-    return this.#work.db.prepare(numbered(sql)).all(...values.map(inputOf)) as Row[]
+    return this.#work.db.prepareRows(numbered(sql)).all(...values.map(inputOf)) as Row[]
   }
 
   async first<Row>(sql: string, values: readonly Value[] = []): Promise<Row | undefined> {
-    return this.#work.db.prepare(numbered(sql)).get(...values.map(inputOf)) as Row | undefined
+    return this.#work.db.prepareRows(numbered(sql)).get(...values.map(inputOf)) as Row | undefined
   }
 
   list(parameter: `$${number}`): string {
