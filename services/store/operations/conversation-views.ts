@@ -29,10 +29,13 @@ export type ConversationView = {
   markedUnread: number
 }
 
-/** What the order of the list and the badge need of each conversation. */
-export type ListedView = {
-  n: number
-  name: LogId
+/** A conversation as the list, its order and the badge need it: all but its last entry, its name and its draft. */
+export type ListedView = Pick<
+  ConversationView,
+  'n' | 'name' | 'epoch' | 'head' | 'unread' | 'mentions' | 'readSeq' | 'clearedSeq' | 'markedUnread'
+> & {
+  /** Where the last window begins. */
+  entered: number
   /** Time of the entry at the head. */
   at: number
   /** 1: the entry at the head is none that a list shows. */
@@ -40,9 +43,9 @@ export type ListedView = {
   /** 1: hidden, and no message came since. */
   hidden: number
   pinnedAt: number | null
-  archived: number
-  /** 1: something is unread, or it is marked so. */
-  waiting: number
+  archivedAt: number | null
+  /** Null when it is not muted now. */
+  mutedUntil: number | null
   /** Its part of the badge. */
   due: number
 }
@@ -67,7 +70,7 @@ const facts = (which: string): string => `
     coalesce(case when seen.is_open = 1 then log.messages else tail.message_no end, 0)
       - reader.read_messages - (reader.own - reader.read_own) as behind,
     case when log.messages = 0 and tail.kind = 'withheld' and tail.account <> $1 then 1 else 0 end as unheard,
-    mine.pinned_at, mine.archived_at, mine.draft, mine.hidden_seq, coalesce(mine.cleared_seq, 0) as cleared_seq,
+    mine.pinned_at, mine.archived_at, mine.hidden_seq, coalesce(mine.cleared_seq, 0) as cleared_seq,
     coalesce(mine.marked_unread, 0) as marked_unread,
     case when mine.muted_until > $2 then mine.muted_until end as muted_until
   from (${seen(which)}) as seen
@@ -114,7 +117,7 @@ const CAME_AFTER_HIDING = `
         and stay.from_seq <= entry.seq and coalesce(stay.to_seq, entry.seq) >= entry.seq)`
 
 /** {@link facts} with `unread`, `mentions` and `hidden`. `$2` is the time. */
-export const counts = (which = ''): string => `
+const counts = (which = ''): string => `
   select facts.*,
     case when behind <= 0 then 0 when ${HAS_DELETED} then behind - (${DELETED_UNREAD}) else behind end as unread,
     case when behind > 0 and ${HAS_MENTIONS} then (${MENTIONS_UNREAD}) else 0 end as mentions,
@@ -122,14 +125,15 @@ export const counts = (which = ''): string => `
   from (${facts(which)}) as facts`
 
 /** Of {@link counts}: direct and group logs with something to see. */
-export const IS_CONVERSATION = "name not like 'n:%' and first <= head and unheard = 0"
+const IS_CONVERSATION = "name not like 'n:%' and first <= head and unheard = 0"
 
 /** The part of one conversation in the badge: nothing while it is hidden, only mentions while it is muted. */
 const DUE = 'case when hidden = 1 then 0 when muted_until is null then unread else mentions end'
 
 const LISTED = `
-  select n, name, at, quiet, hidden, pinned_at as "pinnedAt", case when archived_at is null then 0 else 1 end as archived,
-    case when unread > 0 or marked_unread = 1 then 1 else 0 end as waiting, ${DUE} as due
+  select n, name, epoch, head, unread, mentions, read_seq as "readSeq", cleared_seq as "clearedSeq",
+    marked_unread as "markedUnread", entered, at, quiet, hidden, pinned_at as "pinnedAt", archived_at as "archivedAt",
+    muted_until as "mutedUntil", ${DUE} as due
   from (${counts()}) as counts where ${IS_CONVERSATION}`
 const BADGE = `
   select cast(coalesce(sum(${DUE}), 0) as bigint) as badge from (${counts()}) as counts where ${IS_CONVERSATION}`
@@ -137,6 +141,11 @@ const VIEW = `
   select n, name, epoch, head, unread, mentions, read_seq as "readSeq", read_messages as "readMessages", own,
     read_own as "readOwn", cleared_seq as "clearedSeq", marked_unread as "markedUnread"
   from (${counts('and log = (select n from log where name = $3)')}) as counts`
+
+/** Something is unread, or it is marked so. */
+export function isWaiting({ unread, markedUnread }: ListedView): boolean {
+  return unread > 0 || markedUnread === 1
+}
 
 /** All conversations of a person, hidden ones too. */
 export function listedViews(tx: Transaction, account: number): Promise<ListedView[]> {

@@ -12,6 +12,7 @@ import {
   badgeOf,
   type ConversationView,
   findView,
+  isWaiting,
   type ListedView,
   listedViews,
 } from './conversation-views.ts'
@@ -36,7 +37,7 @@ export const conversationOperations: StoredOperations<
     const wanted = views.filter((view) => view.hidden === 0 && isWanted(view, filter))
     const placed = await placeAsOf(tx, account, wanted, asOf)
     const rest = after === undefined ? placed : placed.filter((place) => comparePlaces(place, after) > 0)
-    const page = rest.slice(0, limit).map(({ view }) => view.n)
+    const page = rest.slice(0, limit).map(({ view }) => view)
     const items = await readItems(tx, caller.uid, account, page)
     const last = items.length < rest.length ? rest[items.length - 1] : undefined
     return {
@@ -57,12 +58,7 @@ export const conversationOperations: StoredOperations<
         const view = views.get(key as LogId)
         return view === undefined || view.hidden === 1 ? [] : [view]
       })
-    const items = await readItems(
-      tx,
-      caller.uid,
-      account,
-      listed().map(({ n }) => n),
-    )
+    const items = await readItems(tx, caller.uid, account, listed())
     // The answer is full before the page is: a shorter one.
     if (items.length < listed().length) {
       changed = await changedSince(tx, account, 'conversations', since, items.length)
@@ -112,9 +108,9 @@ export const conversationOperations: StoredOperations<
 
 type Filter = { archived?: boolean; unread?: boolean }
 
-function isWanted({ archived, waiting }: ListedView, filter: Filter): boolean {
-  if (filter.archived !== undefined && filter.archived !== (archived === 1)) return false
-  return filter.unread === undefined || filter.unread === (waiting === 1)
+function isWanted(view: ListedView, { archived, unread }: Filter): boolean {
+  if (archived !== undefined && archived !== (view.archivedAt !== null)) return false
+  return unread === undefined || unread === isWaiting(view)
 }
 
 async function versionOf(tx: Transaction, account: number): Promise<number> {

@@ -3,7 +3,7 @@ import { WochatError } from '../../../protocol/errors.ts'
 import { type LogId, peerOf, type UserId } from '../../../protocol/ids.ts'
 import { LIST_ITEMS_DEFAULT } from '../../../protocol/limits.ts'
 import { touch } from './changes.ts'
-import { badgeOf, findView, listedViews } from './conversation-views.ts'
+import { badgeOf, findView, isWaiting, listedViews } from './conversation-views.ts'
 import { canSee, getReadable, type Readable } from './message-access.ts'
 import type { StoredOperations } from './stored.ts'
 import type { Transaction } from './transaction.ts'
@@ -34,7 +34,7 @@ export const receiptOperations: StoredOperations<
     const account = await tx.findAccount(caller.uid)
     if (account === undefined) return { read: 0, badge: 0, more: false }
     await tx.lockAccounts([account])
-    const waiting = (await listedViews(tx, account)).filter((view) => view.waiting === 1)
+    const waiting = (await listedViews(tx, account)).filter(isWaiting)
     const marked = waiting.slice(0, READ_ALL_MAX)
     await moveReadPointersToHead(tx, { uid: caller.uid, account }, marked)
     await unmark(
