@@ -26,9 +26,11 @@ export const SEARCH_ITEMS_DEFAULT = 20
 export const SEARCH_QUERY_CHARS_MAX = 128
 /** Users named by one call. */
 export const CALL_USERS_MAX = 500
-/** Items of one page of conversations or members. */
+/** Items of one page of members, contacts or changes. */
 export const LIST_ITEMS_MAX = 500
 export const LIST_ITEMS_DEFAULT = 100
+/** Conversations of one page: each page looks at all of them, so that a long list comes whole with a single call. */
+export const CONVERSATIONS_MAX = 1000
 /** UTF-8 bytes of the text of a message. */
 export const TEXT_BYTES_MAX = 16 * 1024
 /** Users that one message mentions, and messages that one message forwards. */

@@ -1,7 +1,7 @@
 /** Conversations as one person sees them: what they keep about each, what is unread, and who has read what. */
 import { Type } from 'typebox'
 import { EntrySchema } from '../entry.ts'
-import { LIST_ITEMS_MAX } from '../limits.ts'
+import { CONVERSATIONS_MAX, LIST_ITEMS_MAX } from '../limits.ts'
 import { Log, operation, RequestId, request, Seq } from './operation.ts'
 
 /** UTF-8 bytes of a draft. */
@@ -55,7 +55,13 @@ export const conversationOperations = {
     access: 'user',
     mutating: false,
     params: request({
-      limit: Limit,
+      limit: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: CONVERSATIONS_MAX,
+          description: 'At most; fewer come when they are large.',
+        }),
+      ),
       cursor: Type.Optional(
         Type.String({ maxLength: 160, description: 'From the page before, with the same filter.' }),
       ),

@@ -7,7 +7,7 @@ import type { GeneratorResult } from './generator.ts'
 import { latency, type Row, type RowContext, time } from './row.ts'
 
 const MIX = { people: 200, groupSize: 10, perSecond: 500 }
-const LIST = { conversations: 1000, pageItems: 500, perSecond: 5 }
+const LIST = { conversations: 1000, perSecond: 5 }
 const SEARCH = {
   ...{ entries: 1_000_000, writers: 20, importedTogether: 500 },
   ...{ perSecond: 5, indexedMsMax: 15 * 60_000 },
@@ -146,7 +146,11 @@ async function measureList({ broker, call, seconds }: RowContext): Promise<Gener
   const people = await signIn(broker, uids)
   await post(broker, people[0]!, 'contacts.list', {})
   const prepare = uids.slice(1).map((_, i) => sendTo(i + 1, 'lister', 'one of many conversations'))
-  const list = { operation: 'conversations.list', params: { limit: LIST.pageItems }, pages: true } as const
+  const list = {
+    operation: 'conversations.list',
+    params: { limit: LIST.conversations },
+    pages: true,
+  } as const
   return call({
     ...loadOf(broker, people),
     ...{ overMqtt: 0, prepare, calls: [{ person: 0, ...list }], perSecond: LIST.perSecond },
