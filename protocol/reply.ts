@@ -3,6 +3,7 @@
  * Readers must ignore kinds and fields they do not know.
  */
 import type { ErrorBody } from './errors.ts'
+import { JsonText } from './json-text.ts'
 
 export type Reply =
   /** A send was committed. Without `id` in the send there is no idempotency, and `idempotent` is false. */
@@ -11,7 +12,7 @@ export type Reply =
   | { kind: 'accepted'; id?: string; log: string; at: number; transient: true }
   /** A send was refused. */
   | ({ kind: 'refused'; id?: string } & ErrorBody)
-  /** A call has its result. `ref` is the caller's. */
+  /** A call has its result, which may be a {@link JsonText}. `ref` is the caller's. */
   | { kind: 'result'; op: string; ref?: string; result: unknown }
   /** A call was refused. */
   | ({ kind: 'refused'; op: string; ref?: string } & ErrorBody)
@@ -19,6 +20,12 @@ export type Reply =
   | { kind: 'sync'; phase: 'start'; pending: number }
   /** The device has been sent everything; from here on it is live. */
   | { kind: 'sync'; phase: 'done' }
+
+export function encodeReply(reply: Reply): string {
+  if (reply.kind !== 'result' || !(reply.result instanceof JsonText)) return JSON.stringify(reply)
+  const { result, ...rest } = reply
+  return `${JSON.stringify(rest).slice(0, -1)},"result":${reply.result.text}}`
+}
 
 /**
  * What is live: QoS 0, kept nowhere. `read` without `from` is the pointer of the user's own other devices; with it the

@@ -9,6 +9,7 @@ import {
 } from '../protocol/catalogue/catalogue.ts'
 import { asWochatError, WochatError } from '../protocol/errors.ts'
 import type { DeviceId } from '../protocol/ids.ts'
+import type { JsonText } from '../protocol/json-text.ts'
 import { parseParams } from '../protocol/validate.ts'
 import { addressKey } from './address-key.ts'
 import type { VerifiedToken } from './auth/token.ts'
@@ -29,7 +30,7 @@ export type CallContext = {
 
 export interface Dispatcher {
   /**
-   * Checks name, access and parameters, runs the operation and resolves with its result.
+   * Checks name, access and parameters, runs the operation and resolves with its result, or a {@link JsonText} of it.
    * Rejects with a `WochatError`; a failure of ours is `internal` and is logged.
    */
   call(name: string, params: unknown, context: CallContext): Promise<unknown>
@@ -41,8 +42,14 @@ export type Handler<Name extends OperationName> = (
   context: CallContext,
 ) => Promise<Result<Name>>
 
+/** A {@link Handler} whose result comes as the text that is sent. */
+export type TextHandler<Name extends OperationName> = (
+  params: Params<Name>,
+  context: CallContext,
+) => Promise<JsonText>
+
 /** A handler for every operation of the catalogue, so that none can be forgotten. */
-export type Handlers = { readonly [Name in OperationName]: Handler<Name> }
+export type Handlers = { readonly [Name in OperationName]: Handler<Name> | TextHandler<Name> }
 
 /** The handlers of some operations: `HandlersOf<'contacts.'>`. */
 export type HandlersOf<Prefix extends string> = {

@@ -1,5 +1,5 @@
 /** The reply topic of one connection: what its sends and calls came to, and how far its inbox is. */
-import type { Reply } from '../../protocol/reply.ts'
+import { encodeReply, type Reply } from '../../protocol/reply.ts'
 import { replyTopic } from '../../protocol/topics.ts'
 import { encodePublish } from './codec/encode.ts'
 import type { Connection } from './connection.ts'
@@ -30,7 +30,7 @@ export class ReplySide {
   /** Encodes only when somebody listens: `build` is called at most once. */
   send(build: () => Reply, correlationData?: Buffer): void {
     if (this.qos === null) return
-    const waiting = { payload: Buffer.from(JSON.stringify(build())), correlationData }
+    const waiting = { payload: Buffer.from(encodeReply(build())), correlationData }
     if (this.#waiting.length > 0 || (this.qos === 1 && !this.#connection.hasReplyRoom))
       this.#waiting.push(waiting)
     else this.#write(waiting)

@@ -16,6 +16,7 @@ import Fastify, {
 import type { Logger } from 'pino'
 import { findOperation } from '../../protocol/catalogue/catalogue.ts'
 import { asWochatError, ERRORS, WochatError } from '../../protocol/errors.ts'
+import { JsonText } from '../../protocol/json-text.ts'
 import { buildOpenApi } from '../../protocol/openapi.ts'
 import type { Archives } from '../accounts/archive.ts'
 import type { Jwks } from '../auth/keyring.ts'
@@ -139,7 +140,9 @@ function serveOperations(app: FastifyInstance, parts: HttpParts): void {
     const context = await contextOf(request, operation.access === 'user')
     const result = await dispatcher.call(name, request.body === undefined ? {} : request.body, context)
     log.debug({ op: name, ms: Math.round(reply.elapsedTime) }, 'call answered')
-    return reply.header('cache-control', 'no-store').send(result)
+    reply.header('cache-control', 'no-store')
+    if (!(result instanceof JsonText)) return reply.send(result)
+    return reply.type('application/json; charset=utf-8').send(result.text)
   })
   app.route({
     method: METHODS_REFUSED,

@@ -288,6 +288,8 @@ export type StoredCall<Name extends OperationName = OperationName> = {
 export interface OperationStore {
   /** Runs an operation in one transaction; a mutating one with a `requestId` takes effect once. */
   run<Name extends StoredName>(call: StoredCall<Name>): Promise<Result<Name>>
+  /** As {@link run}, with the result as JSON text: a large one need not be copied object by object to where it is sent. */
+  runAsText(call: StoredCall<StoredName>): Promise<string>
   /** Runs a task of the server itself in one transaction; its order to calls of an account is not kept. */
   perform<Name extends TaskName>(task: StoreTask<Name>): Promise<TaskResult<Name>>
 }

@@ -20,6 +20,7 @@ export type SharedStoreCalls = Omit<
 
 export const OPERATIONS: Operations<SharedStoreCalls> = {
   run: (work, call) => runStored(new PostgresTransaction(work), call) as never,
+  runAsText: async (work, call) => JSON.stringify(await runStored(new PostgresTransaction(work), call)),
   perform: (work, task) => runTask(new PostgresTransaction(work), task) as never,
   ...accountOperations,
   ...sessionOperations,

@@ -106,7 +106,7 @@ const DRAINS_TOGETHER_MAX = 50
 
 function modeOf(name: CallName, input: unknown): CallMode {
   if (SINGLE.has(name)) return 'single'
-  if (name === 'run') return isMutating((input as StoredCall).name) ? 'write' : 'read'
+  if (name === 'run' || name === 'runAsText') return isMutating((input as StoredCall).name) ? 'write' : 'read'
   if (name === 'perform') return READING_TASKS.has((input as StoreTask).task) ? 'read' : 'write'
   return READS.has(name) ? 'read' : 'write'
 }

@@ -18,6 +18,7 @@ const NAMES: Record<keyof StoreCalls, true> = {
   adoptSessions: true,
   expireSessions: true,
   run: true,
+  runAsText: true,
   perform: true,
   publishPlain: true,
   plainVersion: true,

@@ -24,6 +24,7 @@ export type Operations<Calls> = {
 
 export const OPERATIONS: Operations<StoreCalls> = {
   run: (work, call) => runStored(new SqliteTransaction(work), call) as never,
+  runAsText: async (work, call) => JSON.stringify(await runStored(new SqliteTransaction(work), call)),
   perform: (work, task) => runTask(new SqliteTransaction(work), task) as never,
   ...accountOperations,
   ...sessionOperations,

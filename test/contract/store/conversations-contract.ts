@@ -66,6 +66,18 @@ export function conversationsContract(engine: () => StoreEngine): void {
       expect({ badge, cursor }).toEqual({ badge: 2, cursor: undefined })
     })
 
+    test('as text, an answer is the same, and so is a refusal', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      await send(store, alice, await createGroup(store, alice, bob), 'a "quote", \u2028 and 你好')
+      const call = { name: 'conversations.list', caller: bob, params: {} } as const
+      const [text, result] = await Promise.all([store.runAsText(call), store.run(call)])
+      expect(result.items).toHaveLength(1)
+      expect(JSON.parse(text)).toEqual(result)
+      const wrong = { ...call, params: { cursor: 'x' } }
+      expect(await refusalOf(store.runAsText(wrong))).toBe('bad_request')
+    })
+
     test('say what kind each is: direct, group, room, or of a system account', async () => {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
