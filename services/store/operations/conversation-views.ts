@@ -69,7 +69,8 @@ const facts = (which: string): string => `
     reader.read_seq, reader.read_messages, reader.own, reader.read_own,
     coalesce(case when seen.is_open = 1 then log.messages else tail.message_no end, 0)
       - reader.read_messages - (reader.own - reader.read_own) as behind,
-    case when log.messages = 0 and tail.kind = 'withheld' and tail.account <> $1 then 1 else 0 end as unheard,
+    case when log.name like 'd:%' and log.messages = 0 and tail.kind = 'withheld' and tail.account <> $1
+      then 1 else 0 end as unheard,
     mine.pinned_at, mine.archived_at, mine.hidden_seq, coalesce(mine.cleared_seq, 0) as cleared_seq,
     coalesce(mine.marked_unread, 0) as marked_unread,
     case when mine.muted_until > $2 then mine.muted_until end as muted_until

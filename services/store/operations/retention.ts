@@ -112,7 +112,10 @@ async function kindOf(tx: Transaction, { name, kind }: LogRow): Promise<Retained
   return system === undefined ? 'direct' : 'system'
 }
 
-/** Moves read pointers that lie below `end` up to it, some at a time; answers how many were moved. */
+/**
+ * Moves read pointers that lie below `end` up to it, some at a time; answers how many were moved. Of who left, only where
+ * something they may see is kept.
+ */
 async function readUpTo(tx: Transaction, log: LogFacts, end: number): Promise<number> {
   const last = await tx.first<{ messages: number }>(
     'select message_no as messages from entry where log = $1 and seq = $2',
@@ -125,7 +128,7 @@ async function readUpTo(tx: Transaction, log: LogFacts, end: number): Promise<nu
      where log = $1 and account in (
        select behind.account from membership
        join reader as behind on behind.account = membership.account and behind.log = membership.log
-       where membership.log = $1 and membership.to_seq is null and behind.read_seq < $2
+       where membership.log = $1 and (membership.to_seq is null or membership.to_seq > $2) and behind.read_seq < $2
        limit $4)
      returning 1`,
     [log.n, end, last?.messages ?? 0, READERS_EACH],

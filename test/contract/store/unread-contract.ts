@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Params, Result } from '../../../protocol/catalogue/catalogue.ts'
-import type { DeviceId, LogId } from '../../../protocol/ids.ts'
+import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
 import { sendAndWait } from '../../../services/messages/awaited-send.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
@@ -43,6 +43,7 @@ type Step = {
 const DEEDS = [
   ...(['send', 'send', 'send', 'send', 'read', 'read', 'join', 'leave'] as const),
   ...(['mute', 'clear', 'hide', 'archive', 'delete', 'recall', 'reconnect', 'readAll'] as const),
+  ...(['edit', 'withheld', 'trim'] as const),
 ] as const
 
 const step: fc.Arbitrary<Step> = fc.record({
@@ -107,6 +108,9 @@ class Scene {
     const isKnown = model.head > 0
     const { run } = this.#callsOf(caller)
     if (taken.do === 'send' && model.isIn(who)) await this.#send(taken, caller, log)
+    else if (taken.do === 'withheld' && model.isIn(who)) await this.#send(taken, caller, log, true)
+    else if (taken.do === 'edit' && model.isIn(who)) await this.#edit(taken, caller, log)
+    else if (taken.do === 'trim' && isKnown) await this.#trim(log, Math.min(seq, model.head))
     else if (taken.do === 'read' && isKnown) {
       model.markRead(who, seq)
       const answer = await markRead(this.#store, caller, log, seq)
@@ -132,14 +136,13 @@ class Scene {
       model.delete(who, seq)
       await run('messages.delete', { log, seqs: [seq] })
     } else if (taken.do === 'recall' && model.isIn(who)) {
-      const own = model.shown(who).filter((at) => isMessageOf(model, at, who))
-      if (own.length === 0) return
-      const recalled = own[Math.floor((own.length * Math.min(percent, 99)) / 100)]!
-      const isFirst = !this.#recalled.has(`${log} ${recalled}`)
+      const recalled = ownMessage(model, taken)
+      if (recalled === undefined) return
+      const isTold = !this.#recalled.has(`${log} ${recalled}`) && !model.entries[recalled - 1]!.isWithheld
       this.#recalled.add(`${log} ${recalled}`)
       await run('messages.recall', { log, seq: recalled })
-      model.recall(recalled)
-      if (isFirst) model.append(who)
+      model.name(recalled, [])
+      if (isTold) model.append(who)
     } else if (taken.do === 'readAll') {
       for (const each of this.#logs.values()) if (each.unread(who) > 0) each.markRead(who, each.head)
       expect((await run('conversations.readAll', {})).badge).toBe(0)
@@ -156,15 +159,36 @@ class Scene {
     }
   }
 
-  async #send({ who, device, mentions }: Step, caller: Caller, log: LogId): Promise<void> {
-    const model = this.#modelOf(log)
-    const named = mentions === 'none' ? undefined : mentions === 'all' ? 'all' : [this.#people[mentions]!.uid]
+  async #send({ who, device, mentions }: Step, caller: Caller, log: LogId, withheld?: true): Promise<void> {
     await sendAndWait(this.#store, caller, {
       ...{ id: null, target: { log, peer: null }, type: 'text', bodyJson: '{"text":"x"}' },
-      marks: named === undefined ? null : { mentions: named },
+      marks: { ...this.#marksOf(mentions), ...(withheld && { withheld }) },
     })
-    const people = mentions === 'none' ? [] : mentions === 'all' ? PEOPLE : [mentions]
-    model.send(who, device, people)
+    this.#modelOf(log).send(who, device, namedBy(mentions), withheld)
+  }
+
+  /** Of a message that names others from now on. */
+  async #edit(taken: Step, caller: Caller, log: LogId): Promise<void> {
+    const model = this.#modelOf(log)
+    const seq = ownMessage(model, taken)
+    if (seq === undefined || this.#recalled.has(`${log} ${seq}`)) return
+    const body = { text: 'y', ...this.#marksOf(taken.mentions) }
+    await this.#store.run({ name: 'messages.edit', caller, params: { log, seq, body } })
+    // Who left is called by nobody any more, but for what calls all.
+    const named = namedBy(taken.mentions).filter((who) => taken.mentions === 'all' || model.isIn(who))
+    model.name(seq, named)
+    if (!model.entries[seq - 1]!.isWithheld) model.append(taken.who)
+  }
+
+  async #trim(log: LogId, upTo: number): Promise<void> {
+    const task = { task: 'deleteExpired', input: { log, upTo } } as const
+    while (!(await this.#store.perform(task)));
+    this.#modelOf(log).trim(upTo)
+  }
+
+  #marksOf(mentions: Step['mentions']): { mentions?: 'all' | UserId[] } {
+    if (mentions === 'none') return {}
+    return { mentions: mentions === 'all' ? 'all' : [this.#people[mentions]!.uid] }
   }
 
   async #update(who: number, caller: Caller, params: Params<'conversations.update'>): Promise<void> {
@@ -262,6 +286,15 @@ class Scene {
   #badge(who: number): number {
     return [...this.#logs.values()].reduce((sum, model) => sum + model.due(who), 0)
   }
+}
+
+const namedBy = (mentions: Step['mentions']): readonly number[] =>
+  mentions === 'none' ? [] : mentions === 'all' ? PEOPLE : [mentions]
+
+/** Some message that a person wrote and still sees. */
+function ownMessage(model: ModelLog, { who, percent }: Step): number | undefined {
+  const own = model.shown(who).filter((seq) => isMessageOf(model, seq, who))
+  return own[Math.floor((own.length * Math.min(percent, 99)) / 100)]
 }
 
 const isMessageOf = (model: ModelLog, seq: number, who: number): boolean => {

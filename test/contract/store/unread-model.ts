@@ -10,10 +10,14 @@ type ModelEntry = {
   isMessage: boolean
   /** Whom it names; nobody any more once it is recalled. */
   mentions: readonly number[]
+  /** For its author alone. */
+  isWithheld: boolean
 }
 
 export class ModelLog {
   readonly entries: ModelEntry[] = []
+  /** The first entry that is kept. */
+  first = 1
   readonly #windows: Window[][] = PEOPLE.map(() => [])
   readonly read = PEOPLE.map(() => 0)
   readonly cleared = PEOPLE.map(() => 0)
@@ -39,15 +43,25 @@ export class ModelLog {
   }
 
   append(from: number): void {
-    this.entries.push({ from, device: -1, isMessage: false, mentions: [] })
+    this.entries.push({ from, device: -1, isMessage: false, mentions: [], isWithheld: false })
   }
 
-  send(from: number, device: number, mentions: readonly number[]): void {
-    this.entries.push({ from, device, isMessage: true, mentions })
+  send(from: number, device: number, mentions: readonly number[], isWithheld = false): void {
+    this.entries.push({ from, device, isMessage: true, mentions, isWithheld })
   }
 
-  recall(seq: number): void {
-    this.entries[seq - 1] = { ...this.entries[seq - 1]!, mentions: [] }
+  /** It names others from now on: nobody when it is recalled. */
+  name(seq: number, mentions: readonly number[]): void {
+    this.entries[seq - 1] = { ...this.entries[seq - 1]!, mentions }
+  }
+
+  /** What is gone counts as read, for whom something is left. */
+  trim(upTo: number): void {
+    this.first = Math.max(this.first, Math.min(upTo, this.head) + 1)
+    for (const who of PEOPLE) {
+      const goesOn = (this.#windows[who]!.at(-1)?.to ?? 0) >= this.first
+      if (goesOn) this.read[who] = Math.max(this.read[who]!, this.first - 1)
+    }
   }
 
   markRead(who: number, seq: number): void {
@@ -78,17 +92,30 @@ export class ModelLog {
     return this.visible(who).at(-1) ?? 0
   }
 
+  /** What is kept, of others as far as they may be heard. */
+  #kept(who: number): number[] {
+    return this.visible(who).filter((seq) => {
+      const { from, isWithheld } = this.entries[seq - 1]!
+      return seq >= this.first && (!isWithheld || from === who)
+    })
+  }
+
   /** What pages show: neither cleared nor deleted by the person. */
   shown(who: number): number[] {
-    return this.visible(who).filter((seq) => seq > this.cleared[who]! && !this.#deleted[who]!.has(seq))
+    return this.#kept(who).filter((seq) => seq > this.cleared[who]! && !this.#deleted[who]!.has(seq))
   }
 
   isListed(who: number): boolean {
-    if (this.visible(who).length === 0) return false
+    if (this.headOf(who) < this.first || this.#isUnheard(who)) return false
     const hiddenAt = this.#hiddenAt[who] ?? null
     return (
-      hiddenAt === null || this.visible(who).some((seq) => seq > hiddenAt && this.entries[seq - 1]!.isMessage)
+      hiddenAt === null || this.#kept(who).some((seq) => seq > hiddenAt && this.entries[seq - 1]!.isMessage)
     )
+  }
+
+  /** A conversation of which somebody has heard nothing. */
+  #isUnheard(who: number): boolean {
+    return this.entries.every(({ from, isWithheld }) => isWithheld && from !== who)
   }
 
   #unreadSeqs(who: number): number[] {
