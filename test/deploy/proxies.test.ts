@@ -1,8 +1,12 @@
 /**
  * The real HAProxy and nginx with the shipped files in front of a real server: the client's address arrives over TCP,
- * TLS and WebSocket, what a client claims about itself does not, and messages pass.
+ * TLS and WebSocket, what a client claims about itself does not, and messages and files pass.
  */
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connectAsync } from 'mqtt'
@@ -136,6 +140,22 @@ async function expectMessagePasses(server: TestServer, ports: Ports): Promise<vo
   await Promise.all([alice.endAsync(), bob.endAsync()])
 }
 
+/** A part of a file is larger than any message. */
+async function expectUploadPasses(server: TestServer, ports: Ports): Promise<void> {
+  const bytes = randomBytes(1024 * 1024)
+  const token = server.token('alice', null)
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const { id } = await server.http<{ id: string }>('media.create', { bytes: bytes.length, sha256 }, token)
+  const put = request({
+    ...{ host: '127.0.0.1', port: ports.https, path: `/v1/media/${id}/parts/1`, method: 'PUT' },
+    ...{ ca: readFileSync(cert.certFile), headers: { authorization: `Bearer ${token}` } },
+  })
+  put.end(bytes)
+  const [answer] = (await once(put, 'response')) as [IncomingMessage]
+  answer.resume()
+  expect(answer.statusCode).toBe(200)
+}
+
 /** A header that a client writes itself comes after the proxy's, where MQTT begins. */
 async function expectOwnHeaderRefused(port: number): Promise<void> {
   for (const before of [headerV1('203.0.113.7'), headerV2('203.0.113.7')]) {
@@ -170,6 +190,7 @@ describe('HAProxy', () => {
     await expectClientsAddress(overTls, ports.mqtts)
     await expectClientsAddress(overWss, ports.https)
     await expectMessagePasses(server, ports)
+    await expectUploadPasses(server, ports)
     await expectOwnHeaderRefused(ports.mqtt)
     await expectStrangerRefused(server, overTcp, server.mqttPort)
     const redirect = await fetch(`http://127.0.0.1:${ports.http}/v1/x`, { redirect: 'manual' })
@@ -239,6 +260,7 @@ describe('nginx', () => {
     await expectClientsAddress(overTls, ports.mqtts)
     await expectClientsAddress(overWss, ports.https)
     await expectMessagePasses(server, ports)
+    await expectUploadPasses(server, ports)
     await expectOwnHeaderRefused(ports.mqtt)
     await expectStrangerRefused(server, overTcp, server.mqttPort)
     const redirect = await fetch(`http://127.0.0.1:${ports.http}/v1/x`, { redirect: 'manual' })

@@ -12,7 +12,7 @@ import {
   lockAnyGroup,
   lockGroup,
 } from './group-lookup.ts'
-import { askToJoin } from './group-requests.ts'
+import { askToJoin, isWaiting } from './group-requests.ts'
 import { assertRoomFor, letIn } from './membership.ts'
 import type { StoredOperations } from './stored.ts'
 import type { Person, Transaction } from './transaction.ts'
@@ -100,7 +100,9 @@ export const groupJoiningOperations: StoredOperations<Names> = {
     const open = group === undefined ? undefined : await findLink(tx, token)
     if (group === undefined || open === undefined) throw new WochatError('link_ended')
     const joined = { id: group.log.name as string, state: 'joined' as const }
+    const waiting = { ...joined, state: 'waiting' as const }
     if (await isIn(tx, group, me)) return joined
+    if (await isWaiting(tx, group.log.n, me)) return waiting
     if (open.usesMax !== null && open.uses >= open.usesMax) throw new WochatError('link_used_up')
     await assertNotBanned(tx, group, me)
     assertKeepsMembers(group)
@@ -108,7 +110,7 @@ export const groupJoiningOperations: StoredOperations<Names> = {
     await tx.query('update group_link set uses = uses + 1 where token = $1', [token])
     if (group.approval === 1) {
       await askToJoin(tx, caller, group, me, text ?? null)
-      return { ...joined, state: 'waiting' as const }
+      return waiting
     }
     await letIn(tx, caller, group, [me], 'joined', { uid: me.uid })
     return joined

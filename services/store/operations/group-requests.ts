@@ -73,11 +73,13 @@ export const groupRequestOperations: StoredOperations<
 }
 
 async function getWaiting(tx: Transaction, { log }: MyGroup, [person]: readonly Person[]): Promise<Person> {
-  const waits =
-    person !== undefined &&
-    (await tx.first('select 1 from join_request where log = $1 and account = $2', [log.n, person.account]))
-  if (person === undefined || !waits) throw new WochatError('no_join_request')
+  if (person === undefined || !(await isWaiting(tx, log.n, person))) throw new WochatError('no_join_request')
   return person
+}
+
+export async function isWaiting(tx: Transaction, log: number, { account }: Person): Promise<boolean> {
+  const row = await tx.first('select 1 from join_request where log = $1 and account = $2', [log, account])
+  return row !== undefined
 }
 
 async function parseCursor(

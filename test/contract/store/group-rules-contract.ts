@@ -311,7 +311,7 @@ function links(shared: Shared): void {
     expect(await ben.do('groups.join', { token })).toEqual({ id, state: 'joined' })
     expect(await one.do('groups.join', { token })).toEqual({ id, state: 'joined' })
     expect(await two.refused('groups.join', { token })).toBe('link_used_up')
-    const soon = Date.now() + 50
+    const soon = Date.now() + 400
     const short = await ann.do('groups.createLink', { id, expiresAt: soon })
     await expect.poll(() => two.refused('groups.join', short).catch(() => 'let in')).toBe('link_ended')
     const kept = await ann.do('groups.createLink', { id })
@@ -325,6 +325,22 @@ function links(shared: Shared): void {
     await owner.do('groups.endLink', kept)
     expect(await three.refused('groups.join', kept)).toBe('link_ended')
     expect(await three.refused('groups.join', { id })).toBe('unknown_group')
+  })
+
+  test('who waits to be let in uses a link up once, however often they ask', async () => {
+    const store = shared()
+    const { id, owner } = await createCircle(store)
+    const [one, two, three] = allHandsOf(store, await createFriends(store, 'one', 'two', 'three'))
+    await owner.do('groups.update', { id, approval: true })
+    const { token } = await owner.do('groups.createLink', { id, usesMax: 2 })
+    for (const hand of [one, one, one, two, one]) {
+      expect(await hand.do('groups.join', { token })).toEqual({ id, state: 'waiting' })
+    }
+    expect(await three.refused('groups.join', { token })).toBe('link_used_up')
+    expect((await owner.do('groups.requests', { id })).items.map(({ uid }) => uid)).toEqual([
+      one.uid,
+      two.uid,
+    ])
   })
 }
 
