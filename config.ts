@@ -21,7 +21,7 @@ export type { TrustedIssuer } from './config/issuers.ts'
 export type { OptionName, Role } from './config/options.ts'
 export { Secret } from './config/secret.ts'
 
-export type ConfigSource = 'default' | 'file' | 'environment'
+type ConfigSource = 'default' | 'file' | 'environment'
 
 /** Every option by its name, and where each value is from. */
 export type Config = { readonly [Name in OptionName]: OptionValue<Name> } & {
@@ -209,7 +209,7 @@ export function isLoopback(host: string): boolean {
 // ---------------------------------------------------------------- showing
 
 /** One row of `wochat config`. `value` and `default` are text; a secret shows as `[redacted]`. */
-export type ConfigRow = {
+type ConfigRow = {
   name: OptionName
   env: string
   type: string

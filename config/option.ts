@@ -9,7 +9,7 @@ import { resolve } from 'node:path'
 import { Secret } from './secret.ts'
 
 /** Where a value stands: relative paths start at `folder`. */
-export type ParseContext = { folder: string }
+type ParseContext = { folder: string }
 
 export type Option<Value> = {
   readonly type: string

@@ -6,7 +6,7 @@
  */
 import { Type } from 'typebox'
 
-export const ENTRY_KINDS = ['message', 'edit', 'recall', 'reaction', 'group', 'contact', 'notice'] as const
+const ENTRY_KINDS = ['message', 'edit', 'recall', 'reaction', 'group', 'contact', 'notice'] as const
 export type EntryKind = (typeof ENTRY_KINDS)[number]
 
 /** Types of entries of kind `group`: what happened in a group. */
@@ -44,7 +44,7 @@ export const CONTACT_ENTRY_TYPES = [
 ] as const
 export type ContactEntryType = (typeof CONTACT_ENTRY_TYPES)[number]
 
-export const EntryStateSchema = Type.Object(
+const EntryStateSchema = Type.Object(
   {
     edited: Type.Optional(
       Type.Object({
@@ -88,7 +88,7 @@ export const EntrySchema = Type.Object(
 )
 export type Entry = Type.Static<typeof EntrySchema>
 
-export const GAP_REASONS = ['retention', 'backlog', 'too_large', 'restored'] as const
+const GAP_REASONS = ['retention', 'backlog', 'too_large', 'restored'] as const
 export type GapReason = (typeof GAP_REASONS)[number]
 
 /** Says on the inbox that entries `from`..`to` are not sent; they stay readable by `messages.page` unless trimmed. */
@@ -99,7 +99,7 @@ export function encodeGap(gap: Gap): Buffer {
 }
 
 /** The parts of an entry that {@link encodeEntry} puts together; ids and types are of the contract's alphabets. */
-export type EntryFields = {
+type EntryFields = {
   log: string
   epoch: string
   seq: number

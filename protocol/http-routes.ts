@@ -5,7 +5,7 @@ import { Type } from 'typebox'
 import { COMMON_ERRORS } from './catalogue/operation.ts'
 import type { ErrorCode } from './errors.ts'
 
-export type RouteParameter = {
+type RouteParameter = {
   readonly name: string
   readonly in: 'path' | 'query' | 'header'
   readonly description: string

@@ -68,7 +68,7 @@ export function buildGroupLog(id: string): LogId {
   return `g:${id}` as LogId
 }
 
-export type LogKind = 'direct' | 'group' | 'notice'
+type LogKind = 'direct' | 'group' | 'notice'
 
 /** What a text begins to be. Of a {@link LogId} it is all there is to ask: each doorbell does, so that nothing is parsed. */
 export function logKind(text: string): LogKind | undefined {
@@ -101,7 +101,7 @@ export function peopleOf(log: LogId): UserId[] {
   return a === b ? [a] : [a, b]
 }
 
-export type ParsedLog =
+type ParsedLog =
   | { kind: 'direct'; log: LogId; a: UserId; b: UserId }
   | { kind: 'group'; log: LogId }
   | { kind: 'notice'; log: LogId; uid: UserId }

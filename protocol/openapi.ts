@@ -91,7 +91,7 @@ function buildAnswer(method: string, { description, content, schema }: RouteAnsw
 }
 
 /** Every code that an operation may answer with over HTTP. */
-export function errorsOf(operation: Operation): ErrorCode[] {
+function errorsOf(operation: Operation): ErrorCode[] {
   const common = COMMON_ERRORS.filter((code) => operation.access === 'user' || !TOKEN_ERRORS.has(code))
   return [...new Set<ErrorCode>([...operation.errors, ...common])]
 }

@@ -41,7 +41,7 @@ export type LiveEvent =
   | TransientMessage
 
 /** A message that no log keeps: it has no `seq`, and who is not there does not get it. */
-export type TransientMessage = {
+type TransientMessage = {
   kind: 'message'
   transient: true
   log: string

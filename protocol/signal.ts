@@ -11,7 +11,7 @@ import { WochatError } from './errors.ts'
 import type { UserId } from './ids.ts'
 import { parseTarget, type Target } from './send.ts'
 
-export type Signal = { kind: 'typing'; target: Target } | { kind: 'foreground' } | { kind: 'background' }
+type Signal = { kind: 'typing'; target: Target } | { kind: 'foreground' } | { kind: 'background' }
 
 /** Reads a signal that is already parsed JSON. Throws {@link WochatError} `bad_json` or `bad_request`. */
 export function readSignal(value: unknown, sender: UserId): Signal {

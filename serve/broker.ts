@@ -15,7 +15,7 @@ import type { Connections } from './connections.ts'
 import { adoptSessions } from './housekeeping.ts'
 import type { Services } from './services.ts'
 
-export type BrokerParts = {
+type BrokerParts = {
   config: Config
   store: Store
   shared: SharedStore | null

@@ -22,7 +22,7 @@ import { type Media, openMedia } from './media.ts'
 import { proxySettings } from './proxies.ts'
 import { buildServices, type Services } from './services.ts'
 
-export type NodeParts = Pick<OpenedBus, 'bus' | 'redis' | 'createLimiter'> & {
+type NodeParts = Pick<OpenedBus, 'bus' | 'redis' | 'createLimiter'> & {
   config: Config
   store: Store
   /** The same store, when nodes share it. */

@@ -40,7 +40,7 @@ type ServiceParts = {
 }
 
 /** Where clients are told to come. */
-export type PublicEndpoints = () => { mqtt: string; ws: string; http: string }
+type PublicEndpoints = () => { mqtt: string; ws: string; http: string }
 
 export type Services = Intake & {
   verifier: TokenVerifier

@@ -22,7 +22,7 @@ const UNFILED_AGE_MAX_MS = 500
 /** Of `databaseConnectionsMax`, for the signing keys. */
 const KEY_CONNECTIONS = 1
 
-export type StoreParts = {
+type StoreParts = {
   config: Config
   /** Holder of the sessions that are opened here. */
   node: string
@@ -31,7 +31,7 @@ export type StoreParts = {
   onFatal: (error: Error) => void
 }
 
-export type OpenedStore = {
+type OpenedStore = {
   store: Store
   /** The same store, when nodes share it. */
   shared: SharedStore | null

@@ -8,7 +8,7 @@ const NS_PER_MS = 1e6
 const LATE_MS = 1000
 const LATE_TURNS = 3
 
-export type LoadSources = {
+type LoadSources = {
   connections: () => number
   connectionsMax: number
   sends: () => number

@@ -9,7 +9,7 @@ import type { Registry } from '../gate/registry.ts'
 import type { Tracing } from '../trace/tracing.ts'
 import { connectionFacts, queueFacts, slowest } from './connection-facts.ts'
 
-export type NodeParts = {
+type NodeParts = {
   registry: Registry
   draining: Draining
   tracing: Tracing

@@ -19,7 +19,7 @@ const PACKET_ID = 1
 
 type Answer = { type: number; buffer: Buffer; start: number; end: number }
 
-export class EngineClosedError extends Error {
+class EngineClosedError extends Error {
   constructor() {
     super('the engine closed the connection')
     this.name = 'EngineClosedError'

@@ -21,7 +21,7 @@ const TRIES_MAX = 100
 /** A session that a message is to wait for; its receiver, if it is attached here. */
 export type Target = { receiver: Receiver | undefined; packetId: number | null; match: Match }
 
-export type Commit = {
+type Commit = {
   packet: RoutedPacket
   from: string | null
   receipt: PublishInput['receipt']

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { pino } from 'pino'
 import { expect, test, vi } from 'vitest'
 import { createEngine } from './engine.ts'
+import { ENGINE_SETTINGS } from './testing/engine-settings.ts'
 import { PlainDevice } from './testing/plain-device.ts'
 import { TempStore } from './testing/temp-store.ts'
 
@@ -13,7 +14,7 @@ test('every message that was acknowledged is there after kill -9, for the queue 
 }, async () => {
   await using temp = new TempStore()
   const log = pino({ level: 'silent' })
-  const before = await createEngine({ store: await temp.open(), log })
+  const before = await createEngine({ store: await temp.open(), log, settings: ENGINE_SETTINGS })
   const away = new PlainDevice(before, 'bob/phone')
   await away.subscribe('t/#', 2)
   await away.subscribe('wills', 1)
@@ -22,7 +23,7 @@ test('every message that was acknowledged is there after kill -9, for the queue 
   await temp.close()
 
   const acknowledged = await publishUntilKilled(temp.folder)
-  const engine = await createEngine({ store: await temp.open(), log })
+  const engine = await createEngine({ store: await temp.open(), log, settings: ENGINE_SETTINGS })
   const bob = new PlainDevice(engine, 'bob/phone')
   await vi.waitFor(() => expect(bob.texts).toContain('gone'), 30_000)
   await vi.waitFor(() => expect(bob.link.inflight).toBe(0), 30_000)

@@ -44,19 +44,11 @@ export type EngineSettings = {
   retainedIndexBytesMax: number
 }
 
-export const ENGINE_DEFAULTS: EngineSettings = {
-  queuedMessagesMax: 100_000,
-  waitingBytesMax: 1024 * 1024,
-  halfOpenMax: 256,
-  subscriptionsMax: 200,
-  retainedIndexBytesMax: 64 * 1024 * 1024,
-}
-
 /** A session of the open profile that lives longer is not ended by time: setTimeout takes no more than 24 days. */
 const EXPIRY_SECONDS_MAX = 24 * 86_400
 
 /** Figures of the engine: now, or since the start. */
-export type EngineMetrics = {
+type EngineMetrics = {
   readonly attached: number
   /** Messages that clients published. */
   readonly publications: number
@@ -74,10 +66,10 @@ type Detach = {
   sessionExpirySeconds?: number
 }
 
-export type EngineParts = {
+type EngineParts = {
   store: PlainStore
   log: Logger
-  settings?: Partial<EngineSettings>
+  settings: EngineSettings
   /** Of a cluster: to the engines of the other nodes around the same store. */
   bus?: PlainCarrier
 }
@@ -97,8 +89,7 @@ export class Engine {
   readonly #turns = new Map<string, Promise<void>>()
 
   static async create(parts: EngineParts): Promise<Engine> {
-    const settings = { ...ENGINE_DEFAULTS, ...parts.settings }
-    const engine = new Engine(parts.store, parts.log, settings, parts.bus ?? null)
+    const engine = new Engine(parts.store, parts.log, parts.settings, parts.bus ?? null)
     await engine.#router.listen()
     await engine.#wills.load()
     return engine

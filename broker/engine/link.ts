@@ -37,7 +37,7 @@ export type AttachOptions = {
 }
 
 /** What a link works with; the engine's own. */
-export type LinkParts = {
+type LinkParts = {
   router: Router
   persistence: RoutingPersistence
   store: PlainStore

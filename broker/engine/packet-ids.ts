@@ -1,13 +1,9 @@
 /** Packet ids of the engine's outgoing messages on one connection; the gate's own lie above. */
-export const ENGINE_PACKET_ID_MAX = 0x7fff
+const ENGINE_PACKET_ID_MAX = 0x7fff
 
 export class PacketIds {
   readonly #used = new Set<number>()
   #last = 0
-
-  get inUse(): number {
-    return this.#used.size
-  }
 
   /** An id that is not in use; undefined when there is none. */
   take(): number | undefined {

@@ -43,7 +43,7 @@ export type AnyPacket = {
 const BYTES = '$bytes'
 
 /** Every field but topic and payload as JSON; bytes in base64. */
-export function encodeHead({ topic: _, payload: __, ...rest }: AnyPacket): string {
+function encodeHead({ topic: _, payload: __, ...rest }: AnyPacket): string {
   return encodeFields(rest)
 }
 

@@ -22,7 +22,7 @@ const PAGE_QUEUE = 100
 const PAGE_QUEUE_BYTES = 1024 * 1024
 const PAGE_WILLS = 100
 
-export type PersistenceSettings = {
+type PersistenceSettings = {
   /** Messages that may wait for one session; what comes then is not kept for it, and counted. */
   queuedMax: number
   /** Memory for the names of retained topics; a new one above it is refused. */

@@ -43,7 +43,7 @@ export interface Receiver {
   routed(packet: RoutedPacket): void
 }
 
-export type Receipt = NonNullable<PublishInput['receipt']>
+type Receipt = NonNullable<PublishInput['receipt']>
 
 /** Null: stored as far as it has to be, and routed. */
 export type Decided = (refusal: WochatError | null) => void

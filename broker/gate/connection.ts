@@ -26,7 +26,7 @@ import { SubscribeSide } from './subscribe-side.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
 /** First id of the gate's own outgoing packets; below are the engine's. */
-export const GATE_PACKET_ID_MIN = 0x8000
+const GATE_PACKET_ID_MIN = 0x8000
 const CONNECT_FIRST_BYTE = 0x10
 
 export class Connection implements TransportEvents, FrameSink, InboxWire {

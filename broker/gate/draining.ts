@@ -26,7 +26,7 @@ const LOOK_EVERY_MS = 10
 /** A CONNECT that was under way when the drain began is looked for again after this. */
 const STRAGGLERS_EVERY_MS = 50
 
-export type DrainSettings = {
+type DrainSettings = {
   drainStepConnections: number
   drainStepMs: number
   readyDelayMs: number

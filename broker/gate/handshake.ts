@@ -373,7 +373,7 @@ function refuse(connection: Connection, version: ProtocolVersion, { v311, v5, co
 }
 
 /** A CONNECT that broke the protocol: 3.1.1 has words only for a wrong version and a wrong client id (section 3.2.2.3). */
-export function refuseMalformedConnect(
+function refuseMalformedConnect(
   connection: Connection,
   violation: ProtocolViolation,
   version?: ProtocolVersion,

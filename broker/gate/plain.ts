@@ -21,7 +21,7 @@ const CLOSE_REASONS: Record<EngineClosedReason, number> = {
 }
 
 /** What the plain side needs of its connection. */
-export interface PlainWire {
+interface PlainWire {
   readonly outbox: { raw(packet: Buffer): void; readonly pendingBytes: number }
   /** Messages of QoS 1 and 2 that may follow beyond {@link PlainSide.inflight}. */
   plainRoom(): number

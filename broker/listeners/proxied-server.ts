@@ -9,12 +9,12 @@ import { type IsTrusted, trustNetworks } from '../../services/client-address.ts'
 import { ProxyHeaderError, ProxyHeaderReader } from './proxy-protocol.ts'
 
 /** Section 2 of the protocol: a proxy sends the header at once, so even a lost segment (3 s) leaves time. */
-export const PROXY_HEADER_TIMEOUT_MS = 5000
+const PROXY_HEADER_TIMEOUT_MS = 5000
 /** Connections that wait for their header at once; the next is closed. They are counted nowhere else yet. */
-export const PROXY_HEADERS_WAITING_MAX = 10_000
+const PROXY_HEADERS_WAITING_MAX = 10_000
 
 /** Why a connection was closed before its first own byte. */
-export type ProxyRefusal = 'untrusted' | 'bad_header' | 'timeout' | 'too_many'
+type ProxyRefusal = 'untrusted' | 'bad_header' | 'timeout' | 'too_many'
 
 export type ProxySettings = {
   /** Addresses and networks (`10.0.0.0/8`) of the proxies. */

@@ -27,7 +27,7 @@ export class ProxyHeaderError extends Error {
   override readonly name = 'ProxyHeaderError'
 }
 
-export type ProxyHeader = {
+type ProxyHeader = {
   /** Address of the client; null when the proxy speaks for itself (LOCAL) or does not know (UNKNOWN). */
   readonly address: string | null
   /** What came after the header: the first bytes of the client. */

@@ -9,7 +9,7 @@ import { SocketTransport } from './socket-transport.ts'
 const BACKLOG = 4096
 const HANDSHAKE_TIMEOUT_MS = 10_000
 
-export type TlsFiles = Pick<TlsOptions, 'cert' | 'key'>
+type TlsFiles = Pick<TlsOptions, 'cert' | 'key'>
 
 /**
  * Listens for MQTT, behind proxies if `proxies` is given; rejects with the error of `listen`, such as EADDRINUSE.

@@ -63,7 +63,7 @@ class WebSocketTransport implements Transport {
   }
 }
 
-export type WebSocketSettings = {
+type WebSocketSettings = {
   /** Largest WebSocket message; MQTT packets may be split and joined at will [MQTT-6.0.0-2]. */
   messageBytesMax: number
   /** Origins besides the server's own that browsers may come from. */

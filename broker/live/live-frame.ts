@@ -5,7 +5,7 @@ import { FrameReader, FrameWriter } from '../cluster/frame-writer.ts'
 /** Who does not get it: one device, or with null all devices of a person. */
 export type Except = { uid: UserId; device: DeviceId | null }
 
-export type LiveFrame =
+type LiveFrame =
   | { kind: 'user'; uid: UserId; except: Except | null; payload: Buffer }
   | { kind: 'group'; group: LogId; except: Except | null; payload: Buffer }
 

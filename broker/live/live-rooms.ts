@@ -8,7 +8,7 @@ import type { LiveListener, LiveRoomSeats } from '../../services/presence/ports.
 import type { Bus } from '../cluster/bus.ts'
 
 /** Rooms that one connection is in. */
-export const ROOMS_MAX = 100
+const ROOMS_MAX = 100
 const SWEEP_EVERY_MS = 5000
 
 type Watching = Pick<Bus, 'watch' | 'unwatch'>

@@ -9,7 +9,7 @@ import type { KnownRights } from './live-rights.ts'
 import type { LiveRooms } from './live-rooms.ts'
 import type { Receipts } from './receipts.ts'
 
-export type LiveParts = {
+type LiveParts = {
   presence: Presence
   delivery: LiveDelivery
   rooms: LiveRooms

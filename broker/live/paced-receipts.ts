@@ -5,7 +5,7 @@
 import type { LogId, UserId } from '../../protocol/ids.ts'
 import type { LiveDelivery } from './live-delivery.ts'
 
-export type Delivered = { kind: 'delivered'; from: UserId; log: LogId; seq: number }
+type Delivered = { kind: 'delivered'; from: UserId; log: LogId; seq: number }
 
 const TURN_MS = 250
 const TOLD_EACH_TURN = 250

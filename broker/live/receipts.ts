@@ -9,7 +9,7 @@ import type { LiveDelivery } from './live-delivery.ts'
 import type { KnownRights } from './live-rights.ts'
 import { PacedReceipts } from './paced-receipts.ts'
 
-export type ReceiptsParts = {
+type ReceiptsParts = {
   delivery: LiveDelivery
   rights: KnownRights
   /** `hears`: every node hears of every commit, and tells its own devices. `tells`: the node that committed tells all. */

@@ -11,7 +11,7 @@ import type { CommittedEntry } from '../../services/store/contract.ts'
 /** Traces at a time. */
 const TRACES_MAX = 16
 /** Steps of one trace in a second; more are counted and not kept. */
-export const STEPS_PER_SECOND_MAX = 1000
+const STEPS_PER_SECOND_MAX = 1000
 /** Steps of one trace that wait to be read. */
 const WAITING_STEPS_MAX = 5000
 /** Nobody reads any more: whoever asked is gone. */
@@ -45,7 +45,7 @@ type Trace = {
 }
 
 /** Takes the steps while something is armed. */
-export class Tracer {
+class Tracer {
   readonly traces = new Map<string, Trace>()
 
   rung({ log, seq, uid, device }: CommittedEntry): void {

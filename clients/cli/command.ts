@@ -8,7 +8,7 @@ import { DEFAULT_URL, openSession, type Session, type SessionOptions } from './s
 export type CommonOptions = SessionOptions & { json?: boolean }
 
 /** Adds the options that say who and where. */
-export function addCommonOptions(command: Command): Command {
+function addCommonOptions(command: Command): Command {
   return command
     .option('--profile <name>', 'the login to use', 'default')
     .option('--url <url>', `HTTP address of the server (of the login, else ${DEFAULT_URL})`)

@@ -3,7 +3,7 @@ import { styleText } from 'node:util'
 import type { Entry, Gap } from '../../protocol/entry.ts'
 
 /** Colours for a stream that takes them; plain text for a pipe, a file or NO_COLOR. */
-export type Paint = (style: 'dim' | 'bold' | 'cyan' | 'yellow', text: string) => string
+type Paint = (style: 'dim' | 'bold' | 'cyan' | 'yellow', text: string) => string
 
 export function createPaint(stream: NodeJS.WriteStream): Paint {
   return (style, text) => (stream.isTTY ? styleText(style, text, { stream }) : text)

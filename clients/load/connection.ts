@@ -13,7 +13,7 @@ const PUBACK = 4
 const SUBACK = 9
 const SERVER_DISCONNECT = 14
 
-export const PACKET_IDS = 65_535
+const PACKET_IDS = 65_535
 const OUT_BYTES_FIRST = 256
 
 /** Every socket reads into this one; a read is parsed before the next begins. */

@@ -18,7 +18,7 @@ export interface Member {
   group: number
 }
 
-export interface OpenOptions {
+interface OpenOptions {
   persistent: boolean
   subscribe: boolean
   /** In turn, instead of those of the options. */

@@ -7,7 +7,7 @@ const SESSION_EXPIRY_NEVER = Buffer.from([5, 0x11, 0xff, 0xff, 0xff, 0xff])
 const NO_PROPERTIES = Buffer.from([0])
 const NOTHING = Buffer.alloc(0)
 
-export interface ConnectFields {
+interface ConnectFields {
   version: MqttVersion
   clientId: string
   username?: string

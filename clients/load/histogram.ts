@@ -46,7 +46,7 @@ export class Histogram {
 }
 
 /** Milliseconds, except `count`. */
-export interface LatencySummary {
+interface LatencySummary {
   count: number
   mean: number
   p50: number

@@ -3,7 +3,8 @@
  *
  *     ~wl~ RRRR PPP SSSSS TTTTTT      (without the spaces, digits to the base 64 from the URL-safe alphabet)
  *
- * R names the run, so that leftovers of another one are not counted, P the publisher, S its sequence, T the time sent.
+ * R names the run, so that leftovers of another one are not counted, P the publisher, S its sequence (there is room
+ * for 64^5, more than a publisher sends in a run), T the time sent.
  */
 const PREFIX = Buffer.from('~wl~', 'latin1')
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -14,7 +15,6 @@ const TIME_AT = SEQUENCE_AT + 5
 
 export const MARKER_BYTES = TIME_AT + 6
 export const PUBLISHERS_MAX = 64 ** 3
-export const SEQUENCE_MAX = 64 ** 5 - 1
 
 const CODES = Uint8Array.from(ALPHABET, (digit) => digit.charCodeAt(0))
 const DIGITS = new Uint8Array(256)

@@ -1,7 +1,7 @@
 /** The options of the command line, with their bounds, and what `--help` says of them. */
 import { parseArgs } from 'node:util'
 
-export const MODES = {
+const MODES = {
   flow: 'groups x (publishers -> subscribers), closed loop (--window) or open loop (--rate)',
   latency: 'flow in open loop, 1000 messages/s unless --rate says otherwise',
   storm:

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { findMarker, isOfRun, readPublisher, readSentUs, readSequence, SEQUENCE_MAX } from './marker.ts'
+import { findMarker, isOfRun, readPublisher, readSentUs, readSequence } from './marker.ts'
 import { buildMessage, stampMessage } from './payload.ts'
 
 const FIELDS = { version: 4, qos: 1, run: 'Run1', topic: 'u/a/send', target: 7, pad: 6, bytes: 200 } as const
@@ -22,7 +22,7 @@ test('a message is a JSON text of exactly the wanted size, addressed to its targ
 })
 
 test('the marker is read back when the text arrives inside another JSON text', () => {
-  const stamp = { publisher: 262_143, sequence: SEQUENCE_MAX, sentUs: 2 ** 36 - 1 }
+  const stamp = { publisher: 262_143, sequence: 64 ** 5 - 1, sentUs: 2 ** 36 - 1 }
   const { text } = JSON.parse(stamped(SEND, stamp).toString()) as { text: string }
   const entry = Buffer.from(JSON.stringify({ log: 'd:a:b', seq: 12, body: { text } }))
   const at = findMarker(entry, 0, entry.length, 0)

@@ -15,7 +15,7 @@ export interface Message extends PublishFrame {
   idAt: number
 }
 
-export interface MessageFields {
+interface MessageFields {
   version: MqttVersion
   qos: number
   run: string

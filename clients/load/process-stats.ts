@@ -5,7 +5,7 @@ import fs from 'node:fs'
 const TICKS_PER_SECOND = 100
 
 /** User and system seconds of all threads of the processes together; processes that are gone count as nothing. */
-export function cpuSecondsOf(pids: readonly number[]): number {
+function cpuSecondsOf(pids: readonly number[]): number {
   return sum(pids, (pid) => {
     const [user, system] = readTicks(pid)
     return (user + system) / TICKS_PER_SECOND
@@ -13,7 +13,7 @@ export function cpuSecondsOf(pids: readonly number[]): number {
 }
 
 /** User and system seconds of a process and of all its children, those that have ended too (proc(5): cutime, cstime). */
-export function cpuSecondsOfTree(pid: number): number {
+function cpuSecondsOfTree(pid: number): number {
   const [user, system, endedUser, endedSystem] = readTicks(pid)
   const own = (user + system + endedUser + endedSystem) / TICKS_PER_SECOND
   return childrenOf(pid).reduce((total, child) => total + cpuSecondsOfTree(child), own)
@@ -35,7 +35,7 @@ export function rssKbOf(pids: readonly number[]): number {
   return sum(pids, (pid) => Number(/^VmRSS:\s+(\d+)/m.exec(readProc(pid, 'status'))?.[1] ?? 0))
 }
 
-export function ownCpuSeconds(): number {
+function ownCpuSeconds(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1e6
 }
@@ -76,7 +76,7 @@ export class CpuMeter {
   }
 }
 
-export interface CpuShares {
+interface CpuShares {
   generator: number
   broker?: number
   /** By the name of a part. */

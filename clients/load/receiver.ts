@@ -4,7 +4,7 @@ import { findMarker, isOfRun, readPublisher, readSequence } from './marker.ts'
 import { Tracker } from './tracker.ts'
 
 /** Which stream a message belongs to, or -1 if this receiver must not get it from that publisher. */
-export type StreamOf = (receiver: number, publisher: number) => number
+type StreamOf = (receiver: number, publisher: number) => number
 
 /** Looks at everything that arrives: whose it is, whether it was expected here, and whether it is new. */
 export class Receiver {

@@ -1,6 +1,6 @@
 /** When bytes leave: once per socket and turn of the event loop. */
 
-export interface Flushable {
+interface Flushable {
   flush(): void
 }
 

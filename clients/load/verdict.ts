@@ -1,7 +1,7 @@
 /** Whether a run counts: what was lost, came twice or out of order, and the words for it. */
 import type { Receiver } from './receiver.ts'
 
-export interface Counts {
+interface Counts {
   sent: number
   acked: number
   expected: number

@@ -1,5 +1,5 @@
 /** What each publisher has under way: which messages, since when, and how many receivers each still has to reach. */
-export interface WindowOptions {
+interface WindowOptions {
   publishers: number
   /** Messages a publisher may have under way. */
   size: number

@@ -24,7 +24,7 @@ export type ConnectionOptions = {
 }
 
 /** What a connection brings. Nothing comes after `closed`. */
-export type ConnectionEvents = {
+type ConnectionEvents = {
   inbox(payload: Uint8Array, acknowledge: () => void): void
   reply(payload: Uint8Array): void
   live(payload: Uint8Array): void

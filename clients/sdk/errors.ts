@@ -4,7 +4,7 @@
  */
 import { ERRORS, type ErrorBody, type ErrorCode, WochatError } from '../../protocol/errors.ts'
 
-export const CLIENT_ERRORS = {
+const CLIENT_ERRORS = {
   unreachable: 'The server cannot be reached.',
   disconnected:
     'The connection was lost and the request is not one that may be repeated; its outcome is unknown.',
@@ -14,7 +14,7 @@ export const CLIENT_ERRORS = {
   bad_answer: 'The server answered what is not of the contract.',
   closed: 'The client was closed.',
 } as const
-export type ClientErrorCode = keyof typeof CLIENT_ERRORS
+type ClientErrorCode = keyof typeof CLIENT_ERRORS
 
 export class ClientError extends Error {
   override readonly name = 'ClientError'

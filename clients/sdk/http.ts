@@ -4,7 +4,7 @@ import { ClientError, readRefusal } from './errors.ts'
 
 const TIMEOUT_MS = 15_000
 
-export type HttpOptions = {
+type HttpOptions = {
   /** e.g. `http://127.0.0.1:8080`. */
   url: string
   /** An access token, or what gives a valid one for each call; null for the public operations only. */

@@ -5,10 +5,10 @@ import { CALL_USERS_MAX } from '../limits.ts'
 import { TYPE_PATTERN } from '../send.ts'
 import { define } from './operation.ts'
 
-export const BROADCAST_ID_CHARS_MAX = 40
+const BROADCAST_ID_CHARS_MAX = 40
 /** Broadcasts that are listed; of those that ended, the last ones. */
 export const BROADCASTS_LISTED_MAX = 100
-export const BROADCAST_STATES = ['running', 'done', 'stopped'] as const
+const BROADCAST_STATES = ['running', 'done', 'stopped'] as const
 const BODY_BYTES_MAX = 256 * 1024
 
 const BroadcastId = Type.String({

@@ -8,7 +8,7 @@ import { NAME_CHARS_MAX } from './bots.ts'
 import { define } from './operation.ts'
 
 /** Items of one call. */
-export const IMPORT_ITEMS_MAX = 500
+const IMPORT_ITEMS_MAX = 500
 const SEND_BYTES_MAX = 256 * 1024
 const IMPORT_BYTES_MAX = 8 * 1024 * 1024
 

@@ -4,7 +4,7 @@ import { request } from '../catalogue/operation.ts'
 import { define } from './operation.ts'
 import { SUSPENSION_REASON_CHARS_MAX, Until } from './suspensions.ts'
 
-export const WORDS_EACH_MAX = 1000
+const WORDS_EACH_MAX = 1000
 export const WORDS_MAX = 20_000
 const WORD_CHARS_MAX = 64
 export const REPORTS_PAGE_MAX = 100

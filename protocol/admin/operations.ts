@@ -38,9 +38,9 @@ export const ADMIN_COMMON_ERRORS = [
   'internal',
 ] as const satisfies readonly ErrorCode[]
 
-export const TRACE_SECONDS_MAX = 3600
-export const SLOW_ROWS_MAX = 500
-export const READERS_MAX = 500
+const TRACE_SECONDS_MAX = 3600
+const SLOW_ROWS_MAX = 500
+const READERS_MAX = 500
 const NODE_CHARS_MAX = 300
 
 const Node = Type.String({

@@ -9,7 +9,7 @@ const orNull = <Schema extends TSchema>(schema: Schema) => Type.Union([schema, T
 /** One shape for what several nodes answered: those that did not are named, and not silently missing. */
 export const Away = Type.Array(Type.String(), { description: 'Nodes that did not answer in time.' })
 
-export const NODE_STATES = ['starting', 'ready', 'draining', 'stopping'] as const
+const NODE_STATES = ['starting', 'ready', 'draining', 'stopping'] as const
 
 export const NodeRow = Type.Object({
   id: Type.String({ description: 'One life of one process.' }),
@@ -100,15 +100,7 @@ export const SlowRow = Type.Object({
 export type SlowRow = Static<typeof SlowRow>
 
 /** The way of a message, in this order. */
-export const TRACE_STEPS = [
-  'accepted',
-  'refused',
-  'stored',
-  'rung',
-  'sent',
-  'acknowledged',
-  'pushed',
-] as const
+const TRACE_STEPS = ['accepted', 'refused', 'stored', 'rung', 'sent', 'acknowledged', 'pushed'] as const
 export type TraceStep = (typeof TRACE_STEPS)[number]
 
 export const TraceEvent = Type.Object({

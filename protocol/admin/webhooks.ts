@@ -5,11 +5,11 @@ import { EVENT_FAMILIES } from '../events.ts'
 import { define } from './operation.ts'
 
 export const WEBHOOKS_MAX = 100
-export const DEAD_LETTERS_PAGE_MAX = 100
+const DEAD_LETTERS_PAGE_MAX = 100
 const EVENTS_MAX = 50
 const URL_CHARS_MAX = 2000
 
-export const WebhookId = Type.String({
+const WebhookId = Type.String({
   pattern: '^[A-Za-z0-9_-]{1,64}$',
   description: 'A webhook, by the name that it was given.',
 })

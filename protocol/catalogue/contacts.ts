@@ -5,10 +5,10 @@ import { Empty, operation, RequestId, request, Uid } from './operation.ts'
 import { ProfileCard } from './profile.ts'
 import { Changes, changesParams, Version } from './sync.ts'
 
-export const REMARK_CHARS_MAX = 64
-export const TAGS_MAX = 20
-export const TAG_CHARS_MAX = 32
-export const BLOCK_MODES = ['refuse', 'swallow'] as const
+const REMARK_CHARS_MAX = 64
+const TAGS_MAX = 20
+const TAG_CHARS_MAX = 32
+const BLOCK_MODES = ['refuse', 'swallow'] as const
 
 const peer = { uid: Uid, requestId: RequestId }
 

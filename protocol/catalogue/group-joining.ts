@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { Cursor, Limit, NextCursor, oneOf, Time } from './group-schemas.ts'
 import { Empty, GroupId, operation, RequestId, request, Uid } from './operation.ts'
 
-export const JOIN_TEXT_CHARS_MAX = 256
+const JOIN_TEXT_CHARS_MAX = 256
 
 const Token = Type.String({
   pattern: '^[A-Za-z0-9_-]{22}$',

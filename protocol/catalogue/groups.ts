@@ -5,11 +5,11 @@ import { groupJoiningOperations } from './group-joining.ts'
 import { Cursor, Limit, NextCursor, oneOf, orNull, Time } from './group-schemas.ts'
 import { Empty, GroupId, operation, RequestId, request, Uid, Uids } from './operation.ts'
 
-export const GROUP_NAME_CHARS_MAX = 64
-export const GROUP_ABOUT_CHARS_MAX = 1024
-export const ANNOUNCEMENT_CHARS_MAX = 4096
-export const NICKNAME_CHARS_MAX = 64
-export const BAN_REASON_CHARS_MAX = 256
+const GROUP_NAME_CHARS_MAX = 64
+const GROUP_ABOUT_CHARS_MAX = 1024
+const ANNOUNCEMENT_CHARS_MAX = 4096
+const NICKNAME_CHARS_MAX = 64
+const BAN_REASON_CHARS_MAX = 256
 const AVATAR_CHARS_MAX = 512
 
 const Name = Type.String({ minLength: 1, maxLength: GROUP_NAME_CHARS_MAX })
@@ -39,7 +39,7 @@ const approval = Type.Boolean({
 const roleDescription = '`owner`, `admin` or `member`.'
 
 /** A group as lists show it to a member. */
-export const GroupItem = {
+const GroupItem = {
   id: Type.String(),
   kind: Type.String({ description: '`group`, or `room`: open to everybody.' }),
   name: Type.String(),

@@ -8,7 +8,7 @@ import { CALL_USERS_MAX, CLIENT_ID_CHARS_MAX } from '../limits.ts'
  * Classes of calls that an account may make less often than others, all operations of a class together; the operator
  * sets the limits. `costly`: a search, the begin of an upload. `rare`: what reads or changes everything of an account.
  */
-export type RateClass = 'normal' | 'costly' | 'rare'
+type RateClass = 'normal' | 'costly' | 'rare'
 
 export type Operation<Params extends TObject = TObject, Result extends TSchema = TSchema> = {
   readonly summary: string

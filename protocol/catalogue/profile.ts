@@ -4,8 +4,8 @@ import { CALL_USERS_MAX } from '../limits.ts'
 import { operation, RequestId, request, Uid } from './operation.ts'
 import { Changes, changesParams } from './sync.ts'
 
-export const PROFILE_NAME_CHARS_MAX = 64
-export const AVATAR_CHARS_MAX = 512
+const PROFILE_NAME_CHARS_MAX = 64
+const AVATAR_CHARS_MAX = 512
 export const ATTRIBUTES_MAX = 32
 /** Of all names and values of a profile's attributes. */
 export const ATTRIBUTES_BYTES_MAX = 4096
@@ -73,8 +73,8 @@ const profileSection = {
 
 // ---------------------------------------------------------------- settings
 
-export const WHO_MAY_ADD = ['everybody', 'friendsOfFriends', 'nobody'] as const
-export const LAST_SEEN_TO = ['everybody', 'friends', 'nobody'] as const
+const WHO_MAY_ADD = ['everybody', 'friendsOfFriends', 'nobody'] as const
+const LAST_SEEN_TO = ['everybody', 'friends', 'nobody'] as const
 
 const DoNotDisturb = Type.Object(
   {
@@ -90,7 +90,7 @@ const DoNotDisturb = Type.Object(
 )
 
 /** The settings of an account, by name. */
-export const SETTINGS = {
+const SETTINGS = {
   findByUid: Type.Boolean({ description: 'Strangers find me by my uid.' }),
   findByPhone: Type.Boolean({ description: 'Strangers who know my phone number find me by it.' }),
   whoMayAdd: Type.Enum([...WHO_MAY_ADD], { description: 'Who may send me contact requests.' }),

@@ -2,7 +2,7 @@
 import { HTTP_ROUTES } from '../../protocol/http-routes.ts'
 import type { Handler } from '../dispatcher.ts'
 
-export type AccountHandlers = { readonly 'accounts.export': Handler<'accounts.export'> }
+type AccountHandlers = { readonly 'accounts.export': Handler<'accounts.export'> }
 
 /** `httpUrl`: where clients reach the HTTP side. */
 export function createAccountHandlers({ httpUrl }: { httpUrl: () => string }): AccountHandlers {

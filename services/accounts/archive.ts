@@ -17,7 +17,7 @@ const FILE_BYTES = 1024 * 1024
 /** What is written at a time in place of bytes that could not be read. */
 const ZEROS = Buffer.alloc(64 * 1024)
 
-export type ArchiveSources = { store: Pick<Store, 'perform'>; media: Pick<MediaService, 'read'> }
+type ArchiveSources = { store: Pick<Store, 'perform'>; media: Pick<MediaService, 'read'> }
 
 export type Archives = {
   /** The archive of a person as a stream, which reads from store and storage only as fast as it is read itself. */

@@ -24,7 +24,7 @@ const PREFIX = '/admin/v1'
 const BODY_BYTES_MAX = 16 * 1024
 const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
-export type AdminRouteParts = {
+type AdminRouteParts = {
   service: AdminService
   /** Host names, beside addresses and `localhost`, by which this port is reached. */
   hostNames: readonly string[]

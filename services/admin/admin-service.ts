@@ -23,7 +23,7 @@ const REBALANCE_SHARE_DEFAULT = 0.1
 const SLOW_ROWS_DEFAULT = 20
 const READERS_DEFAULT = 100
 
-export type AdminParts = {
+type AdminParts = {
   cluster: ClusterPort
   store: Pick<AccountStore, 'revokeDevice'> & Pick<OperationStore, 'perform' | 'run'> & InspectionStore
   sender: MessageSender
@@ -33,7 +33,7 @@ export type AdminParts = {
   warnings: () => string[]
 }
 
-export type CallName = Exclude<AdminName, 'trace'>
+type CallName = Exclude<AdminName, 'trace'>
 type Handlers = { readonly [Name in CallName]: (params: AdminParams<Name>) => Promise<AdminResult<Name>> }
 
 export class AdminService {

@@ -2,7 +2,7 @@
 import { WochatError } from '../../protocol/errors.ts'
 import type { ClusterPort, NodeFacts, NodeQuestion, NodeQuestions } from './cluster-port.ts'
 
-export type Answers<Answer> = { answers: { node: NodeFacts; answer: Answer }[]; away: string[] }
+type Answers<Answer> = { answers: { node: NodeFacts; answer: Answer }[]; away: string[] }
 
 export async function askAll<Name extends NodeQuestion>(
   cluster: ClusterPort,

@@ -3,7 +3,7 @@ import type { AdminParams, AdminResult } from '../../protocol/admin/operations.t
 import type { OperationStore } from '../store/contract.ts'
 import { OPERATOR_OPERATIONS, type OperatorName } from '../store/operations/operator.ts'
 
-export type OperatorHandlers = {
+type OperatorHandlers = {
   readonly [Name in OperatorName]: (params: AdminParams<Name>) => Promise<AdminResult<Name>>
 }
 

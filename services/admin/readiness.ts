@@ -9,7 +9,7 @@ import type { StoreHealth } from '../store/contract.ts'
 /** A store that does not say how it is within this time is not well. */
 const STORE_ANSWER_MS = 2000
 
-export type ReadinessParts = {
+type ReadinessParts = {
   state: () => 'starting' | 'ready' | 'draining' | 'stopping'
   /** Why the event loop is not fit to serve; null when it is. */
   loopFault: () => string | null

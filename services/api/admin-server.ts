@@ -12,13 +12,13 @@ import type { AdminService } from '../admin/admin-service.ts'
 /** Whether this process may be given traffic; the reasons say why not, the warnings what is wrong all the same. */
 export type Readiness = { ready: boolean; reasons: readonly string[]; warnings: readonly string[] }
 
-export type AdminParts = {
+type AdminParts = {
   registry: Registry
   readiness: () => Promise<Readiness>
   operations: { service: AdminService; hostNames: readonly string[]; log: Logger } | null
 }
 
-export type AdminServer = AsyncDisposable & {
+type AdminServer = AsyncDisposable & {
   /** Resolves with the port; rejects when it cannot be taken. */
   listen(at: { host: string; port: number }): Promise<number>
   /** For further routes of this port. */

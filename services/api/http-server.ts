@@ -39,7 +39,7 @@ export type HttpSettings = {
   tls: { certFile: string; keyFile: string } | null
 }
 
-export type HttpParts = {
+type HttpParts = {
   dispatcher: Dispatcher
   verifier: TokenVerifier
   keyring: { jwks(): Jwks }

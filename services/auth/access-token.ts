@@ -6,7 +6,7 @@ import type { Keyring } from './keyring.ts'
 /** What our own tokens carry as `iss` and `aud`. */
 export type TokenIdentity = { issuer: string; audience: string }
 
-export type AccessTokenInput = {
+type AccessTokenInput = {
   uid: UserId
   /** Binds the token to a device. */
   device: DeviceId | null

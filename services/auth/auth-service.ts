@@ -29,7 +29,7 @@ export type AuthSettings = {
   devicesMax: number
 }
 
-export type AuthParts = {
+type AuthParts = {
   store: AccountStore
   keyring: Keyring
   sms: SmsProvider

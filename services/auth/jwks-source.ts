@@ -3,7 +3,7 @@ import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { open } from 'node:fs/promises'
 
 /** The one algorithm that a key may be used with. */
-export type ExternalAlgorithm =
+type ExternalAlgorithm =
   | 'RS256'
   | 'RS384'
   | 'RS512'
@@ -14,7 +14,7 @@ export type ExternalAlgorithm =
   | 'ES384'
   | 'ES512'
 
-export type IssuerKey = { alg: ExternalAlgorithm; publicKey: KeyObject }
+type IssuerKey = { alg: ExternalAlgorithm; publicKey: KeyObject }
 
 export type JwksSourceSettings = {
   /** File path or `http(s)` URL. */

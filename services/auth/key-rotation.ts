@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { startBackgroundTask } from '../background/background-task.ts'
 import type { KeyAlgorithm, Keyring } from './keyring.ts'
 
-export type KeyRotationSettings = {
+type KeyRotationSettings = {
   keyring: Keyring
   alg: KeyAlgorithm
   /** A key that signed for this long is replaced. */

@@ -30,11 +30,11 @@ const RELOAD_EVERY_MS = 500
 
 const generateKeyPair = promisify(generateKeyPairWithCallback)
 
-export type SigningKey = { kid: string; alg: KeyAlgorithm; privateKey: KeyObject; createdAt: number }
-export type VerifyKey = { kid: string; alg: KeyAlgorithm; publicKey: KeyObject; endsAt: number | null }
+type SigningKey = { kid: string; alg: KeyAlgorithm; privateKey: KeyObject; createdAt: number }
+type VerifyKey = { kid: string; alg: KeyAlgorithm; publicKey: KeyObject; endsAt: number | null }
 export type Jwks = { keys: JsonWebKey[] }
 
-export type KeyringSettings = {
+type KeyringSettings = {
   storage: KeyStorage
   alg: KeyAlgorithm
   /** How long a key still verifies after the next one took over: at least the life of an access token. */

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 
-export type BackgroundTask = {
+type BackgroundTask = {
   /** For the log: `messages are indexed`. */
   name: string
   /** One bounded step; answers how long to wait before the next one, ms. */

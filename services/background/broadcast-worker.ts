@@ -12,7 +12,7 @@ import type { OperationStore } from '../store/contract.ts'
 import type { BroadcastPage } from '../store/operations/broadcasts.ts'
 import { LeasedWork } from './leased-work.ts'
 
-export type BroadcastSettings = {
+type BroadcastSettings = {
   /** Who holds the broadcasts that are sent from here. */
   node: string
   /** Nobody else has the store: what an earlier process held is taken at once. */
@@ -38,7 +38,7 @@ const SKIPPED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'unknown_media',
 ])
 
-export type BroadcastParts = {
+type BroadcastParts = {
   store: Pick<OperationStore, 'perform'>
   sender: MessageSender
   settings: BroadcastSettings

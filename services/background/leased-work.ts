@@ -5,7 +5,7 @@
 import type { Logger } from 'pino'
 import { startBackgroundTask } from './background-task.ts'
 
-export type Leases = {
+type Leases = {
   /** For the log: `broadcasts are sent`. */
   name: string
   /** How often is looked for pieces. */

@@ -4,7 +4,7 @@ import type { Store } from '../store/contract.ts'
 import type { ExpiredLog, RetainedKind } from '../store/operations/retention.ts'
 import { startBackgroundTask } from './background-task.ts'
 
-export type RetentionSettings = {
+type RetentionSettings = {
   /** How long each kind of conversation keeps entries, ms; 0 keeps them for ever. */
   keepMs: { readonly [Kind in RetainedKind]: number }
   /** From the end of a round to the begin of the next, ms. */

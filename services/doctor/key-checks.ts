@@ -31,7 +31,7 @@ export async function checkKeyring(dataDir: string, now: number): Promise<Findin
 }
 
 /** Whether nobody but the owner may enter or read. */
-export function checkMode(path: string, wanted: number): Finding {
+function checkMode(path: string, wanted: number): Finding {
   const mode = statSync(path).mode & 0o777
   if ((mode & 0o077) === 0) return ok(`${path} is its owner's alone`)
   return fail(

@@ -4,7 +4,7 @@
  */
 
 /** What reaches the watchers of a group: one doorbell to each of `nodes`, or one that every node hears. */
-export type Audience = { kind: 'nodes'; nodes: readonly string[] } | { kind: 'broadcast' }
+type Audience = { kind: 'nodes'; nodes: readonly string[] } | { kind: 'broadcast' }
 
 export type AudiencePolicy = {
   /** `broadcastNodesMin` of the configuration. */

@@ -32,13 +32,13 @@ import { endWorkerLease, renewWorkerLease, WORKER_LEASE_MS } from './worker-leas
 const RENEW_MS = 500
 const CLAIM_EVERY_MS = 500
 /** An item that was not acknowledged for this long is taken over; rings take milliseconds. */
-export const CLAIM_IDLE_MS = 3000
+const CLAIM_IDLE_MS = 3000
 const CLAIM_ITEMS_MAX = 128
 const FORGET_EVERY_MS = 60_000
 /** What is said of a stream whose history is not known: made anew under a worker that has just got its shard. */
 const LOSS_AGE_UNKNOWN_MS = 60_000
 
-export type FanoutWorkerOptions = {
+type FanoutWorkerOptions = {
   client: RedisClient
   keys: Keys
   node: NodeId

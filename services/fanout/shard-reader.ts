@@ -9,10 +9,10 @@ import { isGroupGone, type StreamItem, type WorkStream } from './work-stream.ts'
 /** A read waits this long for the first item; so long may a reader go on with a shard that it has lost. */
 const BLOCK_MS = 250
 /** Of each stream, per read. */
-export const READ_ITEMS_MAX = 128
+const READ_ITEMS_MAX = 128
 const RETRY_MS = 200
 
-export type ShardReaderOptions = {
+type ShardReaderOptions = {
   client: RedisClient
   stream: WorkStream
   /** Shown by CLIENT LIST. */

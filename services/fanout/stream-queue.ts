@@ -32,7 +32,7 @@ const LOSS_EVERY_MS = 1000
 
 type Waiting = { log: LogId; frame: Buffer; at: number }
 
-export type StreamQueueOptions = {
+type StreamQueueOptions = {
   client: RedisClient
   keys: Keys
   node: NodeId

@@ -14,7 +14,7 @@ const GROUP = 'workers'
 const CONSUMER_FORGET_MS = 3_600_000
 
 /** What {@link WorkStream.read} needs: a connection that nobody else waits for. */
-export type BlockingConnection = {
+type BlockingConnection = {
   callBuffer(command: string, ...args: (string | number)[]): Promise<unknown>
 }
 

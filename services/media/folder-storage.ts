@@ -16,7 +16,7 @@ const KINDS = ['files', 'parts', 'thumbs', UNFINISHED]
 const SHARDS = 256
 const NAME = /^(files|thumbs|parts)\/([0-9a-f]{32})(\/\d{1,5})?$/
 
-export type FolderSettings = {
+type FolderSettings = {
   folder: string
   /** Below this much free disk nothing is written. */
   diskReserveBytes: number

@@ -15,7 +15,7 @@ const DECODINGS_AT_ONCE = 2
 const DECODINGS_WAITING_MAX = 64
 const RETRY_AFTER_MS = 1000
 
-export type ImageFacts = {
+type ImageFacts = {
   /** As it is shown, after the rotation that the camera noted. */
   width: number
   height: number

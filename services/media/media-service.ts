@@ -22,14 +22,14 @@ import {
 } from './storage.ts'
 import { DECODED, decideType, SNIFFED_BYTES } from './types.ts'
 
-export type MediaParts = {
+type MediaParts = {
   store: Pick<OperationStore, 'perform'>
   storage: MediaStorage
   imaging: Imaging
 }
 
 /** `bytes` is the size that the sender tells of the body; NaN where it does not. */
-export type PartUpload = { uid: UserId; id: string; part: number; bytes: number; body: Readable }
+type PartUpload = { uid: UserId; id: string; part: number; bytes: number; body: Readable }
 
 export interface MediaService {
   /**

@@ -16,7 +16,7 @@ const PAGES_MAX = 8
 /** A file that nothing shows waits so long for a message that was on its way. */
 const RETIRED_MS = 10 * 60 * 1000
 
-export type SweepParts = {
+type SweepParts = {
   store: Pick<OperationStore, 'perform'>
   storage: MediaStorage
   settings: { uploadExpiryMs: number; graceMs: number }
@@ -24,7 +24,7 @@ export type SweepParts = {
   now?: () => number
 }
 
-export interface MediaSweep {
+interface MediaSweep {
   /** One turn. Rejects when store or storage fail; the next turn goes on. */
   turn(): Promise<void>
 }

@@ -6,7 +6,7 @@ import type { OperationStore } from '../store/contract.ts'
 import { forwardMessages } from './forwarding.ts'
 import type { MessageSender } from './message-sender.ts'
 
-export type MessageParts = {
+type MessageParts = {
   store: Pick<OperationStore, 'perform'>
   sender: MessageSender
   payloadBytesMax: number

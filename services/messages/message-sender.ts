@@ -7,7 +7,7 @@ import type { MessageIntake } from './ports.ts'
 import { applyVerdict, screenAlone } from './screening.ts'
 
 /** `seq` is 0 of a transient message. */
-export type Sent = { log: LogId; seq: number; at: number; transient?: true }
+type Sent = { log: LogId; seq: number; at: number; transient?: true }
 
 export class MessageSender {
   readonly #store: Pick<Store, 'send'>

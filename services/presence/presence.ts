@@ -8,7 +8,7 @@ import type { LiveListener, NodePresence, PresenceBoard, PresencePart } from './
 import type { SeenWriter } from './seen-writer.ts'
 import { combine, type PersonState, Watches, type WatchesParts } from './watches.ts'
 
-export type PresenceParts = Omit<WatchesParts, 'stateHere'> & { seen: SeenWriter }
+type PresenceParts = Omit<WatchesParts, 'stateHere'> & { seen: SeenWriter }
 
 export class Presence implements AsyncDisposable {
   readonly watches: Watches

@@ -7,7 +7,7 @@ import type { Store } from '../store/contract.ts'
 import type { LiveRoomSeats } from './ports.ts'
 import { listenerOf } from './presence-handlers.ts'
 
-export type RoomHandlers = {
+type RoomHandlers = {
   readonly 'rooms.join': Handler<'rooms.join'>
   readonly 'rooms.leave': Handler<'rooms.leave'>
 }

@@ -5,7 +5,7 @@
 import type { DeviceId, UserId } from '../../protocol/ids.ts'
 import type { Store } from '../store/contract.ts'
 
-export type SeenDevice = { uid: UserId; device: DeviceId; at: number }
+type SeenDevice = { uid: UserId; device: DeviceId; at: number }
 
 /** Shorter than it takes until somebody is told to be offline, so that `lastSeen` is then in the store. */
 const GATHER_MS = 1000

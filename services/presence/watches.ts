@@ -10,7 +10,7 @@ import type { LiveEvent } from '../../protocol/reply.ts'
 import type { LiveListener, NodePresence, PresenceBoard, PresencePart } from './ports.ts'
 
 /** People whom one connection watches. */
-export const WATCHED_MAX = 1000
+const WATCHED_MAX = 1000
 const ALLOWED_FOR_MS = 60_000
 const SWEEP_EVERY_MS = 5000
 /** People asked for again in one step after a loss. */

@@ -7,7 +7,7 @@ import type { PushJob, PushMetrics } from './ports.ts'
  * Jobs in the stream. When it is full the oldest are cut off: a late notification is worth the least, and the message
  * itself waits in the log. (The streams of the fan-out refuse new entries instead, because somebody must be told.)
  */
-export const PUSH_JOBS_MAX = 100_000
+const PUSH_JOBS_MAX = 100_000
 
 export class PushQueue {
   readonly #client: RedisClient

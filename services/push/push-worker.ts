@@ -15,7 +15,7 @@ const CLAIM_EVERY_MS = 1000
 const CLAIM_ITEMS_MAX = 128
 const FORGET_EVERY_MS = 60_000
 
-export type PushWorkerOptions = {
+type PushWorkerOptions = {
   client: RedisClient
   keys: Keys
   /** Id of this node; another one after a restart. */

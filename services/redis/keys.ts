@@ -30,10 +30,10 @@ export const PRESENCE_LIFE_MS = 24 * HOUR_MS
 export const FOLLOW_LIFE_MS = HOUR_MS / 4
 
 /** Slots over which users, groups and limits spread; few enough that one turn's look-ups share commands. */
-export const BUCKETS = 256
+const BUCKETS = 256
 
 /** The bucket of a name: FNV-1a over its UTF-16 units, folded to a byte. */
-export function bucketOf(name: string): number {
+function bucketOf(name: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
   return ((hash >>> 24) ^ (hash >>> 16) ^ (hash >>> 8) ^ hash) & (BUCKETS - 1)

@@ -3,7 +3,7 @@ import { type Keys, NODES_LIFE_MS } from './keys.ts'
 import type { RedisClient } from './redis.ts'
 import { Script } from './script.ts'
 
-export type Announcement = {
+type Announcement = {
   /** Microseconds of Redis TIME. */
   time: number
   /** False: the lease was over, or Redis has lost it. */

@@ -11,7 +11,7 @@ import { groupBySlot } from './slots.ts'
 /** Keys in one command: a script or an MGET that large still takes Redis less than a millisecond or two. */
 const KEYS_PER_COMMAND_MAX = 500
 
-export type RouteClaim = {
+type RouteClaim = {
   uid: UserId
   device: DeviceId
   /** The store's session; null for a clean one. */

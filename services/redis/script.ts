@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { RedisClient } from './redis.ts'
 
-export type ScriptArgument = string | number | Buffer
+type ScriptArgument = string | number | Buffer
 
 /** A script whose answer has the shape `Answer`, as its header says. */
 export class Script<Answer> {

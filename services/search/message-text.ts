@@ -3,7 +3,7 @@
 /** Fields of a body that hold text for people, in the order in which they are shown. */
 const TEXT_FIELDS = ['text', 'caption', 'title', 'name', 'label'] as const
 
-export type MessageText = { field: string; text: string }
+type MessageText = { field: string; text: string }
 
 /** The texts of a body; of a merged forward also those of what was forwarded. */
 export function messageTexts(body: unknown): MessageText[] {

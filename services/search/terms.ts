@@ -9,13 +9,13 @@
 import { beginsUnspaced, UNSPACED } from '../unspaced-scripts.ts'
 
 /** Terms of one message; of a longer text the first ones count. */
-export const TERMS_MAX = 2000
+const TERMS_MAX = 2000
 /** Characters of one term; a longer word is cut. */
 const TERM_CHARS_MAX = 64
 
 const RUN = new RegExp(String.raw`[${UNSPACED}]+|[\p{L}\p{N}\p{M}_]+`, 'gu')
 
-export const fold = (text: string): string => text.normalize('NFKC').toLowerCase()
+const fold = (text: string): string => text.normalize('NFKC').toLowerCase()
 
 /** The terms of a text, each once. */
 export function termsOf(text: string): Set<string> {

@@ -22,7 +22,7 @@ export function cGenerator(binary: string, core: number | undefined) {
   }
 }
 
-export function cArguments(options: GeneratorOptions): string[] {
+function cArguments(options: GeneratorOptions): string[] {
   const payload = PLACEHOLDERS.reduce(
     (text, [ours, theirs]) => text.replace(ours, theirs),
     options.payload ?? '{mark}',

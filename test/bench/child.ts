@@ -9,7 +9,7 @@ const POLL_MS = 25
 /** A server that does not end by SIGTERM in this time is killed. */
 const STOP_MS_MAX = 10_000
 
-export interface ChildOptions {
+interface ChildOptions {
   name: string
   command: readonly string[]
   /** Pin to this core. */

@@ -31,7 +31,7 @@ const POSTGRES_SETTINGS = {
 }
 
 /** `volatile`: what it holds can be rebuilt. `everysec`: its log of commands, with an fsync each second. */
-export type RedisDurability = 'volatile' | 'everysec'
+type RedisDurability = 'volatile' | 'everysec'
 
 export function canStartPostgres(): boolean {
   return findPostgresFolder() !== undefined

@@ -25,7 +25,7 @@ export function ownGenerator(core: number | undefined): Generate {
   }
 }
 
-export function generatorArguments(options: GeneratorOptions): string[] {
+function generatorArguments(options: GeneratorOptions): string[] {
   return Object.entries(options).flatMap(([name, value]) => {
     const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
     if (typeof value === 'boolean') return value ? [flag] : []

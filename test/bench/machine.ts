@@ -44,7 +44,7 @@ function cpuTicks(): { busy: number; total: number } {
 }
 
 /** Percent of the machine that is in use over `ms`. */
-export async function sampleBusyPercent(ms = 300): Promise<number> {
+async function sampleBusyPercent(ms = 300): Promise<number> {
   const before = cpuTicks()
   await new Promise((resolve) => setTimeout(resolve, ms))
   const after = cpuTicks()

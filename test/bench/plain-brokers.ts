@@ -66,7 +66,7 @@ export async function startAedes({ core }: StartOptions): Promise<Broker> {
   return single('aedes', await startPeer('aedes', core))
 }
 
-export interface AedesRedisOptions extends StartOptions {
+interface AedesRedisOptions extends StartOptions {
   nodes: number
 }
 

@@ -36,7 +36,7 @@ export interface Report {
   rows: RowReport[]
 }
 
-export interface Spread {
+interface Spread {
   median: number
   min: number
   max: number

@@ -39,7 +39,7 @@ export function leaveOnSignals(): void {
   }
 }
 
-export interface TemporaryFolder extends AsyncDisposable {
+interface TemporaryFolder extends AsyncDisposable {
   readonly path: string
 }
 

@@ -8,7 +8,7 @@ const DEVICE = 'gen'
 const GROUP_ADD_MEMBERS = 250
 const SEND = (to: string) => `{"to":"${to}","id":"{id}","text":"{mark}{fill}"}`
 
-export interface WochatPeopleOptions {
+interface WochatPeopleOptions {
   mqttPort: number
   httpPort: number
   adminPort: number

@@ -15,7 +15,7 @@ const SETTINGS = {
   WOCHAT_GC_ON_SIGUSR2: '1',
 }
 
-export interface ServerOptions {
+interface ServerOptions {
   name: string
   core: number | undefined
   data: string

@@ -40,7 +40,7 @@ class Wochat extends WochatPeople implements Broker {
   }
 }
 
-export interface WochatOptions extends StartOptions {
+interface WochatOptions extends StartOptions {
   office: TokenOffice
   generate: Generate
   workers: number
@@ -59,7 +59,7 @@ export async function startWochat(options: WochatOptions): Promise<Broker> {
   return new Wochat('wochat', { folder, tokens: office, generate }, parts)
 }
 
-export interface WochatClusterOptions extends StartOptions {
+interface WochatClusterOptions extends StartOptions {
   issuer: TrustedIssuer
   generate: Generate
   nodes: number

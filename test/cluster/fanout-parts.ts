@@ -13,10 +13,10 @@ import { LogBuffer } from '../harness/log-buffer.ts'
 import { until, within } from '../harness/wait.ts'
 
 export const SHARDS = 8
-export const BROADCAST_NODES_MIN = 8
+const BROADCAST_NODES_MIN = 8
 const READY_MS = 5000
 
-export const silent = pino({ level: 'silent' })
+const silent = pino({ level: 'silent' })
 
 export async function connect(url: string, name: string): Promise<RedisClient> {
   const client = new RedisClient({ url, name, log: silent })
@@ -28,7 +28,7 @@ export async function connect(url: string, name: string): Promise<RedisClient> {
  * Doorbells whose other end is a list in Redis, so that what a worker rang outlives its `kill -9`. Who watches a group
  * is the setting of the test.
  */
-export class WrittenDoorbells implements Doorbells {
+class WrittenDoorbells implements Doorbells {
   readonly #client: RedisClient
   readonly #worker: string
   readonly #liveNodes: readonly string[]
@@ -64,7 +64,7 @@ export class WrittenDoorbells implements Doorbells {
   }
 }
 
-export type Ring = { worker: string; to: readonly string[] | 'all'; frame: string }
+type Ring = { worker: string; to: readonly string[] | 'all'; frame: string }
 
 export async function ringsOf(client: RedisClient): Promise<Ring[]> {
   return (await client.commands.lrange('rings', 0, -1)).map((line) => JSON.parse(line) as Ring)

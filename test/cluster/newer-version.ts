@@ -26,7 +26,7 @@ const SOURCES = [
 ]
 const MIGRATIONS = 'services/store/postgres/migrations'
 
-export type NewerVersion = Disposable & {
+type NewerVersion = Disposable & {
   /** Folder of the program. */
   readonly program: string
   /** Number of its newest migration. */

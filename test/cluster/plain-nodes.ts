@@ -1,6 +1,7 @@
 /** Engines of several nodes around one store, with a bus that a test can make lossy. */
 import { pino } from 'pino'
 import { createEngine, type Engine } from '../../broker/engine/engine.ts'
+import { ENGINE_SETTINGS } from '../../broker/engine/testing/engine-settings.ts'
 import { type DeviceOptions, PlainDevice } from '../../broker/engine/testing/plain-device.ts'
 import { TempStore } from '../../broker/engine/testing/temp-store.ts'
 import type { Store } from '../../services/store/contract.ts'
@@ -12,7 +13,7 @@ import { until } from '../harness/wait.ts'
 const log = pino({ level: process.env.ENGINE_LOG ?? 'silent' })
 
 /** One store, as each node has it. */
-export interface StoreOfNodes extends AsyncDisposable {
+interface StoreOfNodes extends AsyncDisposable {
   open(node: string): Promise<Store>
 }
 
@@ -130,7 +131,8 @@ export class PlainNodes implements AsyncDisposable {
         this.#carry(name, frame)
       },
     }
-    const node = new PlainNode({ name, life, store, engine: await createEngine({ store, log, bus }), sent })
+    const engine = await createEngine({ store, log, settings: ENGINE_SETTINGS, bus })
+    const node = new PlainNode({ name, life, store, engine, sent })
     this.nodes.push(node)
     return node
   }

@@ -14,7 +14,7 @@ import { openStore as openEmbeddedStore } from '../contract/store/sqlite-engine.
 export const ORPHAN_EXPIRY_MS = 60_000
 
 /** A worker's store, and the end of its process. */
-export type WorkerStore = { store: Store; die(): Promise<void> }
+type WorkerStore = { store: Store; die(): Promise<void> }
 
 export function attachWorker(host: StoreHost, waitingSendsMax = 20_000): WorkerStore {
   const [here, there] = duplexPair()
@@ -44,7 +44,7 @@ export function createHost(embedded: Store): StoreHost {
   return host
 }
 
-export async function openStore(location: string, options: EngineOptions = {}): Promise<Store> {
+async function openStore(location: string, options: EngineOptions = {}): Promise<Store> {
   const embedded = await openEmbeddedStore(location, options)
   const { store } = attachWorker(createHost(embedded), options.waitingSendsMax)
   const close = store[Symbol.asyncDispose]

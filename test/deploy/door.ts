@@ -13,7 +13,7 @@ import { within } from '../harness/wait.ts'
 /** What the server's cap of CONNECTs per address is in these tests. */
 export const CAPPED = { WOCHAT_CONNECTS_PER_ADDRESS_MAX: '1' }
 
-export type Knock = {
+type Knock = {
   port: number
   /** Local address of the client. */
   from: string
@@ -82,7 +82,7 @@ const CONNECT = generate({
 const CONNACK_BUSY = 3
 const CONNACK_BAD_PASSWORD = 4
 
-export type Answer = 'counted' | 'too many' | 'closed'
+type Answer = 'counted' | 'too many' | 'closed'
 
 /** Sends a CONNECT through a door: was it counted, was it one too many for its address, or was nothing answered? */
 export async function knock(door: Door, at: Knock): Promise<Answer> {

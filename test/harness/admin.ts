@@ -4,7 +4,7 @@ import type { TraceLine } from '../../protocol/admin/rows.ts'
 import type { TestServer } from './server.ts'
 import { until } from './wait.ts'
 
-export type RawAnswer = { status: number; body: Record<string, unknown> }
+type RawAnswer = { status: number; body: Record<string, unknown> }
 
 /** Whatever is answered to whatever is sent. */
 export async function adminRaw(

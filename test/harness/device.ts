@@ -22,7 +22,7 @@ export type InboxEntry = {
   reason?: string
 }
 
-export type Reply = {
+type Reply = {
   kind: string
   id?: string
   ref?: string
@@ -40,7 +40,7 @@ export type Reply = {
   details?: unknown
 }
 
-export type SendInput = {
+type SendInput = {
   id?: string
   to: string
   text?: string

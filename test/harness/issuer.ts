@@ -6,8 +6,8 @@
 import { createSign, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 
-export const ISSUER = 'https://idp.test.example'
-export const AUDIENCE = 'wochat'
+const ISSUER = 'https://idp.test.example'
+const AUDIENCE = 'wochat'
 const DEFAULT_TTL_MS = 3_600_000
 
 export type TokenOptions = {

@@ -2,7 +2,7 @@
 import type { Device } from './device.ts'
 import { until } from './wait.ts'
 
-export type LiveEvent = { kind: string } & Record<string, unknown>
+type LiveEvent = { kind: string } & Record<string, unknown>
 
 export class LiveEvents {
   readonly events: LiveEvent[] = []

@@ -5,7 +5,7 @@ import { until, within } from './wait.ts'
 
 const END_MS = 20_000
 
-export class Mosquitto implements AsyncDisposable {
+class Mosquitto implements AsyncDisposable {
   readonly #child: ChildProcess
   readonly out = new LogBuffer()
   readonly err = new LogBuffer()

@@ -5,13 +5,13 @@ import { until } from './wait.ts'
 
 const CONNECT_MS = 15_000
 
-export type MqttJsOptions = Omit<IClientOptions, 'protocolVersion'> & {
+type MqttJsOptions = Omit<IClientOptions, 'protocolVersion'> & {
   over?: 'tcp' | 'ws'
   version?: 4 | 5
   token?: string
 }
 
-export type Received = { topic: string; payload: string; qos: number; retain: boolean; dup: boolean }
+type Received = { topic: string; payload: string; qos: number; retain: boolean; dup: boolean }
 
 /** A connected MQTT.js client that remembers what came; it does not reconnect by itself. */
 export class MqttJs implements AsyncDisposable {

@@ -214,7 +214,7 @@ export class PostgresServer implements AsyncDisposable {
 let shared: Promise<PostgresServer> | undefined
 
 /** The server that all tests of this process share; one that stops or kills its server starts one of its own. */
-export function sharedPostgres(): Promise<PostgresServer> {
+function sharedPostgres(): Promise<PostgresServer> {
   shared ??= PostgresServer.start()
   return shared
 }

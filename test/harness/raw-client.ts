@@ -10,7 +10,6 @@ import {
   type IConnectPacket,
   type IPubackPacket,
   type IPublishPacket,
-  type ISubackPacket,
   type ISubscription,
   type Packet,
   parser,
@@ -20,7 +19,7 @@ import { until, WAIT_MS } from './wait.ts'
 
 export type Version = 4 | 5
 
-export type RawOptions = {
+type RawOptions = {
   port: number
   version?: Version
   /** Answers QoS 1 and 2 of the server by itself. Default true. */
@@ -32,7 +31,7 @@ export type ConnectInput = Omit<Partial<IConnectPacket>, 'cmd' | 'password' | 'p
   password?: string
 }
 
-export type PublishInput = {
+type PublishInput = {
   topic: string
   payload: string | Buffer
   qos?: 0 | 1 | 2
@@ -269,9 +268,4 @@ export class RawClient implements Disposable {
   [Symbol.dispose](): void {
     this.cut()
   }
-}
-
-/** PUBLISH payload as JSON. */
-export function jsonOf(packet: IPublishPacket | ISubackPacket): Record<string, unknown> {
-  return JSON.parse(String((packet as IPublishPacket).payload)) as Record<string, unknown>
 }

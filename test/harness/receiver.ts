@@ -9,7 +9,7 @@ import { until } from './wait.ts'
 export type ReceivedEvent = { seq: number; at: number; type: string; data: Record<string, unknown> }
 
 /** How a request is answered: its status, or nothing at all. */
-export type Behaviour = (attempt: number) => number | 'silence'
+type Behaviour = (attempt: number) => number | 'silence'
 
 export class Receiver implements AsyncDisposable {
   readonly #server: Server

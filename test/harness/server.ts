@@ -19,7 +19,7 @@ export { cleanEnv, type Exit, REPO, ServerProcess } from './server-process.ts'
 const SHARED_NODES = 3
 const OWN_NODES = 2
 
-export type ServerOptions = {
+type ServerOptions = {
   /** Settings by their environment names, over the harness's own. */
   env?: Record<string, string>
   /** Nodes, each with settings of its own; more than none makes it a cluster. */

@@ -16,7 +16,7 @@ const DONE_MS = 90_000
 const PING_EVERY_MS = 500
 const PING_ANSWER_MS = 3000
 
-export type SoakOptions = {
+type SoakOptions = {
   senders?: number
   receivers?: number
   /** Sends of each sender; to the receivers and the group in turn. */

@@ -19,7 +19,7 @@ export interface Cluster extends AsyncDisposable {
   restartRedis(): Promise<void>
 }
 
-export async function startProcess(
+async function startProcess(
   command: string,
   args: string[],
   env: Record<string, string> = {},
@@ -32,13 +32,13 @@ export async function startProcess(
   return child
 }
 
-export async function endProcess(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+async function endProcess(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   child.kill(signal)
   await once(child, 'exit')
 }
 
-export function untilListening(port: number): Promise<unknown> {
+function untilListening(port: number): Promise<unknown> {
   return until(() => isListening(port), `a listener on port ${port}`, 30_000)
 }
 
@@ -53,7 +53,7 @@ function isListening(port: number): Promise<boolean> {
 }
 
 /** A Redis server that keeps what it has over a restart: every write is on disk before it is answered. */
-export class RedisProcess implements AsyncDisposable {
+class RedisProcess implements AsyncDisposable {
   readonly port: number
   readonly #folder = mkdtempSync(join(tmpdir(), 'redis-parts-'))
   #child: ChildProcess | null = null

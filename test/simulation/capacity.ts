@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util'
 import { renderTable, simulateGroup } from './doorbells.ts'
 import { writeTables } from './paper.ts'
 
-export type Input = { value: number; unit: string; what: string; source: string }
+type Input = { value: number; unit: string; what: string; source: string }
 
 const BENCH = 'measured, docs/benchmarks.md'
 const MEASURE = 'measured, test/simulation/measure.ts'
@@ -145,7 +145,7 @@ export const ASSUMPTIONS = {
 
 const SECONDS_PER_DAY = 86_400
 
-export type Capacity = {
+type Capacity = {
   connections: number
   nodes: number
   sendsPerS: number
@@ -177,7 +177,7 @@ export type Capacity = {
 
 type Values = { [Name in keyof typeof COSTS | keyof typeof ASSUMPTIONS]: number }
 
-export function readInputs(changes: Partial<Values> = {}): Values {
+function readInputs(changes: Partial<Values> = {}): Values {
   const all = { ...COSTS, ...ASSUMPTIONS }
   const values = Object.fromEntries(Object.entries(all).map(([name, { value }]) => [name, value]))
   return { ...values, ...changes } as Values
@@ -292,7 +292,7 @@ export function renderInputs(inputs: Record<string, Input>): string {
   )
 }
 
-export function renderCapacity(capacities: readonly Capacity[]): string {
+function renderCapacity(capacities: readonly Capacity[]): string {
   const row = (what: string, read: (of: Capacity) => string) => [what, ...capacities.map(read)]
   return renderTable(
     ['', ...capacities.map((of) => `${count(of.connections)} connections`)],

@@ -22,7 +22,7 @@ const MEMBERS_PLACED_MAX = 500_000
 const PLACEMENTS_MAX = 500
 const SEED = 20_261_122
 
-export type Traffic = {
+type Traffic = {
   nodes: number
   size: number
   onlineShare: number
@@ -75,7 +75,7 @@ export function simulateGroup(
   }
 }
 
-export type WorkerLoad = {
+type WorkerLoad = {
   workers: number
   shards: number
   /** Shards of the busiest and of the least busy worker. */

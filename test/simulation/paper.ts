@@ -6,7 +6,7 @@ import { renderGrowth, renderOffline, renderWorkers, simulateAll } from './doorb
 const PAPER = new URL('../../docs/scaling.md', import.meta.url)
 const TABLE = /(<!-- table ([a-z]+) -->\n)[\s\S]*?(<!-- end -->)/g
 
-export function renderTables(): ReadonlyMap<string, string> {
+function renderTables(): ReadonlyMap<string, string> {
   const { growth, offline, workers } = simulateAll()
   return new Map([
     ['growth', renderGrowth(growth)],

@@ -16,7 +16,7 @@ export function nameNodes(count: number): string[] {
   return Array.from({ length: count }, (_, i) => `broker-${i}.${(i * 2654435761 + 97).toString(16)}`)
 }
 
-export type Placement = {
+type Placement = {
   /** Index of the node of the member who sends; the sender is online. */
   sender: number
   /** Indexes of the nodes that hold an online member, each once: what `watchersOf` answers. */

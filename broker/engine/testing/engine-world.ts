@@ -2,6 +2,7 @@
 import { pino } from 'pino'
 import type { Store } from '../../../services/store/contract.ts'
 import { createEngine, type Engine, type EngineSettings } from '../engine.ts'
+import { ENGINE_SETTINGS } from './engine-settings.ts'
 import { type DeviceOptions, PlainDevice } from './plain-device.ts'
 import { TempStore } from './temp-store.ts'
 
@@ -26,7 +27,7 @@ export class EngineWorld {
     this.engine = await createEngine({
       store: this.store,
       log: pino({ level: process.env.ENGINE_LOG ?? 'silent' }),
-      settings: this.#settings,
+      settings: { ...ENGINE_SETTINGS, ...this.#settings },
     })
   }
 

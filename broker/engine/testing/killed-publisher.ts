@@ -5,6 +5,7 @@
 import { writeSync } from 'node:fs'
 import { pino } from 'pino'
 import { createEngine } from '../engine.ts'
+import { ENGINE_SETTINGS } from './engine-settings.ts'
 import { PlainDevice } from './plain-device.ts'
 import { openStoreIn } from './temp-store.ts'
 
@@ -12,7 +13,7 @@ const KINDS = ['qos1', 'qos2', 'retained'] as const
 const PIPELINED = 40
 
 const store = await openStoreIn(process.argv[2]!)
-const engine = await createEngine({ store, log: pino({ level: 'silent' }) })
+const engine = await createEngine({ store, log: pino({ level: 'silent' }), settings: ENGINE_SETTINGS })
 const alice = new PlainDevice(engine, 'alice/phone', {
   will: { topic: 'wills', payload: Buffer.from('gone'), qos: 1, retain: false, properties: {} },
 })

@@ -5,8 +5,8 @@
 import { createRequire } from 'node:module'
 import { after, test } from 'node:test'
 import { inPostgres, inSqlite } from '../../../test/cluster/plain-nodes.ts'
-import { ENGINE_DEFAULTS } from '../engine.ts'
 import { PlainPersistence } from '../persistence.ts'
+import { ENGINE_SETTINGS } from './engine-settings.ts'
 
 type AbstractSuite = (options: {
   test: typeof test
@@ -24,8 +24,8 @@ after(() => stores[Symbol.asyncDispose]())
 class SuitePersistence extends PlainPersistence {
   constructor() {
     super(store, {
-      queuedMax: ENGINE_DEFAULTS.queuedMessagesMax,
-      retainedIndexBytesMax: ENGINE_DEFAULTS.retainedIndexBytesMax,
+      queuedMax: ENGINE_SETTINGS.queuedMessagesMax,
+      retainedIndexBytesMax: ENGINE_SETTINGS.retainedIndexBytesMax,
       isShared: process.argv[2] === 'postgres',
     })
   }

@@ -1,25 +1,20 @@
-/** What a server says to a client: for reading the frames of the embedded engine, and for tests. */
+/** What a server says to a client, for reading the frames of the embedded engine. */
 import type { ProtocolVersion } from './constants.ts'
-import type { AckProperties, ConnackProperties, ServerDisconnectProperties } from './properties.ts'
+import type { AckProperties, ConnackProperties } from './properties.ts'
 import { Reader } from './reader.ts'
 import { malformed } from './violation.ts'
 
-export interface ConnackPacket {
+interface ConnackPacket {
   readonly sessionPresent: boolean
   readonly code: number
   readonly properties: ConnackProperties | null
 }
 
 /** SUBACK or UNSUBACK; an UNSUBACK of 3.1.1 has no codes. */
-export interface SubackPacket {
+interface SubackPacket {
   readonly packetId: number
   readonly properties: AckProperties | null
   readonly codes: readonly number[]
-}
-
-export interface ServerDisconnectPacket {
-  readonly reason: number
-  readonly properties: ServerDisconnectProperties | null
 }
 
 /** Decodes the body of a CONNACK (section 3.2). */
@@ -49,13 +44,4 @@ export function decodeSuback(
   const packetId = reader.packetId()
   const properties = version === 5 ? reader.properties('ack') : null
   return { packetId, properties, codes: [...buffer.subarray(reader.at, end)] }
-}
-
-/** Decodes the body of a server's DISCONNECT (section 3.14, MQTT 5 only). */
-export function decodeServerDisconnect(buffer: Buffer, start: number, end: number): ServerDisconnectPacket {
-  const reader = new Reader(buffer, start, end)
-  const reason = reader.left === 0 ? 0 : reader.byte()
-  const properties = reader.left === 0 ? null : reader.properties('serverDisconnect')
-  reader.finish()
-  return { reason, properties }
 }

@@ -39,7 +39,7 @@ export function encodeConnect(packet: ConnectPacket): Buffer {
 }
 
 /** A subscription to encode: the options default to 0, and are left out on 3.1.1 except for the QoS. */
-export type SubscriptionInput = Pick<Subscription, 'filter' | 'qos'> & Partial<Omit<Subscription, 'shared'>>
+type SubscriptionInput = Pick<Subscription, 'filter' | 'qos'> & Partial<Omit<Subscription, 'shared'>>
 
 export interface SubscribeInput {
   readonly version: ProtocolVersion

@@ -15,7 +15,7 @@ export interface FrameSink {
 }
 
 /** Who wrote the bytes: decides which packet types may occur (MQTT 5 table 2-1). */
-export type Sender = 'client' | 'server'
+type Sender = 'client' | 'server'
 
 /** Smallest buffer kept for an unfinished packet; it doubles as bytes really arrive. */
 const PARTIAL_BYTES_MIN = 256

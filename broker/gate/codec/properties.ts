@@ -6,7 +6,7 @@
  * of a server; likewise `disconnect` and `serverDisconnect`. `ack` stands for PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK
  * and UNSUBACK, which all take the same two.
  */
-export type PropertyWire =
+type PropertyWire =
   | 'boolean'
   | 'bit'
   | 'uint16'
@@ -31,7 +31,7 @@ export type PropertyList =
   | 'serverDisconnect'
   | 'auth'
 
-export interface PropertySpec {
+interface PropertySpec {
   readonly id: number
   readonly wire: PropertyWire
   readonly packets: readonly PropertyList[]

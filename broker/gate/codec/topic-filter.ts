@@ -30,11 +30,6 @@ export function hasWildcard(text: string): boolean {
   return false
 }
 
-/** A topic to publish to: not empty, no wildcards, no U+0000, at most 65,535 bytes (section 4.7). */
-export function isValidTopicName(topic: string): boolean {
-  return isValidTopicString(topic) && !hasWildcard(topic)
-}
-
 /** `#` only alone in the last level [MQTT-4.7.1-1], `+` only alone in its level [MQTT-4.7.1-2]. */
 function hasValidWildcards(filter: string): boolean {
   for (let i = 0; i < filter.length; i++) {

@@ -70,7 +70,7 @@ export async function readFields(
 }
 
 /** Text as the schema of a parameter wants it. Throws `bad_request`. */
-export function readText({ params }: Pick<Operation, 'params'>, name: string, text: string): unknown {
+function readText({ params }: Pick<Operation, 'params'>, name: string, text: string): unknown {
   const { properties } = params
   // A field that is not known goes as it is: the server says so.
   return Object.hasOwn(properties, name) ? readValue(properties[name]!, name, text) : text

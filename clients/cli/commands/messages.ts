@@ -68,7 +68,7 @@ async function history(session: Session, [conversation]: string[], options: Hist
 }
 
 /** A log as it is, or the direct one with a uid. */
-export function findLog(self: string, conversation: string): string {
+function findLog(self: string, conversation: string): string {
   if (parseLog(conversation) !== undefined) return conversation
   const me = parseUserId(self)
   const peer = parseUserId(conversation)

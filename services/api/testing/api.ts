@@ -35,7 +35,7 @@ import { createHttpServer, type HttpServer, type HttpSettings } from '../http-se
 export const IDENTITY = { issuer: 'wochat', audience: 'wochat' }
 const HOUR_MS = 3_600_000
 
-export type ApiOverrides = {
+type ApiOverrides = {
   auth?: Partial<AuthSettings>
   http?: Partial<HttpSettings>
   limits?: Partial<DispatcherLimits>
@@ -45,8 +45,8 @@ export type ApiOverrides = {
   now?: () => number
 }
 
-export type LoginResult = Result<'auth.login'>
-export type EndedLogin = { uid: string; device: string | null; sid: string | null }
+type LoginResult = Result<'auth.login'>
+type EndedLogin = { uid: string; device: string | null; sid: string | null }
 
 export type Api = AsyncDisposable & {
   url: string

@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import { WochatError } from '../../../protocol/errors.ts'
 import type { CodeMessage, SmsProvider } from './provider.ts'
 
-export type WebhookSettings = {
+type WebhookSettings = {
   url: string
   /**
    * Signs what is posted, when set: `x-wochat-signature: sha256={hex}` is the HMAC-SHA256 of

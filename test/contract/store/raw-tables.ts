@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
 import type { StoreEngine } from './engine.ts'
 
-export type RawRow = Readonly<Record<string, unknown>>
+type RawRow = Readonly<Record<string, unknown>>
 
 export interface RawTables extends AsyncDisposable {
   /** Names of the tables, without those that an engine keeps for itself. */

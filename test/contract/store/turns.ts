@@ -2,7 +2,7 @@ import type { Caller } from '../../../services/store/contract.ts'
 import type { StoreEngine } from './engine.ts'
 
 /** What an account does, handed in when it is called. */
-export type Turn = [by: Caller, act: () => Promise<unknown>]
+type Turn = [by: Caller, act: () => Promise<unknown>]
 
 /**
  * Takes turns in their order, as a store has to keep it: all are handed in at once where the store orders all

@@ -27,7 +27,7 @@ export const BOUNDS = {
   WOCHAT_BROADCASTS_PER_SECOND_MAX: '1',
 }
 
-export const ROLES = [
+const ROLES = [
   // Of the groups
   ...['owner', 'admin', 'peer', 'member', 'other', 'muted', 'late', 'left', 'banned', 'waiting', 'candidate'],
   // Of direct conversations with anna: a friend, one who is none any more, who blocked her, whose account rests
