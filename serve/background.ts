@@ -11,6 +11,7 @@ import { startScheduledSender } from '../services/background/scheduled-sender.ts
 import { startSearchIndexer } from '../services/background/search-indexer.ts'
 import { startSuspensionEnds } from '../services/background/suspension-ends.ts'
 import type { MediaStorage } from '../services/media/storage.ts'
+import { MessageSender } from '../services/messages/message-sender.ts'
 import type { MessageIntake } from '../services/messages/ports.ts'
 import type { Store } from '../services/store/contract.ts'
 import { expireSessions } from './housekeeping.ts'
@@ -22,7 +23,7 @@ type BackgroundParts = {
   store: Store
   /** Other processes have the store, too. */
   isShared: boolean
-  /** What broadcasts pass, like all other messages. */
+  /** What planned messages and broadcasts pass, like all others. */
   intake: MessageIntake
   files: MediaStorage
   /** The engine forgets a session that the store has ended; null where there is no engine. */
@@ -33,12 +34,12 @@ type BackgroundParts = {
 
 /** Starts all of it; each ends before the store closes. Nodes that share a store agree on who does what by the store's locks. */
 export function startBackground(background: BackgroundParts): void {
-  const { config, store, endPlainSession, log, parts } = background
+  const { config, store, intake, endPlainSession, log, parts } = background
   if (endPlainSession !== null) expireSessions({ store, endPlainSession, log, parts })
   parts.use(startSearchIndexer(store, log))
   parts.use(startErasure(store, log))
   parts.use(startSuspensionEnds(store, log))
-  parts.use(startScheduledSender(store, log))
+  parts.use(startScheduledSender({ store, sender: new MessageSender(store, intake) }, log))
   parts.use(startGroupDissolver(store, log))
   parts.use(startImportedReading(store, log))
   parts.use(startExpirySweeper(store, log))

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { asWochatError } from '../../protocol/errors.ts'
 import { peerOf } from '../../protocol/ids.ts'
 import { findMarks } from '../../protocol/message-types.ts'
-import { sendAndWait } from '../messages/awaited-send.ts'
+import type { MessageSender } from '../messages/message-sender.ts'
 import type { Store } from '../store/contract.ts'
 import type { DueSend } from '../store/operations/scheduled.ts'
 import { startBackgroundTask } from './background-task.ts'
@@ -13,15 +13,19 @@ const EVERY_MS = 500
 const RETRY_MS = 5000
 const SENDS_EACH = 100
 
-type SendingStore = Pick<Store, 'perform' | 'send'>
+type Parts = { store: Pick<Store, 'perform'>; sender: MessageSender }
 
-/** Each was screened when it was planned. One that cannot be sent now, such as while the disk is full, is tried again later. */
-export function startScheduledSender(store: SendingStore, log: Pick<Logger, 'warn'>): AsyncDisposable {
+/**
+ * Each passes what every message passes at that time, also the screening that it passed when it was planned. One that
+ * cannot be sent now, such as while the disk is full, is tried again later.
+ */
+export function startScheduledSender(parts: Parts, log: Pick<Logger, 'warn'>): AsyncDisposable {
+  const { store } = parts
   return startBackgroundTask({
     name: 'planned messages are sent',
     async step() {
       const due = await store.perform({ task: 'takeDueSends', input: { limit: SENDS_EACH } })
-      await Promise.all(due.map((message) => sendPlanned(store, message)))
+      await Promise.all(due.map((message) => sendPlanned(parts, message)))
       return due.length === SENDS_EACH ? 0 : EVERY_MS
     },
     retryMs: RETRY_MS,
@@ -29,18 +33,18 @@ export function startScheduledSender(store: SendingStore, log: Pick<Logger, 'war
   })
 }
 
-async function sendPlanned(store: SendingStore, due: DueSend): Promise<void> {
-  const refusal = due.refusal ?? (await refusalOf(store, due))
+async function sendPlanned({ store, sender }: Parts, due: DueSend): Promise<void> {
+  const refusal = due.refusal ?? (await refusalOf(sender, due))
   if (refusal !== 'later') await store.perform({ task: 'settleSend', input: { n: due.n, refusal } })
 }
 
-async function refusalOf(store: SendingStore, due: DueSend): Promise<string | null> {
+async function refusalOf(sender: MessageSender, due: DueSend): Promise<string | null> {
   const { uid, device, id, log, type, bodyJson, withheld } = due
   const marks = findMarks(type, JSON.parse(bodyJson) as object)
   const send = { id, target: { log, peer: peerOf(log, uid) }, type, bodyJson }
   try {
     const seen = withheld ? { ...marks, withheld } : marks
-    await sendAndWait(store, { uid, device }, { ...send, marks: seen })
+    await sender.send({ uid, device }, { ...send, marks: seen })
     return null
   } catch (error) {
     const refused = asWochatError(error)

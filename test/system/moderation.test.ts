@@ -59,6 +59,25 @@ describe('the list of words', () => {
   })
 })
 
+describe('a message that is planned', () => {
+  test('is looked at again when it is sent: a word that was banned since stops it, and its author is told', async () => {
+    const { alice, bob } = await newFriends(server)
+    using phone = await Device.connect(server, alice, 'phone')
+    const at = Date.now() + 3000
+    const plan = { id: 'later', to: bob, text: 'a nowbanned word', at }
+    expect(await phone.call('messages.schedule', plan, 'r1')).toMatchObject({ kind: 'result' })
+    await admin(server, 'setWords', { words: [{ word: 'nowbanned', action: 'reject' }] })
+    const failed = await until(
+      () => phone.inbox.find(({ type }) => type === 'schedule_failed'),
+      () => `a notice; ${JSON.stringify(phone.inbox)}`,
+    )
+    expect(failed.body).toMatchObject({ id: 'later', code: 'content_refused' })
+    await server.http('messages.send', { to: bob, text: 'fine' }, server.token(alice, null))
+    expect(await textsOf(server, bob, directLog(alice, bob))).toEqual(['fine'])
+    await admin(server, 'removeWords', { words: ['nowbanned'] })
+  })
+})
+
 describe('reports', () => {
   test('reach the queue once with what was said, and a removed message is gone for everybody', async () => {
     const { alice, bob } = await newFriends(server)

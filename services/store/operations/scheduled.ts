@@ -9,7 +9,7 @@ import type { Caller } from '../contract.ts'
 import type { StoredOperations } from './stored.ts'
 import type { Transaction } from './transaction.ts'
 
-/** A message that was checked and screened when it was planned. */
+/** A message that was checked and screened when it was planned; it is screened again when it is sent. */
 export type PlannedSend = {
   caller: Caller
   id: string
