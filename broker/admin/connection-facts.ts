@@ -2,7 +2,7 @@
 import type { ConnectionRow, QueueRow, SlowRow } from '../../protocol/admin/rows.ts'
 import type { SlowOrder } from '../../services/admin/cluster-port.ts'
 import type { Connection } from '../gate/connection.ts'
-import { UNKNOWN } from '../inbox/link.ts'
+import { UNKNOWN } from '../inbox/log-place.ts'
 
 export function connectionFacts(connection: Connection, now: number): Omit<ConnectionRow, 'node'> {
   const { transport, outbox, openedAt, version, identity } = connection
@@ -73,10 +73,10 @@ function unackedMs({ identity: { session } }: Connection, now: number): number {
 
 function behindOf({ identity: { session } }: Connection): { logs: number; entries: number } {
   const behind = { logs: 0, entries: 0 }
-  for (const link of session.links.values()) {
-    if (!link.isBehind) continue
+  for (const place of session.places.values()) {
+    if (!place.isBehind) continue
     behind.logs++
-    if (link.sent !== UNKNOWN) behind.entries += link.head - link.sent
+    if (place.sent !== UNKNOWN) behind.entries += place.head - place.sent
   }
   return behind
 }

@@ -5,7 +5,7 @@
 import type { LogId, UserId } from '../../protocol/ids.ts'
 import type { Store } from '../../services/store/contract.ts'
 import type { InboxSession } from './inbox-session.ts'
-import type { Link } from './link.ts'
+import type { LogPlace } from './log-place.ts'
 
 /** Who tells authors what was delivered. */
 export type DeliveryReceipts = {
@@ -18,7 +18,7 @@ export class CursorWriter {
   readonly #flushMs: number
   readonly #onError: (error: unknown) => void
   readonly #receipts: DeliveryReceipts | null
-  readonly #waiting = new Set<Link>()
+  readonly #waiting = new Set<LogPlace>()
   #timer: NodeJS.Timeout | null = null
 
   constructor(
@@ -33,27 +33,27 @@ export class CursorWriter {
     this.#receipts = receipts
   }
 
-  add(link: Link): void {
-    this.#waiting.add(link)
+  add(place: LogPlace): void {
+    this.#waiting.add(place)
     this.#timer ??= setTimeout(() => this.flush().catch(this.#onError), this.#flushMs)
   }
 
-  isWaiting(link: Link): boolean {
-    return this.#waiting.has(link)
+  isWaiting(place: LogPlace): boolean {
+    return this.#waiting.has(place)
   }
 
   /** Writes the cursors of one session, or of all. A failed write is tried with the next: the cursors are still here. */
   async flush(session?: InboxSession): Promise<void> {
-    const links =
+    const places =
       session === undefined ? [...this.#waiting] : [...this.#waiting].filter((l) => l.session === session)
-    for (const link of links) this.#waiting.delete(link)
+    for (const place of places) this.#waiting.delete(place)
     if (session === undefined && this.#timer !== null) {
       clearTimeout(this.#timer)
       this.#timer = null
     }
-    if (links.length === 0) return
-    this.#tellAuthors(links)
-    const stored = links.filter(({ session: { number } }) => number !== null)
+    if (places.length === 0) return
+    this.#tellAuthors(places)
+    const stored = places.filter(({ session: { number } }) => number !== null)
     if (stored.length === 0) return
     try {
       await this.#store.saveCursors(
@@ -66,16 +66,16 @@ export class CursorWriter {
         })),
       )
     } catch (error) {
-      for (const link of stored) this.add(link)
+      for (const place of stored) this.add(place)
       throw error
     }
   }
 
-  #tellAuthors(links: readonly Link[]): void {
+  #tellAuthors(places: readonly LogPlace[]): void {
     if (this.#receipts === null) return
-    for (const link of links) {
-      const { session, log, cursor, isAcked } = link
-      link.isAcked = false
+    for (const place of places) {
+      const { session, log, cursor, isAcked } = place
+      place.isAcked = false
       if (isAcked) this.#receipts.delivered(session.uid, log, cursor)
     }
   }

@@ -1,7 +1,7 @@
 /**
  * The audience on this node: which inbox sessions hear of which log. It is the other end of the store's feed.
  *
- * A direct log is found by the uids in its name, a group by its list of links, so that a message to a thousand
+ * A direct log is found by the uids in its name, a group by its list of places, so that a message to a thousand
  * members walks one array.
  */
 import { type LogId, logKind, peerOf, peopleOf, type UserId } from '../../protocol/ids.ts'
@@ -10,11 +10,11 @@ import { Few } from '../few.ts'
 import type { Tracing } from '../trace/tracing.ts'
 import type { GroupWatch } from './group-watch.ts'
 import type { InboxSession } from './inbox-session.ts'
-import type { Link } from './link.ts'
+import type { LogPlace } from './log-place.ts'
 
 export class Hub {
   readonly #users = new Few<UserId, InboxSession>()
-  readonly #groups = new Map<LogId, Link[]>()
+  readonly #groups = new Map<LogId, LogPlace[]>()
   readonly #tracing: Tracing
   readonly #watch: GroupWatch | null
 
@@ -30,24 +30,24 @@ export class Hub {
 
   unregister(session: InboxSession): void {
     this.#users.delete(session.uid, session)
-    for (const link of session.links.values()) this.removeFromGroup(link)
+    for (const place of session.places.values()) this.removeFromGroup(place)
   }
 
-  addToGroup(link: Link): void {
-    const links = this.#groups.get(link.log)
-    if (links === undefined) this.#groups.set(link.log, [link])
-    else if (!links.includes(link)) links.push(link)
+  addToGroup(place: LogPlace): void {
+    const places = this.#groups.get(place.log)
+    if (places === undefined) this.#groups.set(place.log, [place])
+    else if (!places.includes(place)) places.push(place)
   }
 
-  removeFromGroup(link: Link): void {
-    const links = this.#groups.get(link.log)
-    const at = links?.indexOf(link) ?? -1
-    if (links === undefined || at < 0) return
-    links[at] = links.at(-1)!
-    links.pop()
-    if (links.length > 0) return
-    this.#groups.delete(link.log)
-    this.#watch?.release(link.log)
+  removeFromGroup(place: LogPlace): void {
+    const places = this.#groups.get(place.log)
+    const at = places?.indexOf(place) ?? -1
+    if (places === undefined || at < 0) return
+    places[at] = places.at(-1)!
+    places.pop()
+    if (places.length > 0) return
+    this.#groups.delete(place.log)
+    this.#watch?.release(place.log)
   }
 
   /** Users here whose inbox hears of a group. */
@@ -59,9 +59,9 @@ export class Hub {
     const { log, uid } = entry
     this.#tracing.armed?.rung(entry)
     if (logKind(log) === 'group') {
-      const links = this.#groups.get(log)
-      if (links !== undefined)
-        for (let i = 0; i < links.length; i++) links[i]!.session.rungLink(links[i]!, entry)
+      const places = this.#groups.get(log)
+      if (places !== undefined)
+        for (let i = 0; i < places.length; i++) places[i]!.session.rungAt(places[i]!, entry)
       return
     }
     const peer = peerOf(log, uid)
@@ -84,7 +84,7 @@ export class Hub {
 
   /** A doorbell without its entry: whoever hears of the log reads it. */
   logGrew(log: LogId, epoch: string, head: number): void {
-    for (const link of [...(this.#groups.get(log) ?? [])]) link.session.grew(log, epoch, head)
+    for (const place of [...(this.#groups.get(log) ?? [])]) place.session.grew(log, epoch, head)
     for (const uid of peopleOf(log)) this.#users.each(uid, (session) => session.grew(log, epoch, head))
   }
 

@@ -1,24 +1,24 @@
 /**
  * One device's inbox: its window, its cursors, and the entries on their way.
  *
- * Modes, changed only by {@link start}, {@link stop} and {@link #pump}:
+ * Modes, changed only by {@link #enter}:
  * - `off`: no connection, or the inbox is not subscribed. Nothing is sent.
  * - `starting`: registered for doorbells, the store is asked where the inbox stands. What rings is noted as behind.
  * - `draining`: some logs are behind. They are read from the store, in turn, as the window has room.
  * - `live`: nothing is behind. A doorbell with the next seq is written at once.
  *
- * Behind is per log: one long backlog does not hold up the others. A slow device costs a {@link Link} per active
+ * Behind is per log: one long backlog does not hold up the others. A slow device costs a {@link LogPlace} per active
  * log, never a queue of messages.
  */
 import { encodeGap, type GapReason } from '../../protocol/entry.ts'
 import { type DeviceId, type LogId, logKind, type UserId } from '../../protocol/ids.ts'
 import { inboxTopic } from '../../protocol/topics.ts'
-import type { BehindLog, CommittedEntry, DrainPage, InboxState } from '../../services/store/contract.ts'
+import type { BehindLog, CommittedEntry, InboxState } from '../../services/store/contract.ts'
 import { publishFrameBytes } from '../gate/codec/encode.ts'
-import { DrainPace } from './drain-pace.ts'
+import { Drain } from './drain.ts'
 import type { InboxServices, InboxWire } from './inbox-wire.ts'
 import { Inflight } from './inflight.ts'
-import { Link, UNKNOWN } from './link.ts'
+import { LogPlace, UNKNOWN } from './log-place.ts'
 import { Placing } from './placing.ts'
 import { redeliver } from './redelivery.ts'
 
@@ -26,12 +26,10 @@ const PUBLISH_QOS0 = 0x30
 const PUBLISH_QOS1 = 0x32
 /** Above this many bytes that the kernel has not taken, a device is sent nothing more until it drains. */
 const PENDING_BYTES_MAX = 1024 * 1024
-/** Bytes of one read of the store. */
-const DRAIN_BYTES_MAX = 512 * 1024
-/** Logs of one read of the store. */
-const DRAIN_LOGS_MAX = 64
-/** Links beyond this are forgotten once they are acknowledged and saved; the next entry makes a new one. */
-const IDLE_LINKS_MAX = 256
+/** Places beyond this are forgotten once they are acknowledged and saved; the next entry makes a new one. */
+const IDLE_PLACES_MAX = 256
+
+type Mode = 'off' | 'starting' | 'draining' | 'live'
 
 export class InboxSession {
   readonly uid: UserId
@@ -40,23 +38,21 @@ export class InboxSession {
   readonly number: number | null
   generation: number
   readonly inflight = new Inflight()
-  readonly links = new Map<LogId, Link>()
+  readonly places = new Map<LogId, LogPlace>()
   readonly #services: InboxServices
   readonly #topic: Buffer
   #wire: InboxWire | null = null
   #qos: 0 | 1 = 1
-  #mode: 'off' | 'starting' | 'draining' | 'live' = 'off'
+  #mode: Mode = 'off'
   /** Groups that the user left while the store was asked. */
   #leftWhileStarting: Set<LogId> | null = null
   /** Null where doorbells come in the order of commits. */
   readonly #placing: Placing | null
-  #behind: Link[] = []
   /** Gaps without a PUBACK, by packet id: unlike an entry, a gap cannot be read from the store again. */
   #gapsInflight: Map<number, Buffer> | null = null
   /** What waited at the start is not all sent yet. */
   #isSyncing = false
-  #reading = false
-  readonly #pace = new DrainPace(() => this.pump())
+  readonly #drain: Drain
 
   constructor(
     services: InboxServices,
@@ -72,9 +68,10 @@ export class InboxSession {
     this.generation = generation
     this.#topic = Buffer.from(inboxTopic(uid))
     this.#placing = services.shared === null ? null : new Placing(this, services)
+    this.#drain = new Drain(this, services)
   }
 
-  get mode(): 'off' | 'starting' | 'draining' | 'live' {
+  get mode(): Mode {
     return this.#mode
   }
 
@@ -91,10 +88,9 @@ export class InboxSession {
       onStarted()
       return
     }
-    this.#mode = 'starting'
-    this.#leftWhileStarting = new Set()
-    // `stop` kept the links with something in flight; they know more than the store, whose cursors come in batches.
-    const resumed = new Set(this.links.values())
+    this.#enter('starting')
+    // `stop` kept the places with something in flight; they know more than the store, whose cursors come in batches.
+    const resumed = new Set(this.places.values())
     this.#services.hub.register(this)
     const { store, backlogEntriesMax } = this.#services
     const { uid, number: session, generation } = this
@@ -108,10 +104,9 @@ export class InboxSession {
       ...this.#services,
     })
     const state = await store.startInbox({ uid, session, generation, backlogMax: backlogEntriesMax })
-    if (this.#wire !== wire || this.#mode !== 'starting') return
+    if (this.#wire !== wire || this.mode !== 'starting') return
     this.#adopt(state, resumed)
-    this.#mode = 'draining'
-    this.#isSyncing = true
+    this.#enter('draining')
     onStarted()
     wire.syncStarted(state.pending)
     this.#placing?.start(wire, state.startedAt, (asked, found) => this.#placed(asked, found))
@@ -121,51 +116,54 @@ export class InboxSession {
   /** The connection is gone or the inbox was unsubscribed. Unacknowledged entries stay, for the resume. */
   stop(now: number): void {
     if (this.#mode === 'off') return
-    this.#mode = 'off'
+    this.#enter('off')
     this.#wire = null
-    this.#leftWhileStarting = null
-    this.#pace.stop()
+    this.#drain.stop()
     this.#services.hub.unregister(this)
     this.inflight.dropReplies(now)
-    this.#behind = []
     this.#placing?.stop()
-    for (const [log, link] of this.links) {
-      link.isBehind = false
-      if (link.outstanding === 0) this.links.delete(log)
+    for (const [log, place] of this.places) {
+      place.isBehind = false
+      if (place.outstanding === 0) this.places.delete(log)
     }
   }
 
-  #adopt(state: InboxState, resumed: ReadonlySet<Link>): void {
+  #enter(mode: Mode): void {
+    this.#mode = mode
+    this.#leftWhileStarting = mode === 'starting' ? new Set() : null
+    if (mode === 'starting') this.#isSyncing = true
+  }
+
+  #adopt(state: InboxState, resumed: ReadonlySet<LogPlace>): void {
     for (const { log, epoch, cursor, head, gap } of state.behind) {
-      const link = this.links.get(log) ?? this.#addLink(log, epoch, cursor)
+      const place = this.places.get(log) ?? this.#addPlace(log, epoch, cursor)
       // Entries that were in flight are beyond the store's cursor, also when they were acknowledged since.
-      const isResumed = link.outstanding > 0 || (resumed.has(link) && link.epoch === epoch)
+      const isResumed = place.outstanding > 0 || (resumed.has(place) && place.epoch === epoch)
       if (!isResumed) {
-        link.cursor = link.sent === UNKNOWN ? cursor : Math.min(link.cursor, cursor)
-        link.sent = cursor
+        place.cursor = place.sent === UNKNOWN ? cursor : Math.min(place.cursor, cursor)
+        place.sent = cursor
       }
-      link.epoch = epoch
-      link.gap = gap !== null && gap.to > link.sent ? gap : null
-      this.#markBehind(link, head)
+      place.epoch = epoch
+      place.gap = gap !== null && gap.to > place.sent ? gap : null
+      this.#markBehind(place, head)
     }
     for (const { log, epoch, head } of state.heads) {
       if (this.#leftWhileStarting!.has(log)) continue
-      const link = this.links.get(log) ?? this.#addLink(log, epoch, head)
-      if (link.sent === UNKNOWN) this.#placed([], [{ log, epoch, cursor: head, head, gap: null }])
-      if (logKind(log) === 'group') this.#hear(link, head)
+      const place = this.places.get(log) ?? this.#addPlace(log, epoch, head)
+      if (place.sent === UNKNOWN) this.#placed([], [{ log, epoch, cursor: head, head, gap: null }])
+      if (logKind(log) === 'group') this.#hear(place, head)
     }
-    this.#leftWhileStarting = null
   }
 
   /** Takes the doorbells of a group. One that this node was not watching may have grown unheard; its head is read again. */
-  #hear(link: Link, head: number): void {
+  #hear(place: LogPlace, head: number): void {
     const { hub, shared } = this.#services
-    hub.addToGroup(link)
-    const watching = shared?.watch.ensure(link.log) ?? null
+    hub.addToGroup(place)
+    const watching = shared?.watch.ensure(place.log) ?? null
     if (watching === null) return
     const wire = this.#wire
     watching.then(
-      () => this.grew(link.log, link.epoch, head + 1),
+      () => this.grew(place.log, place.epoch, head + 1),
       (error: unknown) => wire?.failed(error),
     )
   }
@@ -175,226 +173,158 @@ export class InboxSession {
   /** The user became a member: entries from `fromSeq` are theirs. */
   joined(log: LogId, fromSeq: number): void {
     this.#leftWhileStarting?.delete(log)
-    const link = this.links.get(log) ?? this.#addLink(log, '', fromSeq - 1)
-    this.#hear(link, fromSeq)
+    const place = this.places.get(log) ?? this.#addPlace(log, '', fromSeq - 1)
+    this.#hear(place, fromSeq)
     // The entry that let them in may have rung before this was heard.
-    if (this.#placing !== null) this.#markBehind(link, fromSeq)
+    if (this.#placing !== null) this.#markBehind(place, fromSeq)
   }
 
   /** The user is no member any more; what came up to `toSeq` is still theirs. */
   left(log: LogId, toSeq: number): void {
     this.#leftWhileStarting?.add(log)
-    const link = this.links.get(log)
-    if (link === undefined) return
-    if (link.sent !== UNKNOWN) this.#markBehind(link, toSeq)
-    this.#services.hub.removeFromGroup(link)
+    const place = this.places.get(log)
+    if (place === undefined) return
+    if (place.sent !== UNKNOWN) this.#markBehind(place, toSeq)
+    this.#services.hub.removeFromGroup(place)
   }
 
-  /** A doorbell for a log of which there may be no link yet. */
+  /** A doorbell for a log of which there may be no place yet. */
   rung(entry: CommittedEntry): void {
-    const link = this.links.get(entry.log)
-    if (link !== undefined) this.rungLink(link, entry)
+    const place = this.places.get(entry.log)
+    if (place !== undefined) this.rungAt(place, entry)
     // In the order of commits the first ring is the first entry that this device has not seen.
     else if (this.#placing === null) {
-      this.rungLink(this.#addLink(entry.log, entry.epoch, entry.seq - 1), entry)
+      this.rungAt(this.#addPlace(entry.log, entry.epoch, entry.seq - 1), entry)
     } else this.grew(entry.log, entry.epoch, entry.seq)
   }
 
   /** A doorbell that only says how far a log has grown. */
   grew(log: LogId, epoch: string, head: number): void {
     if (this.#mode === 'off') return
-    const link = this.links.get(log)
-    if (link !== undefined && link.sent !== UNKNOWN) {
-      this.#markBehind(link, head)
-    } else if (link === undefined) {
-      this.#addLink(log, epoch, UNKNOWN).head = head
+    const place = this.places.get(log)
+    if (place !== undefined && place.sent !== UNKNOWN) {
+      this.#markBehind(place, head)
+    } else if (place === undefined) {
+      this.#addPlace(log, epoch, UNKNOWN).head = head
       this.#placing!.add(log)
-    } else if (head > link.head) link.head = head
+    } else if (head > place.head) place.head = head
   }
 
   /** The store says where logs stand that rang before it was known. What it does not list is not for this user. */
   #placed(asked: readonly LogId[], found: readonly BehindLog[]): void {
     for (const { log, epoch, cursor, head, gap } of found) {
-      const link = this.links.get(log)
-      if (link === undefined || link.sent !== UNKNOWN) continue
-      link.epoch = epoch
-      link.sent = link.cursor = cursor
-      link.gap = gap
-      this.#markBehind(link, Math.max(link.head, head))
+      const place = this.places.get(log)
+      if (place === undefined || place.sent !== UNKNOWN) continue
+      place.epoch = epoch
+      place.sent = place.cursor = cursor
+      place.gap = gap
+      this.#markBehind(place, Math.max(place.head, head))
     }
-    for (const log of asked) if (this.links.get(log)?.sent === UNKNOWN) this.links.delete(log)
+    for (const log of asked) if (this.places.get(log)?.sent === UNKNOWN) this.places.delete(log)
   }
 
   // -------------------------------------------------------------- live
 
   /** Writes the entry if it is the next one and there is room; else the log is behind. */
-  rungLink(link: Link, entry: CommittedEntry): void {
+  rungAt(place: LogPlace, entry: CommittedEntry): void {
     const { seq } = entry
-    if (link.sent === UNKNOWN) {
-      if (seq > link.head) link.head = seq
+    if (place.sent === UNKNOWN) {
+      if (seq > place.head) place.head = seq
       return
     }
-    // A link that was made by joining does not know the epoch yet; a cursor without it would count as of another life.
-    if (link.epoch === '') link.epoch = entry.epoch
-    if (seq <= link.sent) return
+    // A place that was made by joining does not know the epoch yet; a cursor without it would count as of another life.
+    if (place.epoch === '') place.epoch = entry.epoch
+    if (seq <= place.sent) return
     const wire = this.#wire
-    if (this.#mode === 'starting' || wire === null || link.isBehind || seq !== link.sent + 1) {
-      this.#markBehind(link, seq)
+    if (this.#mode === 'starting' || wire === null || place.isBehind || seq !== place.sent + 1) {
+      this.#markBehind(place, seq)
     } else if (entry.uid === this.uid ? entry.device === this.device : entry.withheld) {
-      link.pass(seq)
-    } else if (this.#room(wire) > 0) {
-      this.#write(wire, link, seq, entry.bytes, entry.start, entry.end)
+      place.pass(seq)
+    } else if (this.room(wire) > 0) {
+      this.write(wire, place, seq, entry.bytes, entry.start, entry.end)
     } else {
-      this.#markBehind(link, seq)
+      this.#markBehind(place, seq)
     }
   }
 
-  #addLink(log: LogId, epoch: string, sent: number): Link {
-    if (this.links.size >= IDLE_LINKS_MAX) this.#forgetIdleLinks()
-    const link = new Link(this, log, epoch, sent)
-    this.links.set(log, link)
-    return link
+  #addPlace(log: LogId, epoch: string, sent: number): LogPlace {
+    if (this.places.size >= IDLE_PLACES_MAX) this.#forgetIdlePlaces()
+    const place = new LogPlace(this, log, epoch, sent)
+    this.places.set(log, place)
+    return place
   }
 
-  #forgetIdleLinks(): void {
-    for (const [log, link] of this.links) {
+  #forgetIdlePlaces(): void {
+    for (const [log, place] of this.places) {
       const isIdle =
-        link.outstanding === 0 && !link.isBehind && link.sent !== UNKNOWN && logKind(log) !== 'group'
-      if (isIdle && !this.#services.cursors.isWaiting(link)) this.links.delete(log)
+        place.outstanding === 0 && !place.isBehind && place.sent !== UNKNOWN && logKind(log) !== 'group'
+      if (isIdle && !this.#services.cursors.isWaiting(place)) this.places.delete(log)
     }
   }
 
-  #markBehind(link: Link, head: number): void {
-    if (head > link.head) link.head = head
-    if (link.isBehind || link.head <= link.sent) return
-    link.isBehind = true
-    this.#behind.push(link)
-    if (this.#mode === 'live') this.#mode = 'draining'
-    if (!this.#reading) this.pump()
+  #markBehind(place: LogPlace, head: number): void {
+    if (head > place.head) place.head = head
+    if (place.isBehind || place.head <= place.sent) return
+    this.#drain.add(place)
+    if (this.#mode === 'live') this.#enter('draining')
+    this.pump()
   }
 
   // -------------------------------------------------------------- draining
 
   /** There is room again: a PUBACK came, or the socket drained. */
   pump(): void {
-    const wire = this.#wire
-    if (wire === null || this.#reading || this.#mode === 'starting' || this.#mode === 'off') return
-    if (this.#behind.length === 0) {
-      if (this.#mode === 'draining') this.#caughtUp(wire)
-      return
-    }
-    const room = this.#room(wire)
-    if (room === 0) return
-    if (!this.#pace.mayRead(room, this.inflight.entries)) return
-    this.#reading = true
-    this.#read(wire, room).catch((error: unknown) => wire.failed(error))
+    if (this.#mode === 'draining') this.#drain.pump(this.#wire!)
   }
 
-  #caughtUp(wire: InboxWire): void {
-    this.#mode = 'live'
+  /** Nothing is behind any more. */
+  caughtUp(wire: InboxWire): void {
+    this.#enter('live')
     if (this.#isSyncing) wire.syncDone()
     this.#isSyncing = false
   }
 
-  async #read(wire: InboxWire, room: number): Promise<void> {
-    const links = this.#behind.splice(0, DRAIN_LOGS_MAX)
-    for (const link of links) this.#reportGap(wire, link)
-    const { store, metrics } = this.#services
-    const { uid, device } = this
-    metrics.drains++
-    try {
-      const { pages, bytes } = await store.drain({
-        uid,
-        device,
-        requests: links.map((link) => ({ log: link.log, after: link.sent })),
-        entriesMax: room,
-        bytesMax: DRAIN_BYTES_MAX,
-      })
-      if (this.#wire !== wire) return
-      let start = 0
-      for (const page of pages) {
-        this.#writePage(wire, this.links.get(page.log)!, page, bytes, start)
-        start = page.ends.at(-1) ?? start
-      }
-      this.#requeue(links, pages.length)
-    } finally {
-      this.#reading = false
-    }
-    this.pump()
-  }
-
-  /** Those that were not read wait in front; those that have more go to the end, so that all have their turn. */
-  #requeue(links: Link[], readCount: number): void {
-    for (const link of links) link.isBehind = link.sent < link.head
-    this.#behind.unshift(...links.slice(readCount).filter((link) => link.isBehind))
-    this.#behind.push(...links.slice(0, readCount).filter((link) => link.isBehind))
-  }
-
-  #writePage(wire: InboxWire, link: Link, page: DrainPage, bytes: Buffer, from: number): void {
-    link.epoch = page.epoch
-    if (page.gap !== null && page.gap.to > link.sent) {
-      link.gap = page.gap
-      this.#reportGap(wire, link)
-    }
-    if (page.head > link.head) link.head = page.head
-    let start = from
-    for (let i = 0; i < page.seqs.length; i++) {
-      const seq = page.seqs[i]!
-      const end = page.ends[i]!
-      if (seq > link.sent) {
-        if (seq > link.sent + 1) link.pass(seq - 1)
-        this.#write(wire, link, seq, bytes, start, end)
-      }
-      start = end
-    }
-    if (page.through > link.sent) link.pass(page.through)
-    // Nothing beyond is for this device, whatever rang: a left group, or a log that was cut.
-    if (page.seqs.length === 0 && page.through === page.after && link.head > page.head) link.head = page.head
-  }
-
-  #reportGap(wire: InboxWire, link: Link): void {
-    const { gap } = link
-    if (gap === null) return
-    link.gap = null
-    this.#writeGap(wire, link, link.sent + 1, gap.to, gap.reason)
-  }
-
-  #writeGap(wire: InboxWire, link: Link, from: number, to: number, reason: GapReason): void {
-    this.#services.metrics.gaps++
-    const payload = encodeGap({ kind: 'gap', log: link.log, epoch: link.epoch, from, to, reason })
-    const packetId = this.#publish(wire, link, to, payload, 0, payload.length)
-    this.#gapsInflight ??= new Map()
-    if (packetId !== 0) this.#gapsInflight.set(packetId, payload)
+  /** Whether this is its connection still. */
+  isSentOver(wire: InboxWire): boolean {
+    return this.#wire === wire
   }
 
   // -------------------------------------------------------------- writing
 
   /** Entries that may be written now. */
-  #room(wire: InboxWire): number {
+  room(wire: InboxWire): number {
     if (wire.outbox.pendingBytes > PENDING_BYTES_MAX || !this.inflight.hasFreeId) return 0
     return wire.entryRoom()
   }
 
-  #write(wire: InboxWire, link: Link, seq: number, bytes: Buffer, start: number, end: number): void {
+  write(wire: InboxWire, place: LogPlace, seq: number, bytes: Buffer, start: number, end: number): void {
     if (publishFrameBytes(this.#topic.length, end - start, wire.version, this.#qos) > wire.packetBytesMax) {
-      this.#writeGap(wire, link, seq, seq, 'too_large')
+      this.writeGap(wire, place, seq, seq, 'too_large')
     } else {
-      this.#publish(wire, link, seq, bytes, start, end)
+      this.#publish(wire, place, seq, bytes, start, end)
     }
   }
 
+  writeGap(wire: InboxWire, place: LogPlace, from: number, to: number, reason: GapReason): void {
+    this.#services.metrics.gaps++
+    const payload = encodeGap({ kind: 'gap', log: place.log, epoch: place.epoch, from, to, reason })
+    const packetId = this.#publish(wire, place, to, payload, 0, payload.length)
+    this.#gapsInflight ??= new Map()
+    if (packetId !== 0) this.#gapsInflight.set(packetId, payload)
+  }
+
   /** Writes one packet; answers its id, 0 at QoS 0. */
-  #publish(wire: InboxWire, link: Link, seq: number, bytes: Buffer, start: number, end: number): number {
+  #publish(wire: InboxWire, place: LogPlace, seq: number, bytes: Buffer, start: number, end: number): number {
     this.#services.metrics.deliveries++
-    this.#services.tracing.armed?.sent(this, link.log, seq)
+    this.#services.tracing.armed?.sent(this, place.log, seq)
     if (this.#qos === 0) {
       wire.outbox.publish(PUBLISH_QOS0, this.#topic, 0, wire.version, bytes, start, end)
-      link.pass(seq)
+      place.pass(seq)
       return 0
     }
-    link.sent = seq
-    if (link.head < seq) link.head = seq
-    const packetId = this.inflight.pushEntry(link, seq, wire.now())
+    place.sent = seq
+    if (place.head < seq) place.head = seq
+    const packetId = this.inflight.pushEntry(place, seq, wire.now())
     wire.outbox.publish(PUBLISH_QOS1, this.#topic, packetId, wire.version, bytes, start, end)
     return packetId
   }
@@ -405,10 +335,10 @@ export class InboxSession {
     if (!this.inflight.acknowledge(packetId, now)) return
     this.#gapsInflight?.delete(packetId)
     this.#services.metrics.acks++
-    if (this.#behind.length > 0) this.pump()
+    this.pump()
   }
 
-  cursorMoved(link: Link): void {
-    this.#services.cursors.add(link)
+  cursorMoved(place: LogPlace): void {
+    this.#services.cursors.add(place)
   }
 }

@@ -4,7 +4,7 @@
  * Packet ids count from 32,768 to 65,535 and begin again; the ids below belong to the engine's side of the same
  * connection. An id is in use until its PUBACK [MQTT-2.3.1-4], so the list may span at most `SPAN_MAX` ids.
  */
-import type { Link } from './link.ts'
+import type { LogPlace } from './log-place.ts'
 
 const FIRST_ID = 0x8000
 const ID_MASK = 0x7fff
@@ -19,7 +19,7 @@ export class Inflight {
   /** Counts of packets ever sent and ever retired from the front; a packet's id is its count. */
   #first = 0
   #next = 0
-  #links: (Link | null)[] = []
+  #places: (LogPlace | null)[] = []
   #seqs: number[] = []
   #states: number[] = []
   entries = 0
@@ -36,10 +36,10 @@ export class Inflight {
   }
 
   /** Takes an id for an entry. */
-  pushEntry(link: Link, seq: number, now: number): number {
+  pushEntry(place: LogPlace, seq: number, now: number): number {
     this.entries++
-    link.outstanding++
-    return this.#push(ENTRY, link, seq, now)
+    place.outstanding++
+    return this.#push(ENTRY, place, seq, now)
   }
 
   pushReply(now: number): number {
@@ -47,7 +47,7 @@ export class Inflight {
     return this.#push(REPLY, null, 0, now)
   }
 
-  /** Takes a PUBACK. False for an id that is not in use: such are ignored [design: section 11, Redelivery]. */
+  /** Takes a PUBACK. False for an id that is not in use: such are ignored. */
   acknowledge(packetId: number, now: number): boolean {
     const offset = (packetId - FIRST_ID - this.#first) & ID_MASK
     if (packetId < FIRST_ID || offset >= this.#next - this.#first) return false
@@ -55,30 +55,30 @@ export class Inflight {
     const state = this.#states[index]
     if (state === ACKED) return false
     this.#states[index] = ACKED
-    const link = this.#links[index]!
-    this.#links[index] = null
+    const place = this.#places[index]!
+    this.#places[index] = null
     if (offset === 0) this.#retire(now)
     if (state === REPLY) {
       this.replies--
       return true
     }
     this.entries--
-    link.outstanding--
-    link.isAcked = true
-    link.moveCursor(link.outstanding === 0 ? link.sent : this.#lowestUnacked(link) - 1)
+    place.outstanding--
+    place.isAcked = true
+    place.moveCursor(place.outstanding === 0 ? place.sent : this.#lowestUnacked(place) - 1)
     return true
   }
 
   /** The entries that wait for their PUBACK, in order: to be sent again on resume. */
-  *unackedEntries(): Generator<{ packetId: number; link: Link; seq: number }> {
+  *unackedEntries(): Generator<{ packetId: number; place: LogPlace; seq: number }> {
     for (let count = this.#first; count < this.#next; count++) {
       const index = this.#index(count)
       if (this.#states[index] !== ENTRY) continue
-      yield { packetId: FIRST_ID + (count & ID_MASK), link: this.#links[index]!, seq: this.#seqs[index]! }
+      yield { packetId: FIRST_ID + (count & ID_MASK), place: this.#places[index]!, seq: this.#seqs[index]! }
     }
   }
 
-  /** Replies end with their connection [design: section 11, Reply topic]. */
+  /** Replies end with their connection. */
   dropReplies(now: number): void {
     for (let count = this.#first; count < this.#next; count++) {
       const index = this.#index(count)
@@ -88,12 +88,12 @@ export class Inflight {
     this.#retire(now)
   }
 
-  #push(state: number, link: Link | null, seq: number, now: number): number {
+  #push(state: number, place: LogPlace | null, seq: number, now: number): number {
     if (this.#next - this.#first === this.#states.length) this.#grow()
     if (this.#first === this.#next) this.waitingSince = now
     const index = this.#index(this.#next)
     this.#states[index] = state
-    this.#links[index] = link
+    this.#places[index] = place
     this.#seqs[index] = seq
     return FIRST_ID + (this.#next++ & ID_MASK)
   }
@@ -103,32 +103,32 @@ export class Inflight {
     this.waitingSince = now
   }
 
-  #lowestUnacked(link: Link): number {
+  #lowestUnacked(place: LogPlace): number {
     for (let count = this.#first; count < this.#next; count++) {
       const index = this.#index(count)
-      if (this.#states[index] === ENTRY && this.#links[index] === link) return this.#seqs[index]!
+      if (this.#states[index] === ENTRY && this.#places[index] === place) return this.#seqs[index]!
     }
-    return link.sent + 1
+    return place.sent + 1
   }
 
   #index(count: number): number {
     return count & (this.#states.length - 1)
   }
 
-  /** The lists have a power of two of places, so that a count finds its place by its low bits. */
+  /** The lists have a power of two of slots, so that a count finds its own by its low bits. */
   #grow(): void {
     const size = Math.max(8, this.#states.length * 2)
-    const links: (Link | null)[] = new Array(size).fill(null)
+    const places: (LogPlace | null)[] = new Array(size).fill(null)
     const seqs: number[] = new Array(size).fill(0)
     const states: number[] = new Array(size).fill(ACKED)
     for (let count = this.#first; count < this.#next; count++) {
       const from = this.#index(count)
       const to = count & (size - 1)
-      links[to] = this.#links[from]!
+      places[to] = this.#places[from]!
       seqs[to] = this.#seqs[from]!
       states[to] = this.#states[from]!
     }
-    this.#links = links
+    this.#places = places
     this.#seqs = seqs
     this.#states = states
   }

@@ -4,7 +4,7 @@ import type { DrainPage, Store } from '../../services/store/contract.ts'
 import type { InboxSession } from './inbox-session.ts'
 import type { InboxServices, InboxWire } from './inbox-wire.ts'
 import { SPAN_MAX } from './inflight.ts'
-import type { Link } from './link.ts'
+import type { LogPlace } from './log-place.ts'
 
 const PUBLISH_QOS1_DUP = 0x3a
 /** Bytes of one read. */
@@ -34,8 +34,8 @@ export async function redeliver({
   if (waiting.length === 0) return
   const found = await readUnacked(store, session, waiting)
   if (!isCurrent()) return
-  for (const { packetId, link, seq } of waiting) {
-    const payload = gaps?.get(packetId) ?? found.get(link)?.get(seq)
+  for (const { packetId, place, seq } of waiting) {
+    const payload = gaps?.get(packetId) ?? found.get(place)?.get(seq)
     if (payload === undefined) {
       // Trimmed since it was sent. Nobody will get it any more, so the cursor may pass it.
       session.inflight.acknowledge(packetId, wire.now())
@@ -49,30 +49,30 @@ export async function redeliver({
 /** The JSON of the entries of `waiting`, and of others between them; one that was trimmed meanwhile is not there. */
 async function readUnacked(
   store: Pick<Store, 'drain'>,
-  { uid, device, links: linksOf }: InboxSession,
-  waiting: readonly { link: Link; seq: number }[],
-): Promise<Map<Link, Map<number, Buffer>>> {
-  const found = new Map<Link, Map<number, Buffer>>()
-  const after = new Map<Link, number>()
-  for (const { link, seq } of waiting) if (!after.has(link)) after.set(link, seq - 1)
+  { uid, device, places: placesOf }: InboxSession,
+  waiting: readonly { place: LogPlace; seq: number }[],
+): Promise<Map<LogPlace, Map<number, Buffer>>> {
+  const found = new Map<LogPlace, Map<number, Buffer>>()
+  const after = new Map<LogPlace, number>()
+  for (const { place, seq } of waiting) if (!after.has(place)) after.set(place, seq - 1)
   while (after.size > 0) {
-    const links = [...after.keys()]
+    const places = [...after.keys()]
     const { pages, bytes } = await store.drain({
       uid,
       device,
-      requests: links.map((link) => ({ log: link.log, after: after.get(link)! })),
+      requests: places.map((place) => ({ log: place.log, after: after.get(place)! })),
       entriesMax: SPAN_MAX,
       bytesMax: READ_BYTES_MAX,
     })
     for (const { log, seq, start, end } of entriesOf(pages)) {
-      const link = linksOf.get(log)!
-      if (!found.has(link)) found.set(link, new Map())
-      found.get(link)!.set(seq, bytes.subarray(start, end))
+      const place = placesOf.get(log)!
+      if (!found.has(place)) found.set(place, new Map())
+      found.get(place)!.set(seq, bytes.subarray(start, end))
     }
     for (const [i, page] of pages.entries()) {
-      const link = links[i]!
-      if (page.through >= link.sent || page.through === page.after) after.delete(link)
-      else after.set(link, page.through)
+      const place = places[i]!
+      if (page.through >= place.sent || page.through === page.after) after.delete(place)
+      else after.set(place, page.through)
     }
   }
   return found

@@ -31,7 +31,7 @@ export type TracedMessage = {
 type TracedInbox = {
   uid: UserId
   device: DeviceId
-  inflight: { unackedEntries(): Iterable<{ packetId: number; link: { log: LogId }; seq: number }> }
+  inflight: { unackedEntries(): Iterable<{ packetId: number; place: { log: LogId }; seq: number }> }
 }
 
 type Trace = {
@@ -58,9 +58,9 @@ class Tracer {
 
   /** Call before the PUBACK is taken: afterwards nobody knows what it was for. */
   acknowledged({ uid, device, inflight }: TracedInbox, acknowledgedId: number): void {
-    for (const { packetId, link, seq } of inflight.unackedEntries()) {
+    for (const { packetId, place, seq } of inflight.unackedEntries()) {
       if (packetId !== acknowledgedId) continue
-      this.step('acknowledged', { log: link.log, seq, uid, device, id: null })
+      this.step('acknowledged', { log: place.log, seq, uid, device, id: null })
       return
     }
   }

@@ -1,4 +1,4 @@
-/** One log as one device sees it: how far it was sent, acknowledged, and whether it is behind. */
+/** Where one log stands for one device: how far it was sent and acknowledged, and whether it is behind. */
 import type { LogId } from '../../protocol/ids.ts'
 import type { MissingEntries } from '../../services/store/contract.ts'
 import type { InboxSession } from './inbox-session.ts'
@@ -6,7 +6,7 @@ import type { InboxSession } from './inbox-session.ts'
 /** The log has rung, and the store is asked where it stands for the device. */
 export const UNKNOWN = -1
 
-export class Link {
+export class LogPlace {
   readonly session: InboxSession
   readonly log: LogId
   epoch: string
