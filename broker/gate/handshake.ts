@@ -28,7 +28,7 @@ import { type Acl, mayPublish, OPEN_ACL } from './topic-rights.ts'
 const RECEIVE_MAXIMUM_DEFAULT = 65_535
 const PACKET_BYTES_UNLIMITED = 0x1000_0005
 
-/** How a CONNECT is refused: the return code of 3.1.1 and the reason of 5 [design: section 11, Errors]. */
+/** How a CONNECT is refused: the return code of 3.1.1 and the reason of 5. */
 type Refusal = { v311: number; v5: number; code: ErrorCode }
 
 const REFUSALS = {

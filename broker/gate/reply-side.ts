@@ -15,7 +15,7 @@ export class ReplySide {
   readonly #connection: Connection
   readonly #waiting: Waiting[] = []
   #topic: Buffer | null = null
-  /** Granted QoS, or null: then replies are dropped [design: section 11, A reply for a connection ...]. */
+  /** Granted QoS, or null: then replies are dropped. */
   qos: 0 | 1 | null = null
 
   constructor(connection: Connection) {

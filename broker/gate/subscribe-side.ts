@@ -40,7 +40,7 @@ export class SubscribeSide {
       const { identity, version, outbox } = this.#connection
       const suback = () => outbox.raw(encodeSuback(version, packet.packetId, codes))
       const { inbox } = this.subscriptions
-      // The start of the inbox is in the store before the SUBACK [design: section 11, Sessions and cursors].
+      // The start of the inbox is in the store before the SUBACK.
       const saved = this.#save(before)
       if (inbox === null || before.inbox !== null) {
         await saved
@@ -75,7 +75,7 @@ export class SubscribeSide {
       return version === 5 ? ReasonCode.sharedSubscriptionsNotSupported : SUBACK_FAILURE_311
     }
     if (identity.token !== null) {
-      // QoS 2 is granted as 1 [design: section 11].
+      // QoS 2 is granted as 1.
       const granted = Math.min(qos, 1) as 0 | 1
       if (filter === inboxTopic(uid)) {
         this.subscriptions = { ...this.subscriptions, inbox: granted }

@@ -202,7 +202,7 @@ function assertRoomForDevice(work: Work, account: number, devicesMax: number): v
   if (count >= devicesMax) throw new WochatError('too_many_devices')
 }
 
-/** Never moves back within an epoch [design: section 11, Sessions and cursors]. */
+/** Never moves back within an epoch. */
 function writeCursor(work: Work, session: number, log: number, seq: number, epoch: number): void {
   work.db
     .prepare(
