@@ -1,6 +1,7 @@
 /** What `/metrics` says of the cluster as this process sees it. Labels are names of our own, so their number is bounded. */
 import { Gauge, type Registry } from 'prom-client'
 import type { FanoutMetrics } from '../services/fanout/fanout-metrics.ts'
+import type { PushMetrics } from '../services/push/ports.ts'
 import type { DatabaseMetrics } from '../services/store/shared-store.ts'
 import type { NodeState } from './cluster/bus.ts'
 import type { BusCounters } from './cluster/redis/bus-counters.ts'
@@ -13,6 +14,7 @@ export type ClusterSources = {
   isReady: () => Promise<boolean>
   bus: BusSource | null
   fanout: FanoutMetrics | null
+  push: PushMetrics | null
   /** PostgreSQL as this node sees it. */
   database: (() => DatabaseMetrics) | null
   /** Catch-ups that were run; null on a node without connections. */
@@ -33,10 +35,11 @@ const STATES: readonly NodeState[] = ['starting', 'ready', 'draining', 'stopping
 
 export function observeCluster(registry: Registry, sources: ClusterSources): void {
   const metrics = observedMetrics(registry)
-  const { bus, fanout, database, catchUps } = sources
+  const { bus, fanout, push, database, catchUps } = sources
   observeNode(registry, sources)
   if (bus !== null) observeBus(metrics, bus)
   if (fanout !== null) observeFanout(metrics, fanout)
+  if (push !== null) observePush(metrics, push)
   if (database !== null) observeDatabase(metrics, database)
   if (catchUps !== null)
     metrics.counter(
@@ -129,6 +132,17 @@ function observeFanout({ gauge, counter }: ObservedMetrics, fanout: FanoutMetric
   gauge('wochat_fanout_shards', 'Streams that this worker reads.', () => fanout.shards)
   gauge('wochat_fanout_stream_items', 'Items that wait in those streams.', () => fanout.streamLength)
   gauge('wochat_fanout_lag_seconds', 'Age of the item that was rung last.', () => fanout.lagMs / 1000)
+}
+
+function observePush({ gauge, counter }: ObservedMetrics, push: PushMetrics): void {
+  counter('wochat_push_processed_total', 'Push jobs that the provider took.', () => push.processed)
+  counter(
+    'wochat_push_claimed_total',
+    'Push jobs taken over from another worker, or tried again.',
+    () => push.claimed,
+  )
+  counter('wochat_push_failures_total', 'Calls of the provider that failed.', () => push.failures)
+  gauge('wochat_push_stream_items', 'Push jobs that wait or are with a provider.', () => push.streamLength)
 }
 
 function observeDatabase({ gauge, counter }: ObservedMetrics, read: () => DatabaseMetrics): void {

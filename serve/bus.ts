@@ -7,6 +7,7 @@ import type { Config } from '../config.ts'
 import type { DispatcherParts } from '../services/dispatcher.ts'
 import { createFanoutMetrics, type FanoutMetrics } from '../services/fanout/fanout-metrics.ts'
 import { StreamQueue } from '../services/fanout/stream-queue.ts'
+import { createPushMetrics, type PushMetrics } from '../services/push/ports.ts'
 import { Keys } from '../services/redis/keys.ts'
 import { RedisClient } from '../services/redis/redis.ts'
 import { SharedRateLimiter } from '../services/redis/shared-rate-limiter.ts'
@@ -15,7 +16,13 @@ import { VERSION } from '../version.ts'
 type BusParts = { config: Config; log: Logger; adminUrl: () => string | null; parts: AsyncDisposableStack }
 
 /** What a node of a cluster has of Redis. */
-export type RedisSide = { client: RedisClient; keys: Keys; bus: RedisBus; fanoutMetrics: FanoutMetrics }
+export type RedisSide = {
+  client: RedisClient
+  keys: Keys
+  bus: RedisBus
+  fanoutMetrics: FanoutMetrics
+  pushMetrics: PushMetrics
+}
 
 export type OpenedBus = {
   bus: Bus
@@ -57,7 +64,7 @@ export function openBus({ config, log, adminUrl, parts }: BusParts): OpenedBus {
   parts.use(queue)
   return {
     bus,
-    redis: { client, keys, bus, fanoutMetrics },
+    redis: { client, keys, bus, fanoutMetrics, pushMetrics: createPushMetrics() },
     createLimiter: (name, limit) => new SharedRateLimiter(client, keys, name, limit),
   }
 }

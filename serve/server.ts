@@ -73,7 +73,7 @@ async function adoptLeft(
 // ---------------------------------------------------------------- metrics
 
 function clusterSources(
-  { broker, admin }: Node,
+  { config, broker, admin }: Node,
   redis: RedisSide | null,
   shared: SharedStore | null,
 ): ClusterSources {
@@ -82,6 +82,7 @@ function clusterSources(
     isReady: async () => (await admin.readiness()).ready,
     bus: redis === null ? null : describeBus(redis),
     fanout: redis?.fanoutMetrics ?? null,
+    push: config.roles.includes('push') ? (redis?.pushMetrics ?? null) : null,
     database: shared === null ? null : () => shared.database(),
     catchUps: shared === null || broker === null ? null : () => broker.catchUps(),
   }

@@ -3,7 +3,6 @@ import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { FanoutWorker } from '../services/fanout/fanout-worker.ts'
 import { NoProvider } from '../services/push/no-provider.ts'
-import { createPushMetrics } from '../services/push/ports.ts'
 import { PushWorker } from '../services/push/push-worker.ts'
 import type { RedisSide } from './bus.ts'
 
@@ -34,8 +33,7 @@ async function startFanout({ config, redis, log, parts }: SidecarParts): Promise
 }
 
 function startPush({ redis, log, parts }: SidecarParts): void {
-  const { client, keys, bus } = redis
-  const metrics = createPushMetrics()
+  const { client, keys, bus, pushMetrics: metrics } = redis
   const worker = parts.use(
     new PushWorker({ client, keys, node: bus.node, provider: new NoProvider(), metrics, log }),
   )

@@ -153,6 +153,7 @@ function buildMetrics(store: Store, pool: WorkerPool, admin: Admin): Registry {
       isReady: async () => (await readinessOf(admin, pool)).ready,
       bus: null,
       fanout: null,
+      push: null,
       database: null,
       catchUps: null,
     },

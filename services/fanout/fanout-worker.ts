@@ -21,12 +21,12 @@ import type { LogId } from '../../protocol/ids.ts'
 import type { Keys } from '../redis/keys.ts'
 import type { RedisClient, RedisLog } from '../redis/redis.ts'
 import { endsInTime } from '../redis/stop-wait.ts'
+import { readStreams } from '../redis/stream-reader.ts'
+import { type StreamItem, WorkStream } from '../redis/work-stream.ts'
 import { type AudiencePolicy, chooseAudience } from './audience.ts'
 import type { FanoutMetrics } from './fanout-metrics.ts'
 import type { Doorbells, NodeId } from './ports.ts'
-import { readShards } from './shard-reader.ts'
 import { shardsOf } from './shards.ts'
-import { type StreamItem, WorkStream } from './work-stream.ts'
 import { endWorkerLease, renewWorkerLease, WORKER_LEASE_MS } from './worker-lease.ts'
 
 const RENEW_MS = 500
@@ -163,7 +163,7 @@ export class FanoutWorker implements AsyncDisposable {
 
   async #read(reader: string): Promise<void> {
     const { client, node } = this.#options
-    await readShards({
+    await readStreams({
       client,
       stream: this.#stream,
       name: `${node} fanout`,

@@ -13,10 +13,10 @@ import type { LogId } from '../../protocol/ids.ts'
 import type { Keys } from '../redis/keys.ts'
 import type { RedisClient, RedisLog } from '../redis/redis.ts'
 import { endsInTime } from '../redis/stop-wait.ts'
+import { type Command, sendTogether } from '../redis/work-stream.ts'
 import type { FanoutMetrics } from './fanout-metrics.ts'
 import type { FanoutQueue, NodeId } from './ports.ts'
 import { shardOf } from './shards.ts'
-import { type Command, sendTogether } from './work-stream.ts'
 
 /** Items of one stream, beyond which nothing is appended; nodes that write in the same moment may pass it by one turn. */
 const STREAM_ITEMS_MAX = 10_000

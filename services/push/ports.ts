@@ -19,11 +19,8 @@ export interface PushProvider {
   push(jobs: readonly PushJob[]): Promise<void>
 }
 
-/** What the push role has done in this process since its start. */
+/** What the push role has done in this process since its start; `broker/cluster-metrics.ts` reads it. */
 export type PushMetrics = {
-  appended: number
-  /** Jobs that Redis did not take. */
-  dropped: number
   /** Jobs that the provider took. */
   processed: number
   /** Jobs taken over from another worker, or tried again. */
@@ -35,5 +32,5 @@ export type PushMetrics = {
 }
 
 export function createPushMetrics(): PushMetrics {
-  return { appended: 0, dropped: 0, processed: 0, claimed: 0, failures: 0, streamLength: 0 }
+  return { processed: 0, claimed: 0, failures: 0, streamLength: 0 }
 }

@@ -2,11 +2,12 @@
  * A worker of the push role: takes jobs from the stream and hands them to the provider. A job is done when the provider
  * has taken it; one that it refused, or that a dead worker left, is tried again after {@link CLAIM_IDLE_MS}.
  */
-import { readShards } from '../fanout/shard-reader.ts'
-import { type StreamItem, WorkStream } from '../fanout/work-stream.ts'
+
 import type { Keys } from '../redis/keys.ts'
 import type { RedisClient, RedisLog } from '../redis/redis.ts'
 import { endsInTime } from '../redis/stop-wait.ts'
+import { readStreams } from '../redis/stream-reader.ts'
+import { type StreamItem, WorkStream } from '../redis/work-stream.ts'
 import type { PushJob, PushMetrics, PushProvider } from './ports.ts'
 
 /** Longer than a provider takes for a batch. */
@@ -48,7 +49,7 @@ export class PushWorker implements AsyncDisposable {
   /** Works from now on, also through times without Redis. */
   start(): void {
     const { client, node, log } = this.#options
-    this.#reading = readShards({
+    this.#reading = readStreams({
       client,
       stream: this.#stream,
       name: `${node} push`,

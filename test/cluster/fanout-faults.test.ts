@@ -1,8 +1,8 @@
 /** Workers of the fan-out that are killed and paused under load: every entry is rung, and soon. */
 import { expect, test } from 'vitest'
 import type { LogId } from '../../protocol/ids.ts'
-import { WorkStream } from '../../services/fanout/work-stream.ts'
 import { Keys } from '../../services/redis/keys.ts'
+import { WorkStream } from '../../services/redis/work-stream.ts'
 import { startRedis } from '../harness/redis.ts'
 import { until } from '../harness/wait.ts'
 import { connect, openQueue, openWorker, ringsOf, SHARDS, untilRung, WorkerProcess } from './fanout-parts.ts'

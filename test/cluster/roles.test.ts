@@ -40,6 +40,14 @@ test('brokers, API nodes, fan-out workers and push workers, two of each: people 
     return nodes.every(({ state }) => state === 'ready') && nodes
   }, 'all nodes to be ready')
   expect(nodes.map(({ roles }) => roles.join()).sort()).toEqual([...ROLES].sort())
+
+  const tellsOfPush = await Promise.all(
+    server.nodes.map(async ({ adminPort }) => {
+      const page = await fetch(`http://127.0.0.1:${adminPort}/metrics`)
+      return (await page.text()).includes('wochat_push_stream_items 0')
+    }),
+  )
+  expect(tellsOfPush).toEqual(ROLES.map((role) => role === 'push'))
 }, 120_000)
 
 async function statusOf(url: string): Promise<number> {

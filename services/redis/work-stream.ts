@@ -3,7 +3,7 @@
  * acknowledged, and is claimed by another when that takes too long. So each item is worked on at least once; twice
  * after a takeover. An acknowledged item is deleted, so a stream is as long as what waits.
  */
-import type { RedisClient } from '../redis/redis.ts'
+import type { RedisClient } from './redis.ts'
 
 /** An item of a stream; `id` begins with the ms of the clock of Redis at which it was appended. */
 export type StreamItem = { key: string; id: string; fields: Buffer[] }

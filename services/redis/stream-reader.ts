@@ -1,25 +1,25 @@
 /**
- * Reads streams of one worker on a connection of its own: of all its shards, or in a Cluster of one, because there
- * each shard may be on another server.
+ * Reads streams of work for one worker, on a connection of its own: several streams, or in a Cluster one, because there
+ * each may be on another server.
  */
 import type { Redis } from 'ioredis'
-import type { RedisClient } from '../redis/redis.ts'
+import type { RedisClient } from './redis.ts'
 import { isGroupGone, type StreamItem, type WorkStream } from './work-stream.ts'
 
-/** A read waits this long for the first item; so long may a reader go on with a shard that it has lost. */
+/** A read waits this long for the first item; so long may a reader go on with a stream that others read now. */
 const BLOCK_MS = 250
 /** Of each stream, per read. */
 const READ_ITEMS_MAX = 128
 const RETRY_MS = 200
 
-type ShardReaderOptions = {
+type StreamReaderOptions = {
   client: RedisClient
   stream: WorkStream
   /** Shown by CLIENT LIST. */
   name: string
   /** The streams to read now. Awaited before each read; none ends the reader. */
   keys: () => Promise<readonly string[]>
-  /** Rings and acknowledges; the next read waits for it. */
+  /** Does the work and acknowledges it; the next read waits for that. */
   work: (items: StreamItem[]) => Promise<void>
   /** All that was in the streams at `since` (ms of `performance.now()`) has been read. */
   drained: (keys: readonly string[], since: number) => void
@@ -28,7 +28,7 @@ type ShardReaderOptions = {
 }
 
 /** Resolves when there are no streams left to read; never rejects. */
-export async function readShards(options: ShardReaderOptions): Promise<void> {
+export async function readStreams(options: StreamReaderOptions): Promise<void> {
   let connection: Redis | null = null
   for (;;) {
     const keys = await options.keys()
