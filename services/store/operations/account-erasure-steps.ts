@@ -6,6 +6,7 @@
 import type { EntryState } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildNoticeLog, type LogId, type UserId } from '../../../protocol/ids.ts'
+import { isWritten, WITHHELD } from '../withheld.ts'
 import { type ErasurePart, LOGIN_PARTS, OWN_PARTS } from './account-erasure-own.ts'
 import { touchEach } from './changes.ts'
 import { type EmptiedReason, emptyMessage } from './content.ts'
@@ -176,13 +177,13 @@ async function emptyStretch(
   const rows = await tx.query<{ seq: number; kind: string }>(
     `select seq, kind from entry where log = $1 and seq > $2 and seq <= $3
        and (account = $4 or $5 = 1) and (
-         kind in ('message', 'withheld', 'edit', 'reaction', 'contact', 'notice')
+         kind in ('message', '${WITHHELD}', 'edit', 'reaction', 'contact', 'notice')
          or kind = 'group' and type = 'nickname')
        and body <> '{}' order by seq limit $6`,
     [log.n, after, through, account, isOwnLog ? 1 : 0, MESSAGES_EACH],
   )
   for (const { seq, kind } of rows) {
-    if (kind === 'message' || kind === 'withheld') {
+    if (isWritten(kind)) {
       await emptyMessage(tx, { log: log.n, seq, by: uid, reason: REASON })
     } else {
       const body = kind === 'group' ? { uid, nickname: null } : {}

@@ -1,5 +1,6 @@
 /** What is a person's own, in pages of bounded size, one part after the other: for the archive that they may fetch. */
 import type { DeviceId, UserId } from '../../../protocol/ids.ts'
+import { WRITTEN_KINDS } from '../withheld.ts'
 import { contactListOperations } from './people-lists.ts'
 import { profileOperations } from './profile.ts'
 import { scheduledOperations } from './scheduled.ts'
@@ -169,7 +170,7 @@ async function walkLogs(
 async function readMessages(tx: Transaction, { account }: Owner, { log, after, through }: Stretch) {
   const rows = await tx.query<MessageRow>(
     `select seq, at, id, type, body, state from entry
-     where log = $1 and seq > $2 and seq <= $3 and account = $4 and kind in ('message', 'withheld')
+     where log = $1 and seq > $2 and seq <= $3 and account = $4 and kind in ${WRITTEN_KINDS}
      order by seq limit $5`,
     [log, after, through, account, ITEMS_EACH],
   )

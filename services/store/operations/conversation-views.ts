@@ -8,6 +8,7 @@
  * After the read pointer there is one window at most: coming back to a group counts what came before as read.
  */
 import type { LogId } from '../../../protocol/ids.ts'
+import { isMessageTold, isTold } from '../withheld.ts'
 import { isDeletedForMe, isShown } from './last-shown.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -69,8 +70,7 @@ const facts = (which: string): string => `
     reader.read_seq, reader.read_messages, reader.own, reader.read_own,
     coalesce(case when seen.is_open = 1 then log.messages else tail.message_no end, 0)
       - reader.read_messages - (reader.own - reader.read_own) as behind,
-    case when log.name like 'd:%' and log.messages = 0 and tail.kind = 'withheld' and tail.account <> $1
-      then 1 else 0 end as unheard,
+    case when log.name like 'd:%' and log.messages = 0 and not ${isTold('tail', '$1')} then 1 else 0 end as unheard,
     mine.pinned_at, mine.archived_at, mine.hidden_seq, coalesce(mine.cleared_seq, 0) as cleared_seq,
     coalesce(mine.marked_unread, 0) as marked_unread,
     case when mine.muted_until > $2 then mine.muted_until end as muted_until
@@ -112,7 +112,7 @@ const MENTIONS_UNREAD = `
 /** Not what was said while the person was out of the group. */
 const CAME_AFTER_HIDING = `
   select 1 from entry where entry.log = facts.n and entry.seq > facts.hidden_seq and entry.seq <= facts.head
-    and (entry.kind = 'message' or (entry.kind = 'withheld' and entry.account = $1))
+    and ${isMessageTold('entry', '$1')}
     and exists (
       select 1 from membership as stay where stay.account = $1 and stay.log = facts.n
         and stay.from_seq <= entry.seq and coalesce(stay.to_seq, entry.seq) >= entry.seq)`

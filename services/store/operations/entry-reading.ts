@@ -1,5 +1,6 @@
 /** Entries of one log as one person sees them, read up to a number, a size and a part of the log. */
 import type { Entry } from '../../../protocol/entry.ts'
+import { isTold, WRITTEN_KINDS } from '../withheld.ts'
 import { buildEntry, type EntryRow } from './entry-row.ts'
 import { canSee, type Readable } from './message-access.ts'
 import type { Transaction, Value } from './transaction.ts'
@@ -22,7 +23,7 @@ export type ReadLimits = { entriesMax: number; bytesMax: number; filter: Filter 
 type Row = EntryRow & { bytes: number }
 
 /** Of $1 the log, $2 the person: not deleted by them for themselves, and not withheld from them. */
-const SHOWN = `(entry.kind <> 'withheld' or entry.account = $2)
+const SHOWN = `${isTold('entry', '$2')}
   and not exists (select 1 from hidden where account = $2 and log = $1 and hidden.seq = entry.seq)`
 
 /** The first rows of `part`, up to the one with which they reach $3 bytes. */
@@ -119,7 +120,7 @@ export class EntryReader {
     const address = hasAddress
       ? ` or (type = 'text' and (body like '%http://%' or body like '%https://%'))`
       : ''
-    const filter = `and kind in ('message', 'withheld') and body <> '{}'
+    const filter = `and kind in ${WRITTEN_KINDS} and body <> '{}'
       and (type in ${this.#tx.list('$7', 'text')}${address})`
     return this.#take(await this.#query(stretch(order, filter), low, high, this.#entriesLeft, types))
   }

@@ -2,6 +2,7 @@
  * The last entry that one person is shown of a log, as SQL of both engines. However much lies behind it, it takes a few
  * looks: of the entries a list passes over, reactions alone may be as many as a group has members.
  */
+import { isTold, WITHHELD } from '../withheld.ts'
 
 /** Entries that are looked at one by one, before the search that finds one at any distance. */
 const LOOKED_AT_FIRST = 8
@@ -13,7 +14,7 @@ const DELETED_PASSED_MAX = 200
  * its author may know of. `$1` is the account.
  */
 export const isShown = (entry: string): string =>
-  `${entry}.kind not in ('edit', 'recall', 'reaction') and (${entry}.kind <> 'withheld' or ${entry}.account = $1)`
+  `${entry}.kind not in ('edit', 'recall', 'reaction') and ${isTold(entry, '$1')}`
 
 export const isDeletedForMe = (log: string, seq: string): string =>
   `exists (select 1 from hidden where hidden.account = $1 and hidden.log = ${log} and hidden.seq = ${seq})`
@@ -45,7 +46,7 @@ const shownUpTo = (log: string, low: string, high: string): string => `coalesce(
     union all select * from (
       select own.seq from entry as own
       where own.log = ${log} and own.account = $1 and own.seq between ${low} and ${high}
-        and own.kind = 'withheld' order by own.seq desc limit 1) as owns) as far))`
+        and own.kind = '${WITHHELD}' order by own.seq desc limit 1) as owns) as far))`
 
 /** By bisection: the first entry of the running number of messages that `high` has is the last message up to it. */
 const lastMessage = (log: string, low: string, high: string): string => `(

@@ -3,6 +3,7 @@ import type { EntryState } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { parseLog } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
+import { isMessageTold, WITHHELD } from '../withheld.ts'
 import type { LogFacts, Transaction } from './transaction.ts'
 
 /** Seqs that a person may see, both ends included. */
@@ -99,7 +100,7 @@ export async function getMessage(tx: Transaction, readable: Readable, seq: numbe
   const row = canSee(readable, seq)
     ? await tx.first<MessageRow>(
         `select seq, at, kind, account, type, body, state from entry
-         where log = $1 and seq = $2 and (kind = 'message' or (kind = 'withheld' and account = $3))
+         where log = $1 and seq = $2 and ${isMessageTold('entry', '$3')}
            and not exists (select 1 from hidden where account = $3 and log = $1 and seq = $2)`,
         [log.n, seq, account],
       )
@@ -110,7 +111,7 @@ export async function getMessage(tx: Transaction, readable: Readable, seq: numbe
     ...message,
     author,
     state: state === null ? {} : (JSON.parse(state) as EntryState),
-    isWithheld: kind === 'withheld',
+    isWithheld: kind === WITHHELD,
   }
 }
 

@@ -2,6 +2,7 @@
 import { WochatError } from '../../../protocol/errors.ts'
 import { type LogId, peerOf, type UserId } from '../../../protocol/ids.ts'
 import { LIST_ITEMS_DEFAULT } from '../../../protocol/limits.ts'
+import { WITHHELD } from '../withheld.ts'
 import { touch } from './changes.ts'
 import { badgeOf, findView, isWaiting, listedViews } from './conversation-views.ts'
 import { canSee, getReadable, type Readable } from './message-access.ts'
@@ -159,7 +160,7 @@ async function authorOf(tx: Transaction, readable: Readable, seq: number): Promi
         [readable.log.n, seq],
       )
     : undefined
-  if (entry === undefined || (entry.kind === 'withheld' && entry.account !== readable.account)) {
+  if (entry === undefined || (entry.kind === WITHHELD && entry.account !== readable.account)) {
     throw new WochatError('unknown_entry')
   }
   return entry.account

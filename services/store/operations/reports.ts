@@ -3,6 +3,7 @@ import { REPORTS_PAGE_MAX } from '../../../protocol/admin/moderation.ts'
 import type { AdminResult } from '../../../protocol/admin/operations.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import type { LogId, UserId } from '../../../protocol/ids.ts'
+import { WITHHELD, WRITTEN_KINDS } from '../withheld.ts'
 import { emptyMessage } from './content.ts'
 import { EntryReader } from './entry-reading.ts'
 import { getMessage, getReadable } from './message-access.ts'
@@ -138,13 +139,13 @@ async function findRemovable(tx: Transaction, { log, seq }: Row): Promise<Remova
     facts === undefined
       ? undefined
       : await tx.first<{ account: number; kind: string; body: string }>(
-          `select account, kind, body from entry where log = $1 and seq = $2 and kind in ('message', 'withheld')`,
+          `select account, kind, body from entry where log = $1 and seq = $2 and kind in ${WRITTEN_KINDS}`,
           [facts.n, seq],
         )
   if (facts === undefined || entry === undefined) throw new WochatError('unknown_entry')
   if (entry.body === '{}') return null
   const author = await tx.uidOf(entry.account)
-  return { log: facts.name, n: facts.n, seq: seq!, author, isWithheld: entry.kind === 'withheld' }
+  return { log: facts.name, n: facts.n, seq: seq!, author, isWithheld: entry.kind === WITHHELD }
 }
 
 /** The entry that tells of it is in the author's name, who is in the log; its body says who it was. */

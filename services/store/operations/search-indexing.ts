@@ -5,6 +5,7 @@
 import { type LogId, logKind, peopleOf } from '../../../protocol/ids.ts'
 import { joinTexts, messageTexts } from '../../search/message-text.ts'
 import { termsOf } from '../../search/terms.ts'
+import { isWritten } from '../withheld.ts'
 import { authorTerm, logTerm, personTerm, typeTerm } from './search-terms.ts'
 import type { CommittedRow, Transaction } from './transaction.ts'
 
@@ -34,7 +35,7 @@ async function indexEntry(
   entry: CommittedRow,
   audiences: Map<number, string[]>,
 ): Promise<void> {
-  if (entry.kind === 'message' || entry.kind === 'withheld') await indexMessage(tx, entry, audiences)
+  if (isWritten(entry.kind)) await indexMessage(tx, entry, audiences)
   else if (entry.kind === 'edit') {
     const { seq } = JSON.parse(entry.body) as { seq: number }
     const message = await tx.first<CommittedRow>(

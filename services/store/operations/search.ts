@@ -5,6 +5,7 @@ import type { LogId } from '../../../protocol/ids.ts'
 import { SEARCH_ITEMS_DEFAULT } from '../../../protocol/limits.ts'
 import { joinTexts, messageTexts } from '../../search/message-text.ts'
 import { findHighlights, hasTerms, type QueryTerm, queryTerms } from '../../search/terms.ts'
+import { isMessageTold } from '../withheld.ts'
 import { buildEntry, type EntryRow } from './entry-row.ts'
 import { authorTerm, logTerm, personTerm, typeTerm } from './search-terms.ts'
 import type { StoredInput, StoredOperations } from './stored.ts'
@@ -120,7 +121,8 @@ const VISIBLE = `
   join entry on entry.log = wanted.log and entry.seq = wanted.seq
   join account as author on author.n = entry.account
   left join conversation_state as mine on mine.account = $1 and mine.log = wanted.log
-  where (entry.kind = 'message' or (entry.kind = 'withheld' and entry.account = $1)) and entry.seq >= log.first and entry.seq > coalesce(mine.cleared_seq, 0)
+  where ${isMessageTold('entry', '$1')} and entry.seq >= log.first
+    and entry.seq > coalesce(mine.cleared_seq, 0)
     and exists (
       select 1 from membership where membership.account = $1 and membership.log = wanted.log
         and membership.from_seq <= wanted.seq and coalesce(membership.to_seq, wanted.seq) >= wanted.seq)
