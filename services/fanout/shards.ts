@@ -6,6 +6,7 @@
  * has not its equal part already. Without that bound one of four workers would have 7 of 16 shards and another 1; with
  * it some more shards move when a worker comes or goes, which costs only a moment of mixed order.
  */
+import { fnv1a } from '../fnv.ts'
 
 /** In [0, shards). */
 export function shardOf(log: string, shards: number): number {
@@ -36,16 +37,12 @@ export function ownersOf(workers: readonly string[], shards: number): string[] {
   return owners
 }
 
-const FNV_OFFSET = 0x811c9dc5
-const FNV_PRIME = 0x01000193
-
 /**
  * 32 bits of a text (ids here are ASCII): FNV-1a, and then the finaliser of MurmurHash3, because FNV alone leaves the
  * names of nodes that differ in their last character close together.
  */
 function hash(text: string, seed: number): number {
-  let value = FNV_OFFSET ^ Math.imul(seed, FNV_PRIME)
-  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), FNV_PRIME)
+  let value = fnv1a(text, seed)
   value = Math.imul(value ^ (value >>> 16), 0x85ebca6b)
   value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35)
   return (value ^ (value >>> 16)) >>> 0

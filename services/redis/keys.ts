@@ -20,6 +20,7 @@
  * Channels (pub/sub; sharded in a Cluster): `{bell:<node id>}` for one node, `{bell}` for all.
  */
 import type { LogId, UserId } from '../../protocol/ids.ts'
+import { fnv1a } from '../fnv.ts'
 
 const HOUR_MS = 3_600_000
 export const NODES_LIFE_MS = 24 * HOUR_MS
@@ -32,10 +33,9 @@ export const FOLLOW_LIFE_MS = HOUR_MS / 4
 /** Slots over which users, groups and limits spread; few enough that one turn's look-ups share commands. */
 const BUCKETS = 256
 
-/** The bucket of a name: FNV-1a over its UTF-16 units, folded to a byte. */
+/** The bucket of a name: its hash, folded to a byte. */
 function bucketOf(name: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
+  const hash = fnv1a(name)
   return ((hash >>> 24) ^ (hash >>> 16) ^ (hash >>> 8) ^ hash) & (BUCKETS - 1)
 }
 

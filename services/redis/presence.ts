@@ -4,9 +4,7 @@ import { type NodePresence, PRESENCE_STATES, type PresencePart } from '../presen
 import { FOLLOW_LIFE_MS, type Keys, PRESENCE_LIFE_MS } from './keys.ts'
 import type { RedisClient } from './redis.ts'
 import { Script } from './script.ts'
-import { groupBySlot } from './slots.ts'
-
-const KEYS_PER_COMMAND_MAX = 500
+import { runBySlot } from './slots.ts'
 
 export type OwnPart = Omit<PresencePart, 'node'>
 
@@ -69,17 +67,13 @@ export class PresenceKeys {
     })
   }
 
+  /** A command that fails leaves its answers as they are. */
   async #bySlot(
     uids: readonly UserId[],
-    run: (keys: string[], group: number[]) => Promise<void>,
+    run: (keys: string[], group: readonly number[]) => Promise<void>,
   ): Promise<void> {
     const keys = uids.map((uid) => this.#keys.presence(uid))
-    const groups = groupBySlot(this.#client, keys, KEYS_PER_COMMAND_MAX)
-    const runs = groups.map((group) => {
-      const some = group.map((i) => keys[i]!)
-      return run(some, group)
-    })
-    await Promise.allSettled(runs)
+    await Promise.allSettled(runBySlot(this.#client, keys, run))
   }
 }
 

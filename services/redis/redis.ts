@@ -31,8 +31,6 @@ type RedisClientOptions = {
   /** Shown by CLIENT LIST. */
   name: string
   log: RedisLog
-  /** Null for a connection that blocks (XREADGROUP BLOCK). */
-  commandTimeoutMs?: number | null
 }
 
 export class RedisClient implements AsyncDisposable {
@@ -84,11 +82,6 @@ export class RedisClient implements AsyncDisposable {
       }, timeoutMs)
       this.#connection.once('ready', onReady)
     })
-  }
-
-  /** Another connection to the same place, for commands that block. */
-  duplicate(changes: Pick<RedisClientOptions, 'name' | 'commandTimeoutMs'>): RedisClient {
-    return new RedisClient({ ...this.#options, ...changes })
   }
 
   /**
@@ -220,12 +213,11 @@ export class RedisClient implements AsyncDisposable {
 
   #serverOptions(): RedisOptions {
     const { username, password, tls } = this.#target
-    const { commandTimeoutMs = COMMAND_TIMEOUT_MS } = this.#options
     return {
       ...(username !== null && { username }),
       ...(password !== null && { password }),
       ...(tls && { tls: {} }),
-      ...(commandTimeoutMs !== null && { commandTimeout: commandTimeoutMs }),
+      commandTimeout: COMMAND_TIMEOUT_MS,
       connectTimeout: CONNECT_TIMEOUT_MS,
       disconnectTimeout: DISCONNECT_TIMEOUT_MS,
       maxRetriesPerRequest: 0,

@@ -6,10 +6,7 @@ import type { DeviceId, UserId } from '../../protocol/ids.ts'
 import { type Keys, ROUTE_LIFE_MS } from './keys.ts'
 import type { RedisClient } from './redis.ts'
 import { Script } from './script.ts'
-import { groupBySlot } from './slots.ts'
-
-/** Keys in one command: a script or an MGET that large still takes Redis less than a millisecond or two. */
-const KEYS_PER_COMMAND_MAX = 500
+import { runBySlot } from './slots.ts'
 
 type RouteClaim = {
   uid: UserId
@@ -45,7 +42,7 @@ export class Routes {
   /** Claims for `node`, in the order given. An answer is null where Redis gave none: it may have been taken or not. */
   async claim(node: string, claims: readonly RouteClaim[]): Promise<(ClaimAnswer | null)[]> {
     const answers = new Array<ClaimAnswer | null>(claims.length).fill(null)
-    await this.#bySlot(claims, async (keys, group) => {
+    await this.#bySlot(uidsOf(claims), async (keys, group) => {
       const args = group.flatMap((i) => {
         const { device, session, generation, order } = claims[i]!
         return [device, session ?? '-', generation, order]
@@ -65,7 +62,7 @@ export class Routes {
     claims: readonly Claim[],
   ): Promise<Claim[]> {
     const open = new Set(claims)
-    await this.#bySlot(claims, async (keys, group) => {
+    await this.#bySlot(uidsOf(claims), async (keys, group) => {
       const args = group.flatMap((i) => [claims[i]!.device, claims[i]!.order])
       await this.#releaseScript.run(this.#client, keys, [node, ...args])
       for (const i of group) open.delete(claims[i]!)
@@ -76,33 +73,24 @@ export class Routes {
   /** The routes of users as they are stored: null where there is none, undefined where Redis did not answer. */
   async read(uids: readonly UserId[]): Promise<(string | null | undefined)[]> {
     const values = new Array<string | null | undefined>(uids.length).fill(undefined)
-    const keys = uids.map((uid) => this.#keys.route(uid))
-    const groups = groupBySlot(this.#client, keys, KEYS_PER_COMMAND_MAX)
-    await Promise.allSettled(
-      groups.map(async (group) => {
-        const answer = await this.#client.commands.mget(group.map((i) => keys[i]!))
-        for (let at = 0; at < group.length; at++) values[group[at]!] = answer[at]!
-      }),
-    )
+    await this.#bySlot(uids, async (keys, group) => {
+      const answer = await this.#client.commands.mget(keys)
+      for (let at = 0; at < group.length; at++) values[group[at]!] = answer[at]!
+    })
     return values
   }
 
+  /** A command that fails leaves its answers as they are. */
   async #bySlot(
-    claims: readonly { uid: UserId }[],
-    run: (keys: string[], group: number[]) => Promise<void>,
+    uids: readonly UserId[],
+    run: (keys: string[], group: readonly number[]) => Promise<void>,
   ): Promise<void> {
-    const keys = claims.map(({ uid }) => this.#keys.route(uid))
-    const groups = groupBySlot(this.#client, keys, KEYS_PER_COMMAND_MAX)
-    await Promise.allSettled(
-      groups.map((group) =>
-        run(
-          group.map((i) => keys[i]!),
-          group,
-        ),
-      ),
-    )
+    const keys = uids.map((uid) => this.#keys.route(uid))
+    await Promise.allSettled(runBySlot(this.#client, keys, run))
   }
 }
+
+const uidsOf = (claims: readonly { uid: UserId }[]): UserId[] => claims.map(({ uid }) => uid)
 
 export function parseRoute(value: string): Route[] {
   return value.split('\n').map((line) => {

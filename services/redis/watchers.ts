@@ -3,9 +3,7 @@ import type { LogId } from '../../protocol/ids.ts'
 import { type Keys, WATCH_LIFE_MS } from './keys.ts'
 import type { RedisClient } from './redis.ts'
 import { Script } from './script.ts'
-import { groupBySlot } from './slots.ts'
-
-const KEYS_PER_COMMAND_MAX = 500
+import { runBySlot } from './slots.ts'
 
 /**
  * A node under one of its leases. One that lost its lease watches again as another watcher, so that whoever prunes the
@@ -27,15 +25,8 @@ export class Watchers {
   async add(groups: readonly LogId[], watcher: Watcher, earlier: Watcher | null): Promise<void> {
     const args = [encode(watcher), earlier === null ? '' : encode(earlier), WATCH_LIFE_MS]
     const keys = groups.map((group) => this.#keys.watch(group))
-    const commands = groupBySlot(this.#client, keys, KEYS_PER_COMMAND_MAX)
     await Promise.all(
-      commands.map((command) =>
-        this.#watchScript.run(
-          this.#client,
-          command.map((i) => keys[i]!),
-          args,
-        ),
-      ),
+      runBySlot(this.#client, keys, (some) => this.#watchScript.run(this.#client, some, args)),
     )
   }
 
@@ -48,11 +39,11 @@ export class Watchers {
     const keys = groups.map((group) => this.#keys.watch(group))
     const watchers = new Array<Watcher[]>(groups.length)
     await Promise.all(
-      groupBySlot(this.#client, keys, KEYS_PER_COMMAND_MAX).map(async (command) => {
+      runBySlot(this.#client, keys, async (some, group) => {
         const pipeline = this.#client.commands.pipeline()
-        for (const i of command) pipeline.smembers(keys[i]!)
+        for (const key of some) pipeline.smembers(key)
         const answers = (await pipeline.exec()) ?? []
-        command.forEach((i, at) => {
+        group.forEach((i, at) => {
           const [error, members] = answers[at] ?? [new Error('Redis did not answer'), []]
           if (error) throw error
           watchers[i] = (members as string[]).map(decode)
