@@ -1,4 +1,4 @@
-/** Sends planned messages when their time has come, on whichever node asks first. */
+/** Sends scheduled messages when their time has come, on whichever node asks first. */
 import type { Logger } from 'pino'
 import { asWochatError } from '../../protocol/errors.ts'
 import { peerOf } from '../../protocol/ids.ts'
@@ -16,16 +16,16 @@ const SENDS_EACH = 100
 type Parts = { store: Pick<Store, 'perform'>; sender: MessageSender }
 
 /**
- * Each passes what every message passes at that time, also the screening that it passed when it was planned. One that
+ * Each passes what every message passes at that time, also the screening that it passed when it was scheduled. One that
  * cannot be sent now, such as while the disk is full, is tried again later.
  */
 export function startScheduledSender(parts: Parts, log: Pick<Logger, 'warn'>): AsyncDisposable {
   const { store } = parts
   return startBackgroundTask({
-    name: 'planned messages are sent',
+    name: 'scheduled messages are sent',
     async step() {
       const due = await store.perform({ task: 'takeDueSends', input: { limit: SENDS_EACH } })
-      await Promise.all(due.map((message) => sendPlanned(parts, message)))
+      await Promise.all(due.map((message) => sendScheduled(parts, message)))
       return due.length === SENDS_EACH ? 0 : EVERY_MS
     },
     retryMs: RETRY_MS,
@@ -33,7 +33,7 @@ export function startScheduledSender(parts: Parts, log: Pick<Logger, 'warn'>): A
   })
 }
 
-async function sendPlanned({ store, sender }: Parts, due: DueSend): Promise<void> {
+async function sendScheduled({ store, sender }: Parts, due: DueSend): Promise<void> {
   const refusal = due.refusal ?? (await refusalOf(sender, due))
   if (refusal !== 'later') await store.perform({ task: 'settleSend', input: { n: due.n, refusal } })
 }

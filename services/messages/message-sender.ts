@@ -1,4 +1,4 @@
-/** How a message that comes by a call, is forwarded, or was planned goes the way of all others. */
+/** How a message that comes by a call, is forwarded, or was scheduled goes the way of all others. */
 import type { LogId } from '../../protocol/ids.ts'
 import type { Send } from '../../protocol/send.ts'
 import { type Caller, type Store, TO_NOBODY } from '../store/contract.ts'

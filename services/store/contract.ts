@@ -272,9 +272,6 @@ export interface SessionStore {
 
 // ---------------------------------------------------------------- people, groups, conversations
 
-/** The parameters of an operation of the catalogue, with its caller. */
-export type Call<Name extends OperationName> = Params<Name> & { caller: Caller }
-
 /** A call of an operation that the store answers alone; `params` are checked against the catalogue. */
 export type StoredCall<Name extends OperationName = OperationName> = {
   name: Name

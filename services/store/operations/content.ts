@@ -7,7 +7,7 @@ import { WochatError } from '../../../protocol/errors.ts'
 import type { UserId } from '../../../protocol/ids.ts'
 import type { SendMarks } from '../../../protocol/message-types.ts'
 import type { Caller } from '../contract.ts'
-import { MENTIONED_ALL } from './expiry.ts'
+import { MENTIONED_ALL } from '../mentions.ts'
 import type { Message } from './message-access.ts'
 import type { LogFacts, Transaction } from './transaction.ts'
 
@@ -21,7 +21,7 @@ export const REACTIONS_FORGOTTEN_EACH = 500
 
 /**
  * Deletes what hangs on a message whose body was emptied. `log` is the number of the log. Of more reactions than go at a
- * time, which nobody is shown any more, the rest waits as an expiry that is due (expiring.ts). Answers how many went.
+ * time, which nobody is shown any more, the rest waits as an expiry that is due (expiry-tasks.ts). Answers how many went.
  */
 export async function forgetContent(tx: Transaction, log: number, seq: number): Promise<number> {
   for (const table of HANGING_ON_A_MESSAGE) {

@@ -8,6 +8,7 @@
  * After the read pointer there is one window at most: coming back to a group counts what came before as read.
  */
 import type { LogId } from '../../../protocol/ids.ts'
+import { isMentioned } from '../mentions.ts'
 import { isMessageTold, isTold } from '../withheld.ts'
 import { isDeletedForMe, isShown } from './last-shown.ts'
 import type { Transaction } from './transaction.ts'
@@ -101,11 +102,11 @@ const DELETED_UNREAD = `
 
 /** Account 0 stands for all members. */
 const HAS_MENTIONS = `exists (
-  select 1 from mention where mention.account in (0, $1) and mention.log = facts.n and mention.seq > facts.read_seq)`
+  select 1 from mention where ${isMentioned('$1')} and mention.log = facts.n and mention.seq > facts.read_seq)`
 
 const MENTIONS_UNREAD = `
   select count(distinct mention.seq) from mention join entry on entry.log = mention.log and entry.seq = mention.seq
-  where mention.account in (0, $1) and mention.log = facts.n
+  where ${isMentioned('$1')} and mention.log = facts.n
     and mention.seq > facts.read_seq and mention.seq <= facts.head
     and entry.kind = 'message' and entry.account <> $1 and not ${isDeletedForMe('entry.log', 'entry.seq')}`
 

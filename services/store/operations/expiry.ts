@@ -4,8 +4,6 @@
  */
 import type { Transaction } from './transaction.ts'
 
-/** Stands for all members in the table of mentions. */
-export const MENTIONED_ALL = 0
 /** Of a message whose time does not run yet: later than any other. */
 export const NOT_DUE = Number.MAX_SAFE_INTEGER
 

@@ -8,7 +8,7 @@ const RESULTS_KEPT_MS = 7 * 24 * 60 * 60 * 1000
 /** Old results deleted with each new one: more than one, so that the table does not outgrow its week. */
 const RESULTS_FORGOTTEN_EACH = 4
 
-/** A call that was made before under this id, or is made at this moment: the same parameters in a fixed order. */
+/** A call under an id of its caller. Another one is the same if its name is and its `params` are, in any order. */
 export type RepeatableCall = { caller: Caller; requestId: string; name: string; params: object }
 
 /**

@@ -9,8 +9,8 @@ import type { Caller } from '../contract.ts'
 import type { StoredOperations } from './stored.ts'
 import type { Transaction } from './transaction.ts'
 
-/** A message that was checked and screened when it was planned; it is screened again when it is sent. */
-export type PlannedSend = {
+/** A message that was checked and screened when it was scheduled; it is screened again when it is sent. */
+export type ScheduledSend = {
   caller: Caller
   id: string
   log: LogId
@@ -77,9 +77,9 @@ export const scheduledOperations: StoredOperations<'messages.scheduled' | 'messa
 type ScheduledRow = { n: number; id: string; target: string; type: string; body: string; due_at: number }
 
 export const scheduledTasks = {
-  /** Plans a message; the same one under the same id is planned once. */
-  async scheduleSend(tx: Transaction, planned: PlannedSend): Promise<void> {
-    const { caller, id, log, type, bodyJson, withheld, at } = planned
+  /** Schedules a message; the same one under the same id is scheduled once. */
+  async scheduleSend(tx: Transaction, send: ScheduledSend): Promise<void> {
+    const { caller, id, log, type, bodyJson, withheld, at } = send
     if (at <= tx.now || at > tx.now + SCHEDULE_AHEAD_MS_MAX) {
       throw new WochatError('bad_request', 'at: not between now and a year from now')
     }
@@ -129,7 +129,7 @@ export const scheduledTasks = {
     return due.sort((a, b) => a.n - b.n)
   },
 
-  /** A planned message was sent, or refused for good, which its author is told of. */
+  /** A scheduled message was sent, or refused for good, which its author is told of. */
   async settleSend(tx: Transaction, { n, refusal }: { n: number; refusal: string | null }): Promise<void> {
     const [row] = await tx.query<{ account: number; id: string; target: string; due_at: number }>(
       'delete from scheduled_send where n = $1 returning account, id, target, due_at',

@@ -26,10 +26,10 @@ export const UNFILED_ENTRIES_MAX = 8192
 /** Logs whose head is kept in memory; 300 bytes each and the same for each active sender. */
 const CACHED_LOGS_MAX = 100_000
 
-/** What a writer may do in a log, and how many messages it has there. */
 /** Of a writer whose right was changed; never told to anybody. */
 const UNSURE: ErrorCode = 'forbidden'
 
+/** What a writer may do in a log, and how many messages it has there. */
 export type Writer = {
   account: number
   refusal: ErrorCode | null

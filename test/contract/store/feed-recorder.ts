@@ -1,8 +1,10 @@
 import type { Entry } from '../../../protocol/entry.ts'
 import type { CommitFeed, Store } from '../../../services/store/contract.ts'
 
-/** What a store's feed said, one short text an event: `entry alice 3 hello`, `joined bob 1`, `left bob 4`, `read bob 2`. */
-/** `withheld`: seqs of entries that only their author sees. */
+/**
+ * What a store's feed said, one short text an event: `entry alice 3 hello`, `joined bob 1`, `left bob 4`, `read bob 2`.
+ * `withheld`: seqs of entries that only their author sees.
+ */
 type FeedRecord = { readonly said: string[]; readonly entries: Entry[]; readonly withheld: number[] }
 
 export function recordFeed(store: Store): FeedRecord {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { LogId } from '../../../protocol/ids.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
-import type { PlannedSend } from '../../../services/store/operations/scheduled.ts'
+import type { ScheduledSend } from '../../../services/store/operations/scheduled.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
   conversationOf,
@@ -107,7 +107,7 @@ export function sendMarksContract(engine: () => StoreEngine): void {
   describe('a message that is planned', () => {
     const shared = shareStore(engine)
 
-    const plan = (store: Store, caller: Caller, log: LogId, over: Partial<PlannedSend> = {}) =>
+    const plan = (store: Store, caller: Caller, log: LogId, over: Partial<ScheduledSend> = {}) =>
       store.perform({
         task: 'scheduleSend',
         input: {
