@@ -128,6 +128,11 @@ describe.each(nodes)('%s', (name, node) => {
   })
 })
 
+test('every node can call out: any of them may deliver a webhook or ask the service before a message', () => {
+  const isOpen = (network: string) => compose.networks[network]?.internal !== true
+  expect(nodes.filter(([, node]) => !networksOf(node).some(isOpen)).map(([name]) => name)).toEqual([])
+})
+
 test('only the proxy is reached from outside, and the stores only from inside', () => {
   expect(services.filter(([, { ports }]) => ports !== undefined).map(([name]) => name)).toEqual(['haproxy'])
   expect(compose.networks.inside?.internal).toBe(true)
