@@ -133,6 +133,16 @@ test('every node can call out: any of them may deliver a webhook or ask the serv
   expect(nodes.filter(([, node]) => !networksOf(node).some(isOpen)).map(([name]) => name)).toEqual([])
 })
 
+test('the proxy reaches the nodes by the network on which they trust its address, and by no other', () => {
+  const ofProxy = networksOf(compose.services.haproxy!)
+  for (const [name, node] of nodes) {
+    expect(
+      networksOf(node).filter((network) => ofProxy.includes(network)),
+      name,
+    ).toEqual(['inside'])
+  }
+})
+
 test('only the proxy is reached from outside, and the stores only from inside', () => {
   expect(services.filter(([, { ports }]) => ports !== undefined).map(([name]) => name)).toEqual(['haproxy'])
   expect(compose.networks.inside?.internal).toBe(true)
