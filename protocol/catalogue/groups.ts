@@ -62,7 +62,7 @@ const listSection = {
       requestId: RequestId,
     }),
     result: Type.Object({ id: Type.String({ description: '`g:...`, the id of the group and of its log.' }) }),
-    errors: ['users_refused', 'too_many_members', 'content_refused'],
+    errors: ['users_refused', 'too_many_members', 'content_refused', 'unknown_media'],
   }),
   'groups.get': operation({
     summary: 'A group that I am in: its profile, its rules, what I am in it, and its announcement.',
@@ -133,7 +133,7 @@ const ruleSection = {
       requestId: RequestId,
     }),
     result: Empty,
-    errors: ['unknown_group', 'not_admin', 'content_refused'],
+    errors: ['unknown_group', 'not_admin', 'content_refused', 'unknown_media'],
   }),
   'groups.announce': operation({
     summary: 'Set the announcement of a group, or take it away with null (admins only).',

@@ -67,7 +67,7 @@ const profileSection = {
       requestId: RequestId,
     }),
     result: Profile,
-    errors: ['content_refused'],
+    errors: ['content_refused', 'unknown_media'],
   }),
 } as const
 

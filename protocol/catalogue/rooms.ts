@@ -24,7 +24,7 @@ export const roomsOperations = {
       requestId: RequestId,
     }),
     result: Type.Object({ id: Type.String({ description: '`g:...`, the id of the room and of its log.' }) }),
-    errors: ['content_refused'],
+    errors: ['content_refused', 'unknown_media'],
   }),
   'rooms.list': operation({
     summary:

@@ -6,6 +6,7 @@ import { getAddable } from './group-adding.ts'
 import { createGroupId } from './group-id.ts'
 import { itemOf, readItems } from './group-list.ts'
 import { assertAdmin, getGroup, lockGroup, type MyGroup } from './group-lookup.ts'
+import { assertOwnAvatar } from './media-rows.ts'
 import { assertRoomFor, findAdmins, letIn, setRole, tellGroup } from './membership.ts'
 import type { StoredOperations } from './stored.ts'
 import type { LogFacts, Person, Transaction } from './transaction.ts'
@@ -55,6 +56,7 @@ export const groupOperations: StoredOperations<Names> = {
     }
     const changes = changesOf(group, wanted)
     if (Object.keys(changes).length === 0) return {}
+    await assertOwnAvatar(tx, group.me.account, changes.avatar)
     const now = { ...group, ...changes }
     await tx.query(
       `update chat_group set name = $2, avatar = $3, about = $4, who_writes = $5, who_invites = $6, who_pins = $7,
@@ -105,10 +107,11 @@ export async function makeGroup(
   people: readonly Person[],
   { kind, keepsEntries, name, avatar, about }: Profile,
 ): Promise<LogFacts> {
+  const owner = people[0]!
   assertRoomFor(tx, { kind, members: 0 }, people.length)
+  await assertOwnAvatar(tx, owner.account, avatar)
   await tx.lockAccounts(people.map(({ account }) => account))
   const log = await tx.createGroupLog(createGroupId())
-  const owner = people[0]!
   await tx.query(
     `insert into chat_group
        (log, kind, keeps_entries, name, avatar, about, owner, members, created_at, changed_at)

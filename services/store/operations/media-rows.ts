@@ -1,5 +1,6 @@
 /** Files as the store keeps them: their rows, who may see one, and what shows one. */
 import type { Result } from '../../../protocol/catalogue/catalogue.ts'
+import { WochatError } from '../../../protocol/errors.ts'
 import type { Transaction } from './transaction.ts'
 
 /** Most parts of an upload; the parts of a larger file are larger. */
@@ -101,7 +102,7 @@ async function isInVisibleMessage(tx: Transaction, account: number, id: string):
   return use !== undefined
 }
 
-/** An avatar counts where its owner put it: in their own profile, or in a group that they were in. */
+/** An avatar is its owner's ({@link assertOwnAvatar}); it counts in their own profile, and in a group that they were in. */
 async function isAvatar(tx: Transaction, { id, account }: MediaRow): Promise<boolean> {
   const shown = await tx.first(
     `select 1 from profile where avatar = $1 and account = $2
@@ -112,6 +113,20 @@ async function isAvatar(tx: Transaction, { id, account }: MediaRow): Promise<boo
     [id, account],
   )
   return shown !== undefined
+}
+
+/**
+ * An avatar is seen by everybody: only the owner of a file makes it one. Refuses `unknown_media` for a file of somebody
+ * else; what is no file of this server, such as an address on the web, is nobody's.
+ */
+export async function assertOwnAvatar(
+  tx: Transaction,
+  account: number,
+  avatar: string | null | undefined,
+): Promise<void> {
+  if (avatar === null || avatar === undefined) return
+  const foreign = await tx.first('select 1 from media where id = $1 and account <> $2', [avatar, account])
+  if (foreign !== undefined) throw new WochatError('unknown_media')
 }
 
 // ---------------------------------------------------------------- what shows a file

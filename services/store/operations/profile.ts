@@ -4,6 +4,7 @@ import { ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX } from '../../../protocol/catalogu
 import { WochatError } from '../../../protocol/errors.ts'
 import type { UserId } from '../../../protocol/ids.ts'
 import { type AccountState, onlookersOf, tellSelf, touchOnlookers } from './account-state.ts'
+import { assertOwnAvatar } from './media-rows.ts'
 import { IS_LISTED } from './people-sides.ts'
 import type { StoredPart } from './stored.ts'
 
@@ -40,6 +41,7 @@ export const profileOperations: StoredPart<'profile.'> = {
 
   async 'profile.set'(tx, { caller, name, avatar, attributes }) {
     const me = { uid: caller.uid, account: await tx.ensureAccount(caller.uid) }
+    await assertOwnAvatar(tx, me.account, avatar)
     // Before anything is written, and all at once: several accounts are locked in the order of their numbers.
     const onlookers = await onlookersOf(tx, me.account)
     await tx.lockAccounts([me.account, ...onlookers])

@@ -18,6 +18,7 @@ import {
   type Situation,
 } from './situation.ts'
 import { CONTACTS_MAX, DEVICE, type Town } from './town.ts'
+import { uploadForeign } from './town-files.ts'
 
 type Prefix = 'auth' | 'profile' | 'settings' | 'accounts' | 'presence'
 type Names = Extract<OperationName, `${Prefix}.${string}`>
@@ -176,6 +177,9 @@ export const accountSituations: { [Name in Names]: Situation<Params<Name>>[] } =
   ],
   'profile.set': [
     refusesTheWord((town) => town.as('anna', { name: BANNED_WORD })),
+    foreign('avatar', 'unknown_media', 'a file of somebody else', async (town) =>
+      town.as('owner', { avatar: await uploadForeign(town) }),
+    ),
     refuses('bad_request', 'more attributes than a profile has', (town) => {
       const attributes = Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`a${i}`, 'x']))
       return town.as('anna', { name: 'not to be seen', attributes })

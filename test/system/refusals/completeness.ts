@@ -24,8 +24,7 @@ const NOT_TRIED: ReadonlyMap<string, string> = new Map([
   ['messages.search.query', 'words'],
   ['rooms.list.query', 'words'],
   ...['profile.set', 'groups.create', 'groups.update', 'rooms.create'].map(
-    (name) =>
-      [`${name}.avatar`, 'any text; the contract of media tries that a file of others stays closed'] as const,
+    (name) => [`${name}.avatar absent`, 'any text, such as an address on the web'] as const,
   ),
   ['contacts.request.uid foreign', 'strangers are whom it is for'],
   ['contacts.block.uid foreign', 'strangers may be blocked'],

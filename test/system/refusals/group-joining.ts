@@ -13,6 +13,7 @@ import {
   type Situation,
 } from './situation.ts'
 import type { Town } from './town.ts'
+import { uploadForeign } from './town-files.ts'
 
 type Names =
   | 'groups.createLink'
@@ -135,7 +136,12 @@ export const joiningSituations: { [Name in Names]: Situation<Params<Name>>[] } =
   ],
   'groups.reject': ofWaiting(),
 
-  'rooms.create': [refusesTheWord((town) => town.as('owner', { name: BANNED_WORD }))],
+  'rooms.create': [
+    refusesTheWord((town) => town.as('owner', { name: BANNED_WORD })),
+    foreign('avatar', 'unknown_media', 'a file of somebody else', async (town) =>
+      town.as('owner', { name: 'x', avatar: await uploadForeign(town) }),
+    ),
+  ],
   'rooms.list': [
     foreign('cursor', 'bad_request', 'of another operation', (town) => town.as('owner', { cursor: '5.x' })),
   ],

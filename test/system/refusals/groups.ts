@@ -12,6 +12,7 @@ import {
   type Situation,
 } from './situation.ts'
 import { GROUP_MEMBERS_MAX, type Town } from './town.ts'
+import { uploadForeign } from './town-files.ts'
 
 /** Refusals of whatever names a group: its members alone know that it is there. */
 export const inGroup = <P>(params: (id: string, town: Town) => P, owner = 'owner'): Situation<P>[] => [
@@ -70,6 +71,9 @@ export const groupSituations: Omit<
     refuses('too_many_members', 'one more than a group takes', (town) =>
       town.as('full', { name: 'x', members: town.crowd.slice(0, GROUP_MEMBERS_MAX) }),
     ),
+    foreign('avatar', 'unknown_media', 'a file of somebody else', async (town) =>
+      town.as('owner', { name: 'x', avatar: await uploadForeign(town) }),
+    ),
     refusesTheWord((town) => town.as('owner', { name: BANNED_WORD })),
   ],
   'groups.get': inGroup((id) => ({ id })),
@@ -87,6 +91,9 @@ export const groupSituations: Omit<
     byMember((id) => ({ id, name: 'renamed' })),
     refuses('bad_request', 'a room in which admins approve', (town) =>
       town.as('owner', { id: town.groups.room, name: 'renamed', approval: true }),
+    ),
+    foreign('avatar', 'unknown_media', 'a file of somebody else', async (town) =>
+      town.as('owner', { id: town.groups.ours, avatar: await uploadForeign(town) }),
     ),
     refusesTheWord((town) => town.as('owner', { id: town.groups.ours, about: BANNED_WORD })),
   ],
