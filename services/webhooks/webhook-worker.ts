@@ -4,8 +4,9 @@
  * The store knows how far every webhook is, so a worker may die at any moment: what it had posted and not settled is
  * posted again, by the node that takes the webhook over when the lease ends.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { startBackgroundTask } from '../background/background-task.ts'
+import { LeasedWork } from '../background/leased-work.ts'
 import type { OperationStore } from '../store/contract.ts'
 import type { Delivery, DeliveryOutcome } from '../store/operations/webhooks.ts'
 import { postEvents } from './delivery.ts'
@@ -41,66 +42,47 @@ export class WebhookWorker implements AsyncDisposable {
   readonly #store: Pick<OperationStore, 'perform'>
   readonly #settings: WebhookSettings
   readonly #log: Pick<Logger, 'warn'>
-  readonly #stop = new AbortController()
-  /** Webhooks that are delivered at this moment. */
-  readonly #running = new Map<string, Promise<void>>()
-  readonly #loops: Promise<void>
+  readonly #delivering: LeasedWork
+  readonly #forgetting: AsyncDisposable
+  /** The store writes down the events that webhooks want. */
+  #isWatching = false
 
   constructor(store: Pick<OperationStore, 'perform'>, settings: WebhookSettings, log: Pick<Logger, 'warn'>) {
     this.#store = store
     this.#settings = settings
     this.#log = log
-    this.#loops = this.#run()
+    this.#delivering = new LeasedWork({
+      name: 'webhooks are delivered',
+      lookEveryMs: LOOK_EVERY_MS,
+      lease: () => this.#lease(),
+      work: (id, signal) => this.#deliverAll(id, signal),
+      log,
+    })
+    this.#forgetting = startBackgroundTask({
+      name: 'old events are forgotten',
+      step: () => this.#forget(),
+      retryMs: FORGET_EVERY_MS,
+      log,
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort()
-    await this.#loops
-    await Promise.all(this.#running.values())
+    await Promise.all([this.#delivering[Symbol.asyncDispose](), this.#forgetting[Symbol.asyncDispose]()])
   }
 
-  async #run(): Promise<void> {
-    await this.#tried(() => this.#store.perform({ task: 'watchEvents', input: {} }))
-    await Promise.all([
-      this.#every(LOOK_EVERY_MS, () => this.#look()),
-      this.#every(FORGET_EVERY_MS, () => this.#forget()),
-    ])
-  }
-
-  async #every(ms: number, work: () => Promise<void>): Promise<void> {
-    const { signal } = this.#stop
-    while (!signal.aborted) {
-      await this.#tried(work)
-      await sleep(ms, undefined, { signal, ref: false }).catch(() => {})
-    }
-  }
-
-  /** A store that is away is asked again at the next turn. */
-  async #tried(work: () => Promise<void>): Promise<void> {
-    try {
-      await work()
-    } catch (error) {
-      if (!this.#stop.signal.aborted) this.#log.warn({ err: error }, 'webhooks wait for the store')
-    }
-  }
-
-  async #look(): Promise<void> {
-    if (!(await this.#store.perform({ task: 'webhooksWait', input: {} }))) return
-    const ids = await this.#store.perform({
+  async #lease(): Promise<readonly string[]> {
+    if (!this.#isWatching) await this.#store.perform({ task: 'watchEvents', input: {} })
+    this.#isWatching = true
+    if (!(await this.#store.perform({ task: 'webhooksWait', input: {} }))) return []
+    return this.#store.perform({
       task: 'leaseWebhooks',
       input: { ...this.#holder(), isAlone: this.#settings.isAlone },
     })
-    for (const id of ids) {
-      if (this.#running.has(id)) continue
-      const running = this.#tried(() => this.#deliverAll(id)).then(() => void this.#running.delete(id))
-      this.#running.set(id, running)
-    }
   }
 
-  async #deliverAll(id: string): Promise<void> {
+  async #deliverAll(id: string, signal: AbortSignal): Promise<void> {
     const limits = { eventsMax: BATCH_EVENTS_MAX, charsMax: BATCH_CHARS_MAX }
     const { node, timeoutMs } = this.#settings
-    const { signal } = this.#stop
     try {
       while (!signal.aborted) {
         const delivery = await this.#store.perform({
@@ -137,13 +119,13 @@ export class WebhookWorker implements AsyncDisposable {
     })
   }
 
-  async #forget(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
-      if (
-        !(await this.#store.perform({ task: 'forgetEvents', input: { keptMs: this.#settings.eventsKeptMs } }))
-      )
-        return
-    }
+  /** Some at a time; answers how long to wait, ms. */
+  async #forget(): Promise<number> {
+    const more = await this.#store.perform({
+      task: 'forgetEvents',
+      input: { keptMs: this.#settings.eventsKeptMs },
+    })
+    return more ? 0 : FORGET_EVERY_MS
   }
 
   #holder(): { node: string; leaseMs: number } {
