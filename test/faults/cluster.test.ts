@@ -109,7 +109,8 @@ describe('the wires of a node fail under a load', () => {
       await using postgres = await PostgresServer.start()
       await using redis = await startedRedis()
       const dropped = { count: 0 }
-      await using wire = await TcpProxy.start(redis.port, createLossyFilter(0.2, dropped))
+      const isLost = () => Math.random() < 0.2
+      await using wire = await TcpProxy.start(redis.port, createLossyFilter(isLost, dropped))
       const through = { WOCHAT_REDIS_URL: `redis://127.0.0.1:${wire.port}` }
       await using server = await onEngines(postgres, redis, [through, through, through])
       await using soak = await loaded(server)

@@ -5,8 +5,11 @@ const CR = 13
 const ARRAY = 42
 const BULK = 36
 
-/** A filter that drops each published message with a probability; `dropped` counts. */
-export function createLossyFilter(probability: number, dropped: { count: number }): () => Filter {
+/** A filter that drops the published messages that `isLost` picks; `dropped` counts. */
+export function createLossyFilter(
+  isLost: (message: Buffer) => boolean,
+  dropped: { count: number },
+): () => Filter {
   return () => {
     let held = Buffer.alloc(0)
     return (chunk) => {
@@ -17,7 +20,7 @@ export function createLossyFilter(probability: number, dropped: { count: number 
         const end = endOfReply(held, start)
         if (end === -1) break
         const reply = held.subarray(start, end)
-        if (isMessage(reply) && Math.random() < probability) dropped.count++
+        if (isMessage(reply) && isLost(reply)) dropped.count++
         else out.push(reply)
         start = end
       }

@@ -202,11 +202,17 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   return server
 }
 
-/** One server for all tests of a file: `const server = sharedServer()`, used inside the tests only. */
-export function sharedServer(options: ServerOptions = {}): TestServer {
+/**
+ * One server for all tests of a file: `const server = sharedServer()`, used inside the tests only. Options that are
+ * made with it come of a function.
+ */
+export function sharedServer(
+  options: ServerOptions | (() => ServerOptions | Promise<ServerOptions>) = {},
+): TestServer {
   let current: TestServer | null = null
   beforeAll(async () => {
-    current = await createServer(options, SHARED_NODES)
+    const made = typeof options === 'function' ? await options() : options
+    current = await createServer(made, SHARED_NODES)
     await current.start()
   }, START_MS + WAIT_MS)
   afterEach((context) => {

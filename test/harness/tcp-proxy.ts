@@ -1,4 +1,4 @@
-/** A wire between two processes that a test can cut: a TCP forwarder on a loopback port. */
+/** A wire between two processes that a test can cut or freeze: a TCP forwarder on a loopback port. */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
 /** Changes what the far end sends, on its way to the near one; a chunk may hold any part of the stream. */
@@ -7,7 +7,7 @@ export type Filter = (chunk: Buffer) => Buffer
 export class TcpProxy implements AsyncDisposable {
   readonly #server: Server
   readonly #pairs = new Set<Socket>()
-  #isCut = false
+  #state: 'whole' | 'cut' | 'frozen' = 'whole'
 
   /** Forwards to a loopback port. `filter` makes a filter for each connection. */
   static async start(target: number, filter: () => Filter = () => (chunk) => chunk): Promise<TcpProxy> {
@@ -25,7 +25,7 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   #join(near: Socket, target: number, filter: Filter): void {
-    if (this.#isCut) {
+    if (this.#state === 'cut') {
       near.destroy()
       return
     }
@@ -42,16 +42,25 @@ export class TcpProxy implements AsyncDisposable {
     }
     near.on('data', (chunk: Buffer) => far.write(chunk))
     far.on('data', (chunk: Buffer) => near.write(filter(chunk)))
+    if (this.#state === 'frozen') for (const socket of [near, far]) socket.pause()
   }
 
-  /** Ends every connection, and lets no other through. */
+  /** Ends every connection, with what is on its way, and lets no other through. */
   cut(): void {
-    this.#isCut = true
+    this.#state = 'cut'
     for (const socket of this.#pairs) socket.destroy()
   }
 
+  /** Nothing arrives any more, and no end is told of anything: packets get lost. */
+  freeze(): void {
+    this.#state = 'frozen'
+    for (const socket of this.#pairs) socket.pause()
+  }
+
+  /** After a freeze what was on its way arrives late, as TCP sends it again. */
   heal(): void {
-    this.#isCut = false
+    this.#state = 'whole'
+    for (const socket of this.#pairs) socket.resume()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
