@@ -44,9 +44,10 @@ export async function buildBroker(broker: BrokerParts): Promise<Broker> {
   const engine = await buildEngine(broker)
   const gate = buildGate(broker, cursors, engine)
   const catchUp =
-    shared === null ? null : new CatchUp({ store: shared, apply: (found) => listener.apply(found), log })
+    shared === null
+      ? null
+      : await CatchUp.open({ store: shared, apply: (found) => listener.apply(found), log })
   const listener = buildListener(broker, gate, engine, catchUp)
-  await catchUp?.open()
   parts.defer(() => catchUp?.close())
   return {
     gate,

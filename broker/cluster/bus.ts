@@ -63,10 +63,10 @@ export interface BusListener extends CommitFeed {
   /** A doorbell that does not carry its entry. */
   logGrew(log: LogId, epoch: string, head: number): void
   /**
-   * Doorbells may have been lost until now, of commits of the last seconds or, if given, of up to `ageMs` ago; the store
-   * knows what they would have said.
+   * Doorbells that left, or should have left, within the last `ageMs` may have been lost; the store knows what they would
+   * have said.
    */
-  doorbellsLost(ageMs?: number): void
+  doorbellsLost(ageMs: number): void
   /** A node died or left: what it held may be adopted. Every live node hears it; the store decides who acts. */
   nodeGone(node: NodeId): void
   /** A later connection of this device was made elsewhere, or may have been: close ours without a will's delay being lost. */

@@ -2,18 +2,20 @@
  * What doorbells would have said, asked of the store: after a lost one, a lost bus, or the death of a node that may
  * have committed without ringing.
  *
- * Positions in the order of commits are noted now and then. A catch-up starts at one that is older than the loss, so
- * that it holds everything since.
+ * Positions in the order of commits are noted now and then, and kept for as long as the node lives. A catch-up starts at
+ * one that is older than the loss, so that it holds everything since.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { CommitPosition, SharedStore, StoreChanges } from '../../services/store/shared-store.ts'
+import type { SharedStore, StoreChanges } from '../../services/store/shared-store.ts'
+import { Positions } from './positions.ts'
 
 const POSITION_EVERY_MS = 2000
-/** 90 seconds of them. */
-const POSITIONS_MAX = 45
-/** How old a loss may be when it is noticed, unless its finder knows: a dead node's lease has to end. */
-const LOSS_AGE_MS = 20_000
+/**
+ * A doorbell leaves at most this long after its commit, or its sender tells how old what it could not ring is: routes
+ * are read and a batch is published within 2 s each, and items of a dead fan-out worker are taken over within 8 s.
+ */
+const RING_DELAY_MS = 10_000
 const ROWS_MAX = 1000
 /** Losses noticed within this are one catch-up. */
 const GATHER_MS = 50
@@ -29,30 +31,30 @@ type Parts = {
 export class CatchUp {
   readonly #parts: Parts
   readonly #stop = new AbortController()
-  /** The oldest first; `at` by `performance.now()`. */
-  readonly #positions: { position: CommitPosition; at: number }[] = []
-  /** Doorbells since then may be lost; Infinity when none are. */
+  readonly #positions: Positions
+  /** Commits since then may have rung nobody here, by `performance.now()`; Infinity when all have. */
   #lostSince = Number.POSITIVE_INFINITY
   #running: Promise<void> | null = null
   /** Catch-ups that were run. */
   runs = 0
 
-  constructor(parts: Parts) {
+  /** Before any device of this node is connected. */
+  static async open(parts: Parts): Promise<CatchUp> {
+    const at = performance.now()
+    const catchUp = new CatchUp(parts, new Positions(await parts.store.position(), at))
+    catchUp.#follow().catch(() => {})
+    return catchUp
+  }
+
+  private constructor(parts: Parts, positions: Positions) {
     this.#parts = parts
+    this.#positions = positions
   }
 
-  /** Takes the first position. */
-  async open(): Promise<void> {
-    await this.#note()
-    this.#follow().catch(() => {})
-  }
-
-  /** Doorbells of the last `ageMs` may have been lost. */
-  start(ageMs = LOSS_AGE_MS): void {
-    this.#lostSince = Math.min(this.#lostSince, performance.now() - ageMs)
-    this.#running ??= this.#run().finally(() => {
-      this.#running = null
-    })
+  /** Doorbells that left within the last `ageMs` may have been lost. */
+  start(ageMs: number): void {
+    this.#lostSince = Math.min(this.#lostSince, performance.now() - ageMs - RING_DELAY_MS)
+    this.#running ??= this.#run()
   }
 
   async close(): Promise<void> {
@@ -70,8 +72,7 @@ export class CatchUp {
 
   async #note(): Promise<void> {
     const at = performance.now()
-    this.#positions.push({ position: await this.#parts.store.position(), at })
-    if (this.#positions.length > POSITIONS_MAX) this.#positions.shift()
+    this.#positions.note(await this.#parts.store.position(), at)
   }
 
   async #run(): Promise<void> {
@@ -88,11 +89,11 @@ export class CatchUp {
         await this.#pause(RETRY_MS)
       }
     }
+    this.#running = null
   }
 
   async #catchUp(lostSince: number): Promise<void> {
-    const before = this.#positions.findLast(({ at }) => at <= lostSince) ?? this.#positions[0]!
-    let since = before.position
+    let since = this.#positions.before(lostSince)
     for (;;) {
       const { changes, next, isLast } = await this.#parts.store.changesSince({ since, rowsMax: ROWS_MAX })
       if (this.#stop.signal.aborted) return

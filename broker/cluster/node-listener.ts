@@ -22,7 +22,7 @@ type Parts = {
     refresh(): void
   }
   /** Starts a catch-up. */
-  catchUp: (ageMs?: number) => void
+  catchUp: (ageMs: number) => void
   /** A node died: what it held is adopted. */
   nodeGone: (node: NodeId) => void
 }
@@ -92,7 +92,7 @@ export class NodeListener implements BusListener {
     this.#parts.presence.nodeGone(node)
   }
 
-  doorbellsLost(ageMs?: number): void {
+  doorbellsLost(ageMs: number): void {
     this.#parts.plain.doorbellsLost()
     this.#parts.presence.refresh()
     this.#parts.catchUp(ageMs)

@@ -63,7 +63,7 @@ export class BusNode implements AsyncDisposable {
       plainReceived: (frame) => hear(`plain ${frame}`),
       signalReceived: (frame) => hear(`signal ${frame}`),
       presenceChanged: (uid, { node, state }) => hear(`presence ${uid} ${node.split('.')[0]} ${state}`),
-      doorbellsLost: (ageMs = 0) => {
+      doorbellsLost: (ageMs) => {
         this.losses++
         this.lastLossAgeMs = ageMs
         this.onEvent('doorbellsLost', ageMs)

@@ -2,7 +2,8 @@
  * Rings other nodes: what each is to hear is gathered, and leaves as one numbered batch per turn of the event loop.
  *
  * A batch that cannot leave keeps its number, so that its receiver finds a hole. For some seconds after the last batch a
- * heartbeat repeats its number, so that the last one is missed as well.
+ * heartbeat repeats its number, so that the last one is missed as well. Neither says how old the missing one is: that is
+ * told by the sender, in the first batch that leaves again.
  */
 import type { Keys } from '../../../services/redis/keys.ts'
 import type { RedisClient } from '../../../services/redis/redis.ts'
@@ -28,6 +29,10 @@ type Target = {
   number: number
   writer: FrameWriter | null
   numberAt: number
+  /** When the oldest of what is in `writer` was handed in, ms of `performance.now()`. */
+  since: number
+  /** The same of what could not leave, and was not told of yet; Infinity when all has left. */
+  missedSince: number
   heartbeatsLeft: number
   idleTicks: number
 }
@@ -72,23 +77,17 @@ export class Bells {
     this.#add(this.#all, bytes, start, end)
   }
 
-  /** Leaves at once; resolves with whether Redis has taken it. */
-  tellAll(frame: Frame): Promise<boolean> {
-    const bytes = encodeFrame(frame)
-    this.#add(this.#all, bytes, 0, bytes.length)
-    return this.#send(this.#all)
+  /** The last word to all, behind what they missed; resolves when Redis has taken it, or did not. */
+  async tellAll(frame: Frame): Promise<void> {
+    for (const { missedSince } of this.#targets.values()) this.missed(missedSince)
+    this.#tellMissed(this.#all)
+    this.ringAll(encodeFrame(frame))
+    await this.#send(this.#all)
   }
 
-  /** A doorbell that any of these nodes should have heard could not leave: each will find a hole. */
-  missed(nodes: Iterable<NodeId>): void {
-    for (const node of nodes) {
-      if (node === this.#node) continue
-      const target = this.#targetOf(node)
-      // What was gathered before the hole has its number already when it leaves after it.
-      void this.#send(target)
-      target.number++
-      target.heartbeatsLeft = HEARTBEATS
-    }
+  /** Doorbells since then (ms of `performance.now()`) could not leave, whomever they were for. All are told by the next tick. */
+  missed(since: number): void {
+    this.#all.missedSince = Math.min(this.#all.missedSince, since)
   }
 
   /** Sends what was gathered, without waiting for the end of the turn. */
@@ -99,8 +98,10 @@ export class Bells {
 
   /** Once a second. */
   tick(isLive: (node: NodeId) => boolean): void {
+    this.#tellMissed(this.#all)
     this.#beat(this.#all)
     for (const [node, target] of this.#targets) {
+      this.#tellMissed(target)
       this.#beat(target)
       if (target.idleTicks > IDLE_TICKS_MAX && !isLive(node)) this.#targets.delete(node)
     }
@@ -119,6 +120,7 @@ export class Bells {
     if (target.writer === null) {
       target.writer = new FrameWriter()
       target.numberAt = beginBatch(target.writer, 'frames', this.#node).numberAt
+      target.since = performance.now()
       this.#dirty.push(target)
       this.#schedule()
     }
@@ -133,18 +135,31 @@ export class Bells {
     setImmediate(() => this.flush())
   }
 
-  async #send(target: Target): Promise<boolean> {
-    const { writer } = target
-    if (writer === null) return true
+  async #send(target: Target): Promise<void> {
+    const { writer, since } = target
+    if (writer === null) return
     target.writer = null
     target.heartbeatsLeft = HEARTBEATS
     target.idleTicks = 0
     target.number++
     numberBatch(writer, target.numberAt, target.number)
     const isTaken = await this.#publish(target, writer)
-    if (isTaken) this.#counters.batchesSent++
-    else this.#counters.batchesDropped++
-    return isTaken
+    if (isTaken) {
+      this.#counters.batchesSent++
+      return
+    }
+    this.#counters.batchesDropped++
+    target.missedSince = Math.min(target.missedSince, since)
+  }
+
+  /** A batch that says so is as old as what was missed, so that nothing is forgotten when it cannot leave either. */
+  #tellMissed(target: Target): void {
+    const { missedSince } = target
+    if (missedSince === Number.POSITIVE_INFINITY || !this.#client.isReady) return
+    target.missedSince = Number.POSITIVE_INFINITY
+    const bytes = encodeFrame({ kind: 'lost', ageMs: Math.ceil(performance.now() - missedSince) })
+    this.#add(target, bytes, 0, bytes.length)
+    target.since = Math.min(target.since, missedSince)
   }
 
   /** A target that has just been rung needs no heartbeat, but one that is in the middle of its silence does. */
@@ -180,5 +195,15 @@ export class Bells {
 }
 
 function newTarget(node: NodeId | null, channel: string): Target {
-  return { node, channel, number: 0, writer: null, numberAt: 0, heartbeatsLeft: 0, idleTicks: 0 }
+  return {
+    node,
+    channel,
+    number: 0,
+    writer: null,
+    numberAt: 0,
+    since: 0,
+    missedSince: Number.POSITIVE_INFINITY,
+    heartbeatsLeft: 0,
+    idleTicks: 0,
+  }
 }

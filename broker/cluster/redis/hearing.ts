@@ -18,11 +18,11 @@ export type HearingParts = {
   node: NodeId
   counters: BusCounters
   onFrame: (frame: Frame, sender: NodeId) => void
-  /** Doorbells are missing. */
-  onHole: () => void
+  /** Doorbells are missing; whatever left before `since`, ms of the clock, was heard. */
+  onHole: (since: number) => void
   /** Bytes that this version cannot read, or a frame whose handling failed. */
   onFailure: (error: unknown) => void
-  /** ms, monotonic. */
+  /** ms, monotonic; that of `performance.now()` if not given. */
   now?: () => number
 }
 
@@ -42,17 +42,17 @@ export class Hearing {
       const batch = readBatch(message)
       if (batch === null) {
         this.#parts.counters.unknownHeard++
-        this.#parts.onHole()
+        this.#foundHole()
         return
       }
       if (batch.sender === this.#parts.node) return
       if (batch.kind === 'frames') this.#parts.counters.batchesHeard++
       const isWhole = this.#follows(batch)
       eachFrame(batch, (bytes, start, end) => this.#handle(bytes, start, end, batch.sender))
-      if (!isWhole) this.#parts.onHole()
+      if (!isWhole) this.#foundHole()
     } catch (error) {
       this.#parts.onFailure(error)
-      this.#parts.onHole()
+      this.#foundHole()
     }
   }
 
@@ -63,7 +63,7 @@ export class Hearing {
       const silence = now - pair.heardAt
       if (pair.isExpected && silence > SILENCE_MS) {
         pair.isExpected = false
-        this.#parts.onHole()
+        this.#parts.onHole(pair.heardAt)
       }
       if (silence > FORGET_MS && !isLive(sender)) this.#pairs.delete(sender)
     }
@@ -81,8 +81,13 @@ export class Hearing {
       this.#parts.onFrame(frame, sender)
     } catch (error) {
       this.#parts.onFailure(error)
-      this.#parts.onHole()
+      this.#foundHole()
     }
+  }
+
+  /** In what was said just now: by the next batch or a heartbeat, or else by the silence. */
+  #foundHole(): void {
+    this.#parts.onHole(this.#now() - SILENCE_MS)
   }
 
   /** Whether nothing is missing before this batch. A sender's first batch for this node has number 1. */

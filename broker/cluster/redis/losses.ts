@@ -1,4 +1,10 @@
-/** Doorbells that may be lost: told to this node's listener, and to all nodes where they concern all. */
+/**
+ * Doorbells that may be lost: told to this node's listener, and to all nodes where they concern all.
+ *
+ * Whoever finds a loss says since when, and never when it was found: the last moment, in ms of `performance.now()`, at
+ * which nothing was missing. What was committed then is asked for again; a moment that is too early costs some reads,
+ * one that is too late a message.
+ */
 import type { BusCounters } from './bus-counters.ts'
 
 /** Losses that come within this time are one. */
@@ -6,25 +12,23 @@ const LOSS_GATHER_MS = 200
 
 export type LossesParts = {
   counters: BusCounters
-  /** Doorbells of commits of up to `ageMs` ago may be lost here. */
+  /** Doorbells of up to `ageMs` ago may be lost here. */
   onLoss: (ageMs: number) => void
-  /** Says so to the other nodes; resolves with whether it left. */
-  tellAll: (ageMs: number) => Promise<boolean>
+  /** Lets the other nodes know, as soon as Redis takes it. */
+  tellOthers: (since: number) => void
 }
 
 export class Losses {
   readonly #parts: LossesParts
   #timer: NodeJS.Timeout | null = null
-  /** Since then, here and (not told yet) on all nodes; by `performance.now()`. */
   #since = Number.POSITIVE_INFINITY
-  #untoldSince = Number.POSITIVE_INFINITY
 
   constructor(parts: LossesParts) {
     this.#parts = parts
   }
 
-  here(ageMs = 0): void {
-    this.#since = Math.min(this.#since, performance.now() - ageMs)
+  here(since: number): void {
+    this.#since = Math.min(this.#since, since)
     this.#timer ??= setTimeout(() => {
       const age = Math.ceil(performance.now() - this.#since)
       this.#timer = null
@@ -34,19 +38,9 @@ export class Losses {
     }, LOSS_GATHER_MS)
   }
 
-  everywhere(ageMs: number): void {
-    this.here(ageMs)
-    this.#untoldSince = Math.min(this.#untoldSince, performance.now() - ageMs)
-    void this.tell()
-  }
-
-  /** Tells the other nodes what could not be told before. */
-  async tell(): Promise<void> {
-    const since = this.#untoldSince
-    if (since === Number.POSITIVE_INFINITY) return
-    this.#untoldSince = Number.POSITIVE_INFINITY
-    const isTold = await this.#parts.tellAll(Math.ceil(performance.now() - since))
-    if (!isTold) this.#untoldSince = Math.min(this.#untoldSince, since)
+  everywhere(since: number): void {
+    this.here(since)
+    this.#parts.tellOthers(since)
   }
 
   close(): void {

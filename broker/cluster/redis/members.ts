@@ -8,8 +8,11 @@ export type MembersParts = {
   list: NodeList
   /** What this node announces of itself. */
   describe: () => NodeInfo
-  /** A node has gone; `died`: without a word. */
-  onGone: (node: NodeId, died: boolean) => void
+  /**
+   * A node has gone; `died`: without a word, so that it may have committed and rung nobody since `rangUntil`, ms of
+   * `performance.now()`.
+   */
+  onGone: (node: NodeId, { died, rangUntil }: { died: boolean; rangUntil: number }) => void
   /** This node's lease was over, or Redis has lost what it knew. */
   onLeaseLost: () => void
 }
@@ -21,8 +24,8 @@ export class Members {
   readonly #parts: MembersParts
   readonly #leaving = new Set<NodeId>()
   #live: ReadonlySet<NodeId> = new Set()
-  /** Whom this node believes to live, until it is told that they have gone. */
-  readonly #known = new Set<NodeId>()
+  /** Whom this node believes to live, until it is told that they have gone, and when their leases were held last. */
+  readonly #known = new Map<NodeId, number>()
   #version = ''
   /** Counts the leases that this node has had. */
   #lease = 1
@@ -82,13 +85,12 @@ export class Members {
 
   async #announce(): Promise<void> {
     const { node, leaseMs, list, describe } = this.#parts
+    const askedAt = performance.now()
     const answer = await list.announce(node, JSON.stringify(describe()), leaseMs, this.#version)
     this.#version = answer.version
     this.#clockOffset = answer.time - Date.now() * 1000
-    if (answer.nodes !== null) {
-      this.#live = new Set(answer.nodes)
-      for (const id of answer.nodes) this.#known.add(id)
-    }
+    if (answer.nodes !== null) this.#live = new Set(answer.nodes)
+    for (const id of this.#live) this.#known.set(id, askedAt)
     const isLost = !answer.wasHeld && !this.#isFirst
     this.#isFirst = false
     if (isLost) {
@@ -101,10 +103,10 @@ export class Members {
 
   #reportGone(): void {
     if (!this.isSettled) return
-    for (const id of this.#known) {
+    for (const [id, heldAt] of this.#known) {
       if (this.#live.has(id)) continue
       this.#known.delete(id)
-      this.#parts.onGone(id, !this.#leaving.delete(id))
+      this.#parts.onGone(id, { died: !this.#leaving.delete(id), rangUntil: heldAt - this.#parts.leaseMs })
     }
   }
 }

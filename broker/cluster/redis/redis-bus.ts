@@ -49,7 +49,7 @@ import { tellListener } from './tell-listener.ts'
 
 const TICK_MS = 1000
 const OPEN_TIMEOUT_MS = 10_000
-/** What the last fan-out worker left in its streams before it went from the list of nodes is not older. */
+/** What the last fan-out worker left in its streams was appended this long before its lease ended at most. */
 const UNREAD_AGE_MS = 30_000
 /** Routes and watches are written again, long before their life in Redis is over. */
 const RENEW_MS = 6 * 3_600_000
@@ -95,6 +95,8 @@ export class RedisBus implements Bus, Doorbells {
   #side = SILENT_SIDE
   #ticker: NodeJS.Timeout | null = null
   #renewedAt = performance.now()
+  /** The last time at which the lease was held, and all that this node has in Redis was there. */
+  #wellAt = performance.now()
 
   constructor(parts: RedisBusParts) {
     this.#parts = parts
@@ -113,7 +115,7 @@ export class RedisBus implements Bus, Doorbells {
       leaseMs: parts.nodeLeaseMs,
       list,
       describe: () => this.#directory.own(),
-      onGone: (gone, died) => this.#nodeGone(gone, died),
+      onGone: (gone, end) => this.#nodeGone(gone, end),
       onLeaseLost: () => this.#wantRestoration(),
     })
     this.#devices = new DeviceLookups(routes, this.#members)
@@ -121,7 +123,7 @@ export class RedisBus implements Bus, Doorbells {
       list,
       log: parts.log,
       // What stands in the streams is not read before a worker comes.
-      onFanoutGone: () => this.#losses.here(UNREAD_AGE_MS),
+      onFanoutGone: () => this.#losses.here(performance.now() - 2 * parts.nodeLeaseMs - UNREAD_AGE_MS),
     })
     this.#bells = new Bells(client, keys, node, counters)
     this.#routed = new RoutedBells({
@@ -129,7 +131,6 @@ export class RedisBus implements Bus, Doorbells {
       routes,
       bells: this.#bells,
       isReady,
-      live: () => this.#members.live,
     })
     this.#claims = new DeviceClaims({
       node,
@@ -168,7 +169,7 @@ export class RedisBus implements Bus, Doorbells {
     this.#losses = new Losses({
       counters,
       onLoss: (ageMs) => this.#side.listener.doorbellsLost(ageMs),
-      tellAll: (ageMs) => this.#bells.tellAll({ kind: 'lost', ageMs }),
+      tellOthers: (since) => this.#bells.missed(since),
     })
     this.outgoing = new CommitBells(this.#bells, this.#routed, (log, frame) => {
       const rings = this.#roles.isWithoutFanout && client.isReady ? this.#ownRings : fanout
@@ -319,7 +320,7 @@ export class RedisBus implements Bus, Doorbells {
   }
 
   lost(ageMs: number): void {
-    this.#losses.everywhere(ageMs)
+    this.#losses.everywhere(performance.now() - ageMs)
   }
 
   // -------------------------------------------------------------- what is heard
@@ -330,7 +331,7 @@ export class RedisBus implements Bus, Doorbells {
       channel,
       name: this.node,
       onMessage: (message) => hearing.hear(message),
-      onHole: () => this.#losses.here(),
+      onHole: (since) => this.#losses.here(since),
     })
   }
 
@@ -339,7 +340,7 @@ export class RedisBus implements Bus, Doorbells {
       node: this.node,
       counters: this.counters,
       onFrame: (frame, sender) => this.#heard(frame, sender),
-      onHole: () => this.#losses.here(),
+      onHole: (since) => this.#losses.here(since),
       onFailure: (error) => this.#parts.log.error({ err: error }, 'a doorbell could not be read or handled'),
     })
   }
@@ -365,7 +366,7 @@ export class RedisBus implements Bus, Doorbells {
         this.#members.saidGoodbye(sender)
         return
       case 'lost':
-        this.#losses.here(frame.ageMs)
+        this.#losses.here(performance.now() - frame.ageMs)
         return
     }
   }
@@ -383,12 +384,13 @@ export class RedisBus implements Bus, Doorbells {
     }
     // While Redis is away, the next tick tries again; the client says that it is away.
     if (this.#parts.client.isReady) await this.#refresh().catch(() => {})
-    await this.#losses.tell()
     await this.#restoration.run()
   }
 
   async #refresh(): Promise<void> {
+    const at = performance.now()
     await this.#members.refresh()
+    if (this.#restoration.isDone) this.#wellAt = at
     // A list that is not settled misses nodes that live.
     if (this.#members.isSettled) await this.#roles.refresh(this.#members.live)
   }
@@ -403,14 +405,13 @@ export class RedisBus implements Bus, Doorbells {
     await this.#members.refreshFromNow()
     const isComplete =
       (await this.#claims.restore()) && (await this.#watches.restore()) && (await this.presence.restore())
-    this.#losses.here()
+    this.#losses.here(this.#wellAt)
     return isComplete
   }
 
-  #nodeGone(node: NodeId, died: boolean): void {
+  #nodeGone(node: NodeId, { died, rangUntil }: { died: boolean; rangUntil: number }): void {
     this.#questions.nodeGone(node)
-    // It may have died between a commit and its doorbell.
-    if (died) this.#losses.here()
+    if (died) this.#losses.here(rangUntil)
     this.#side.listener.nodeGone(node)
   }
 }

@@ -20,6 +20,11 @@ export class Restoration {
     this.#isWanted = true
   }
 
+  /** Nobody believes that anything is gone. */
+  get isDone(): boolean {
+    return !this.#isWanted && !this.#isRunning
+  }
+
   /** While Redis is away, or if it does not answer for all, the want stays. */
   async run(): Promise<void> {
     if (!this.#isWanted || this.#isRunning || this.#isClosed || !this.#parts.isReady()) return

@@ -8,11 +8,12 @@ import type { NodeId } from '../bus.ts'
 import { FrameWriter } from '../frame-writer.ts'
 import type { Bells } from './bells.ts'
 
-/** Frames whose routes are being read; above, their receivers are told of a hole instead. */
+/** Frames whose routes are being read; above, all nodes are told of a loss instead. */
 const BYTES_WAITING_MAX = 64 * 1024 * 1024
 
 /** One turn: frames in `writer`, and whom each is for, as indexes into `uids` (-1: nobody). */
 class Turn {
+  readonly since = performance.now()
   readonly writer = new FrameWriter(16 * 1024)
   readonly ends: number[] = []
   readonly first: number[] = []
@@ -36,8 +37,6 @@ export class RoutedBells {
   readonly #routes: Routes
   readonly #bells: Bells
   readonly #isReady: () => boolean
-  /** The nodes that may have to hear what could not be sent. */
-  readonly #live: () => Iterable<NodeId>
   #turn: Turn | null = null
   /** In the order of the turns, so that doorbells of one sender stay in order. */
   readonly #reading: Turn[] = []
@@ -49,13 +48,11 @@ export class RoutedBells {
     routes: Routes
     bells: Bells
     isReady: () => boolean
-    live: () => Iterable<NodeId>
   }) {
     this.#node = parts.node
     this.#routes = parts.routes
     this.#bells = parts.bells
     this.#isReady = parts.isReady
-    this.#live = parts.live
   }
 
   get bytesWaiting(): number {
@@ -65,7 +62,7 @@ export class RoutedBells {
   /** Rings the other nodes of one user or of two; `write` puts one frame into the writer. */
   ring(write: (writer: FrameWriter) => void, uid: UserId, other: UserId | null): void {
     if (this.#bytesWaiting > BYTES_WAITING_MAX) {
-      this.#bells.missed(this.#live())
+      this.#bells.missed(performance.now())
       return
     }
     if (this.#turn === null) {
@@ -98,7 +95,7 @@ export class RoutedBells {
     while (this.#reading[0]?.routes) this.#ringTurn(this.#reading.shift()!)
   }
 
-  #ringTurn({ writer, ends, first, second, routes }: Turn): void {
+  #ringTurn({ since, writer, ends, first, second, routes }: Turn): void {
     this.#bytesWaiting -= writer.at
     const nodes = routes!.map((route) => this.#othersOf(route))
     let start = 0
@@ -112,7 +109,7 @@ export class RoutedBells {
       start = end
     }
     for (const route of routes!) isKnown &&= route !== undefined
-    if (!isKnown) this.#bells.missed(this.#live())
+    if (!isKnown) this.#bells.missed(since)
     this.#bells.flush()
   }
 

@@ -17,14 +17,16 @@ export type SubscriptionParts = {
   /** Of the connection, shown by CLIENT LIST. */
   name: string
   onMessage: (message: Buffer) => void
-  /** The channel is heard again; what was said since the connection ended is lost. */
-  onHole: () => void
+  /** The channel is heard again; what was said since `since`, ms of `performance.now()`, may be lost. */
+  onHole: (since: number) => void
 }
 
 export class Subscription implements AsyncDisposable {
   readonly #parts: SubscriptionParts
   #connection: Redis | null = null
   #isClosed = false
+  /** What was said before came before the answer to a subscription that was asked for then. */
+  #heardUntil = 0
   #running: Promise<void> = Promise.resolve()
 
   constructor(parts: SubscriptionParts) {
@@ -43,7 +45,7 @@ export class Subscription implements AsyncDisposable {
     while (!this.#isClosed) {
       const ended = await this.#hear(() => {
         if (isFirst) onFirst()
-        else this.#parts.onHole()
+        else this.#parts.onHole(this.#heardUntil)
         isFirst = false
       }).catch(() => null)
       if (ended === null && !this.#isClosed) await wait(RETRY_MS)
@@ -66,12 +68,23 @@ export class Subscription implements AsyncDisposable {
       onMessage(message),
     )
     if (this.#isClosed) connection.disconnect()
+    const subscribe = async () => {
+      const since = performance.now()
+      await (client.isCluster ? connection.ssubscribe(channel) : connection.subscribe(channel))
+      return since
+    }
+    const first = await subscribe().catch(() => connection.disconnect())
+    if (first !== undefined && connection.status === 'ready') {
+      onHeard()
+      this.#heardUntil = first
+    }
     const check = () =>
-      (client.isCluster ? connection.ssubscribe(channel) : connection.subscribe(channel)).catch(() =>
-        connection.disconnect(),
+      subscribe().then(
+        (since) => {
+          this.#heardUntil = since
+        },
+        () => connection.disconnect(),
       )
-    await check()
-    if (connection.status === 'ready') onHeard()
     const timer = setInterval(check, CHECK_MS)
     await ended
     clearInterval(timer)
