@@ -5,7 +5,9 @@ import { encodeFrame } from '../../broker/cluster/frame.ts'
 import { FrameWriter } from '../../broker/cluster/frame-writer.ts'
 import type { LogId, UserId } from '../../protocol/ids.ts'
 import { Keys } from '../../services/redis/keys.ts'
+import { COMMAND_TIMEOUT_MS } from '../../services/redis/redis.ts'
 import { startRedis, startRedisCluster, startSentinelRedis, type TestRedis } from '../harness/redis.ts'
+import { TcpProxy } from '../harness/tcp-proxy.ts'
 import { until, untilAfter } from '../harness/wait.ts'
 import { BusNode, claimOf, entryOf, LEASE_MS, newPrefix } from './bus-node.ts'
 import { BusProcess } from './bus-process.ts'
@@ -122,6 +124,25 @@ test('a node that was paused for longer than its lease has lost what others clai
   )
   expect(paused.events.filter(({ event }) => event === 'deviceLost')).toHaveLength(1)
   expect(node.devicesLost).toEqual([])
+})
+
+test('a node whose wire swallowed everything for longer than its lease claims and watches all again', async () => {
+  await using redis = await startRedis()
+  await using wire = await TcpProxy.start(redis.server.port)
+  const prefix = newPrefix()
+  await using a = await BusNode.start({ url: redis.url, prefix, name: 'a' })
+  await using b = await BusNode.start({ url: `redis://127.0.0.1:${wire.port}`, prefix, name: 'b' })
+  await until(() => a.bus.liveNodes().length === 2, 'both nodes to be known')
+  await b.bus.watch(group)
+  await b.bus.claim(claimOf('bob/phone'))
+  wire.freeze()
+  await until(() => a.gone.includes(b.bus.node), 'its lease to be over')
+  expect(await a.bus.watchersOf(group)).toEqual([])
+  // Its first announcement arrives after the end of its wait, and takes the lease again; nobody hears its answer.
+  await new Promise((resolve) => setTimeout(resolve, COMMAND_TIMEOUT_MS))
+  wire.heal()
+  await until(async () => (await a.bus.watchersOf(group)).includes(b.bus.node), 'the watch')
+  await until(() => holds(a, 'bob' as UserId, b), 'the route')
 })
 
 for (const persistent of [false, true]) {

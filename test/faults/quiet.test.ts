@@ -17,7 +17,7 @@ import { until } from '../harness/wait.ts'
 /** Longer than a loss is noticed in by luck. */
 const LEASE_MS = 4000
 /** From the end of the fault; the lease of a dead node and the look at it come on top of a second or two. */
-const READ_MS = 6_000
+const READ_MS = 10_000
 const MARK = 'is lost'
 
 const BROKER = { WOCHAT_ROLES: 'broker,api' }

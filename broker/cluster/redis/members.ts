@@ -30,7 +30,8 @@ export class Members {
   /** Counts the leases that this node has had. */
   #lease = 1
   #emptiedAt = Number.NEGATIVE_INFINITY
-  #isFirst = true
+  /** When the last announcement that was answered was made; null before the first. */
+  #heldAt: number | null = null
   /** Microseconds from this machine's clock to that of Redis. */
   #clockOffset = 0
   #announcing: Promise<void> | null = null
@@ -91,8 +92,10 @@ export class Members {
     this.#clockOffset = answer.time - Date.now() * 1000
     if (answer.nodes !== null) this.#live = new Set(answer.nodes)
     for (const id of this.#live) this.#known.set(id, askedAt)
-    const isLost = !answer.wasHeld && !this.#isFirst
-    this.#isFirst = false
+    // An announcement that came late, and whose answer nobody waited for, has taken the lease again after its end.
+    const mayHaveEnded = performance.now() - (this.#heldAt ?? askedAt) > leaseMs
+    const isLost = this.#heldAt !== null && (!answer.wasHeld || mayHaveEnded)
+    this.#heldAt = askedAt
     if (isLost) {
       this.#lease++
       this.#emptiedAt = performance.now()
