@@ -10,7 +10,7 @@ import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
 import { endsInTime } from './stop-wait.ts'
 
 /** A command without an answer has failed; whether it took effect is unknown. */
-const COMMAND_TIMEOUT_MS = 2000
+export const COMMAND_TIMEOUT_MS = 2000
 const CONNECT_TIMEOUT_MS = 2000
 /** A server that does not answer our end of a connection is left. */
 const DISCONNECT_TIMEOUT_MS = 500
