@@ -1,7 +1,7 @@
 /** What `/metrics` says of what is live: signals, presence, rooms without entries, and what was left out. */
 import type { Registry } from 'prom-client'
 import type { SignalCounters } from './cluster/bus.ts'
-import type { GateMetrics } from './gate/gate-services.ts'
+import type { GateMetrics } from './gate/gate-metrics.ts'
 import type { Live } from './live/live.ts'
 import { observedMetrics } from './observed-metrics.ts'
 

@@ -3,7 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Store } from '../services/store/contract.ts'
 import { type ClusterSources, observeCluster } from './cluster-metrics.ts'
-import type { GateMetrics } from './gate/gate-services.ts'
+import type { GateMetrics } from './gate/gate-metrics.ts'
 import { type LiveSources, observeLive } from './live-metrics.ts'
 import { observedMetrics } from './observed-metrics.ts'
 

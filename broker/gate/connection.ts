@@ -1,12 +1,11 @@
 /**
  * One connection: from its first byte to its last.
  *
- * States: `new` (waits for a CONNECT), `opening` (token and session are looked up; what the client sends meanwhile
- * waits), `open`, `closed`. Chat topics are served here, by the shortest path; plain topics go to {@link PlainSide},
- * which attaches the engine when the first one is used.
+ * Its states are those of {@link ConnectionState}. Chat topics are served here, by the shortest path; plain topics go to
+ * {@link PlainSide}, which attaches the engine when the first one is used.
  */
 import { asWochatError } from '../../protocol/errors.ts'
-import type { ClientId, DeviceId, UserId } from '../../protocol/ids.ts'
+import type { DeviceId, UserId } from '../../protocol/ids.ts'
 import type { SessionSubscriptions } from '../../services/store/contract.ts'
 import type { InboxWire } from '../inbox/inbox-wire.ts'
 import { PacketType, type ProtocolVersion, ReasonCode } from './codec/constants.ts'
@@ -14,28 +13,39 @@ import { type AckPacket, decodeAck, decodeDisconnect, decodePingreq, readPuback3
 import { encodeDisconnect, encodePubcomp, PINGRESP } from './codec/encode.ts'
 import { Framer, type FrameSink } from './codec/framer.ts'
 import { ProtocolViolation } from './codec/violation.ts'
+import type { ConnectionState } from './connection-state.ts'
 import type { GateServices } from './gate-services.ts'
 import { openConnection } from './handshake.ts'
 import type { Identity } from './identity.ts'
-import { LiveSide } from './live-side.ts'
+import { leaveSession } from './leave-session.ts'
+import { type LiveConnection, LiveSide } from './live-side.ts'
 import { Outbox } from './outbox.ts'
 import { OutgoingRoom } from './outgoing-room.ts'
-import { PublishSide } from './publish-side.ts'
-import { ReplySide } from './reply-side.ts'
-import { SubscribeSide } from './subscribe-side.ts'
+import { type PublishingConnection, PublishSide } from './publish-side.ts'
+import { type ReplyingConnection, ReplySide } from './reply-side.ts'
+import { SubscribeSide, type SubscribingConnection } from './subscribe-side.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
 /** First id of the gate's own outgoing packets; below are the engine's. */
 const GATE_PACKET_ID_MIN = 0x8000
 const CONNECT_FIRST_BYTE = 0x10
 
-export class Connection implements TransportEvents, FrameSink, InboxWire {
+export class Connection
+  implements
+    TransportEvents,
+    FrameSink,
+    InboxWire,
+    PublishingConnection,
+    ReplyingConnection,
+    SubscribingConnection,
+    LiveConnection
+{
   readonly services: GateServices
   readonly transport: Transport
   readonly outbox: Outbox
   readonly openedAt: number
   lastReceivedAt: number
-  state: 'new' | 'opening' | 'open' | 'closed' = 'new'
+  state: ConnectionState = 'new'
   /** `settling`: no new entries are sent; `silent`: nothing is read any more. See draining.ts. */
   leaving: 'no' | 'settling' | 'silent' = 'no'
   /** Made at the first PUBLISH: most devices only listen. */
@@ -369,37 +379,13 @@ export class Connection implements TransportEvents, FrameSink, InboxWire {
     if (identity === null) return
     this.live?.close()
     registry.remove(this, identity.clientId, identity.token === null ? null : identity.uid)
-    this.left = this.#leaveSession(identity).catch((error: unknown) => {
+    const end = { publishWill: !this.#wasClean, now: this.now() }
+    this.left = leaveSession(this.services, identity, end).catch((error: unknown) => {
       this.services.log.warn(
         { err: error },
         'a session was not closed in the store; it is adopted at the next start',
       )
     })
     registry.leaves(identity.clientId, this.left)
-  }
-
-  /** Flushes the cursors and lets the session wait for its device, or end. */
-  async #leaveSession(identity: Identity): Promise<void> {
-    const { bus } = this.services
-    try {
-      await this.#closeSession(identity)
-    } finally {
-      if (identity.claim !== null) bus.release(identity.claim)
-    }
-  }
-
-  async #closeSession({ session, plain, sessionExpirySeconds, clientId }: Identity): Promise<void> {
-    const { store, inbox, registry } = this.services
-    const plainLeft = plain.close({ publishWill: !this.#wasClean, sessionExpirySeconds })
-    session.stop(this.now())
-    if (session.number === null) return plainLeft
-    const ends = sessionExpirySeconds === 0
-    if (!ends && session.inflight.entries > 0) registry.detach(clientId as ClientId, session)
-    // A takeover changes the generation of the session while this waits; what is written here is of the old one.
-    const { number, generation } = session
-    const expiresAt = ends ? null : Date.now() + sessionExpirySeconds * 1000
-    await inbox.cursors.flush(session)
-    await store.closeSession({ clientId: clientId as ClientId, session: number, generation, expiresAt })
-    await plainLeft
   }
 }

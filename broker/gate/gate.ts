@@ -5,7 +5,8 @@ import type { CommitFeed, CommittedEntry } from '../../services/store/contract.t
 import type { Hub } from '../inbox/hub.ts'
 import { ReasonCode } from './codec/constants.ts'
 import { Connection } from './connection.ts'
-import type { GateMetrics, GateServices } from './gate-services.ts'
+import type { GateMetrics } from './gate-metrics.ts'
+import type { GateServices } from './gate-services.ts'
 import { checkTimeouts } from './timeouts.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 

@@ -2,20 +2,40 @@
 import type { DeviceId, UserId } from '../../protocol/ids.ts'
 import { liveTopic } from '../../protocol/topics.ts'
 import type { LiveListener } from '../../services/presence/ports.ts'
+import type { SessionSubscriptions } from '../../services/store/contract.ts'
+import type { Live } from '../live/live.ts'
+import type { ProtocolVersion } from './codec/constants.ts'
 import { publishFrameBytes } from './codec/encode.ts'
-import type { Connection } from './connection.ts'
+import type { ConnectionState } from './connection-state.ts'
+import type { GateMetrics } from './gate-metrics.ts'
+import type { Outbox } from './outbox.ts'
 
 const PUBLISH_QOS0 = 0x30
 /** With this much waiting for the kernel, a device misses what is live. */
 const PENDING_BYTES_MAX = 256 * 1024
 
+/** The connection, as its live topic needs it. */
+export type LiveConnection = {
+  readonly uid: UserId
+  readonly device: DeviceId
+  readonly state: ConnectionState
+  readonly version: ProtocolVersion
+  readonly packetBytesMax: number
+  readonly outbox: Pick<Outbox, 'publish' | 'pendingBytes'>
+  readonly subscriptions: Pick<SessionSubscriptions, 'live'>
+  readonly services: {
+    readonly live: Pick<Live, 'connected' | 'disconnected' | 'presence'>
+    readonly metrics: Pick<GateMetrics, 'liveEvents' | 'liveEventsDropped'>
+  }
+}
+
 export class LiveSide implements LiveListener {
-  readonly #connection: Connection
+  readonly #connection: LiveConnection
   #topic: Buffer | null = null
   #isForeground = true
 
   /** The connection is open. */
-  constructor(connection: Connection) {
+  constructor(connection: LiveConnection) {
     this.#connection = connection
     connection.services.live.connected(this)
   }

@@ -3,20 +3,43 @@ import { WochatError } from '../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import type { SendMarks } from '../../protocol/message-types.ts'
 import { readSend } from '../../protocol/send.ts'
+import type { MessageIntake } from '../../services/messages/ports.ts'
 import { applyVerdict, type Screening, type Verdict } from '../../services/messages/screening.ts'
 import { ScreeningOrder } from '../../services/messages/screening-order.ts'
-import { type SendJob, TO_NOBODY } from '../../services/store/contract.ts'
-import type { TracedMessage } from '../trace/tracing.ts'
-import { Answer } from './answers.ts'
-import type { Connection } from './connection.ts'
+import { type SendJob, type Store, TO_NOBODY } from '../../services/store/contract.ts'
+import type { TracedMessage, Tracing } from '../trace/tracing.ts'
+import { Answer, type Answers } from './answers.ts'
+import type { Clock } from './clock.ts'
+import type { GateLimits } from './gate-limits.ts'
+import type { GateMetrics } from './gate-metrics.ts'
 import { parsePayload } from './payload.ts'
 
 /** Told back when the bucket of sends is empty. */
 const RATE_WINDOW_MS = 1000
 
+/** The connection, as its sends need it. */
+export type SendingConnection = {
+  readonly uid: UserId
+  readonly device: DeviceId
+  readonly publishes: {
+    readonly answers: Pick<Answers, 'push'>
+    sendAccepted(answer: Answer, log: LogId, seq: number, at: number, id: string | null): void
+    transientAccepted(answer: Answer, log: LogId, at: number, id: string | null): void
+    refusePublish(answer: Answer, error: WochatError, about: { id?: string }): void
+  }
+  readonly services: {
+    readonly store: Pick<Store, 'send'>
+    readonly intake: MessageIntake
+    readonly tracing: Tracing
+    readonly metrics: Pick<GateMetrics, 'sends'>
+    readonly limits: Pick<GateLimits, 'payloadBytesMax' | 'sendsPerSecondMax'>
+    readonly clock: Pick<Clock, 'now'>
+  }
+}
+
 /** One message: its place in the order of answers, and the store's job at once, so that it is one allocation. */
 class MessageSend extends Answer implements SendJob {
-  readonly connection: Connection
+  readonly connection: SendingConnection
   readonly uid: UserId
   readonly device: DeviceId
   readonly id: string | null
@@ -26,7 +49,12 @@ class MessageSend extends Answer implements SendJob {
   bodyJson: string
   marks: SendMarks | null
 
-  constructor(connection: Connection, packetId: number, qos: 0 | 1 | 2, send: ReturnType<typeof readSend>) {
+  constructor(
+    connection: SendingConnection,
+    packetId: number,
+    qos: 0 | 1 | 2,
+    send: ReturnType<typeof readSend>,
+  ) {
     super(packetId, qos)
     this.connection = connection
     this.uid = connection.uid
@@ -69,13 +97,13 @@ class MessageSend extends Answer implements SendJob {
 }
 
 export class MessageSends {
-  readonly #connection: Connection
+  readonly #connection: SendingConnection
   /** Null while there is nothing that messages are screened by. */
   #screened: ScreeningOrder<MessageSend> | null = null
   #windowStart = 0
   #sent = 0
 
-  constructor(connection: Connection) {
+  constructor(connection: SendingConnection) {
     this.#connection = connection
   }
 

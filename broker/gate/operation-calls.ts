@@ -2,19 +2,49 @@
 
 import { isWithinDepth } from '../../protocol/depth.ts'
 import { asWochatError, WochatError } from '../../protocol/errors.ts'
+import type { DeviceId, UserId } from '../../protocol/ids.ts'
 import { CLIENT_ID_CHARS_MAX, JSON_DEPTH_MAX } from '../../protocol/limits.ts'
 import { replyTopic } from '../../protocol/topics.ts'
-import { Answer } from './answers.ts'
+import type { Dispatcher } from '../../services/dispatcher.ts'
+import type { LiveListener } from '../../services/presence/ports.ts'
+import { Answer, type Answers } from './answers.ts'
 import type { PublishPacket } from './codec/decode.ts'
-import type { Connection } from './connection.ts'
+import type { GateLimits } from './gate-limits.ts'
+import type { Identity } from './identity.ts'
 import { parsePayload } from './payload.ts'
+import type { ReplySide } from './reply-side.ts'
+import type { Transport } from './transport.ts'
 
 type CallRequest = { ref?: string; params: Record<string, unknown> }
 
-export class OperationCalls {
-  readonly #connection: Connection
+/** The connection, as its calls need it. */
+export type CallingConnection = {
+  readonly uid: UserId
+  readonly device: DeviceId
+  readonly identity: Pick<Identity, 'token'>
+  readonly transport: Pick<Transport, 'remoteAddress'>
+  readonly live: LiveListener | null
+  readonly replies: Pick<ReplySide, 'send'>
+  readonly publishes: {
+    readonly answers: Pick<Answers, 'push'>
+    decide(answer: Answer): void
+    refusePublish(
+      answer: Answer,
+      error: WochatError,
+      about: { op: string; ref?: string },
+      correlationData?: Buffer,
+    ): void
+  }
+  readonly services: {
+    readonly dispatcher: Pick<Dispatcher, 'call'>
+    readonly limits: Pick<GateLimits, 'payloadBytesMax'>
+  }
+}
 
-  constructor(connection: Connection) {
+export class OperationCalls {
+  readonly #connection: CallingConnection
+
+  constructor(connection: CallingConnection) {
     this.#connection = connection
   }
 

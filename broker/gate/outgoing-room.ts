@@ -1,12 +1,12 @@
 /** How much may be on its way to a client without a PUBACK: entries, replies and the engine's share of Receive Maximum. */
-import type { GateLimits } from './gate-services.ts'
+import type { GateLimits } from './gate-limits.ts'
 import type { Identity } from './identity.ts'
 
 export class OutgoingRoom {
   readonly #identity: Identity
-  readonly #limits: GateLimits
+  readonly #limits: Pick<GateLimits, 'windowEntries' | 'plainInflightMax'>
 
-  constructor(identity: Identity, limits: GateLimits) {
+  constructor(identity: Identity, limits: Pick<GateLimits, 'windowEntries' | 'plainInflightMax'>) {
     this.#identity = identity
     this.#limits = limits
   }

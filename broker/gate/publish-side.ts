@@ -1,15 +1,21 @@
 /** What a client publishes: messages, calls and plain topics, each answered in its turn. */
+import type { Logger } from 'pino'
 import { asWochatError, ERRORS, WochatError } from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/reply.ts'
 import { callTopicPrefix, sendTopic, signalTopic } from '../../protocol/topics.ts'
 import { Answer, Answers } from './answers.ts'
-import { ReasonCode } from './codec/constants.ts'
+import { type ProtocolVersion, ReasonCode } from './codec/constants.ts'
 import { decodePublish, type PublishPacket, publishTopicEquals } from './codec/decode.ts'
 import { ProtocolViolation } from './codec/violation.ts'
-import type { Connection } from './connection.ts'
-import { MessageSends } from './message-sends.ts'
-import { OperationCalls } from './operation-calls.ts'
-import { Signals } from './signals.ts'
+import type { ConnectionState } from './connection-state.ts'
+import type { GateLimits } from './gate-limits.ts'
+import type { GateMetrics } from './gate-metrics.ts'
+import type { Identity } from './identity.ts'
+import { MessageSends, type SendingConnection } from './message-sends.ts'
+import { type CallingConnection, OperationCalls } from './operation-calls.ts'
+import type { Outbox } from './outbox.ts'
+import type { ReplySide } from './reply-side.ts'
+import { type SignallingConnection, Signals } from './signals.ts'
 import { mayPublish } from './topic-rights.ts'
 
 /** Topic aliases that a client may use towards us (MQTT 5). */
@@ -17,9 +23,27 @@ export const TOPIC_ALIAS_MAX = 16
 const QOS_MASK = 0x06
 const QOS2_HALF_OPEN_MAX = 256
 
+/** The connection, as what is published on it needs it. */
+export type PublishingConnection = SendingConnection &
+  CallingConnection &
+  SignallingConnection & {
+    readonly version: ProtocolVersion
+    readonly state: ConnectionState
+    readonly outbox: Outbox
+    readonly identity: Pick<Identity, 'acl' | 'plain'>
+    readonly replies: Pick<ReplySide, 'qos'>
+    readonly services: {
+      readonly metrics: Pick<GateMetrics, 'calls' | 'plainPublishes' | 'refused'>
+      readonly limits: Pick<GateLimits, 'sendsWaitingMax'>
+      readonly log: Pick<Logger, 'error'>
+    }
+    close(): void
+    resumeReading(): void
+  }
+
 export class PublishSide {
   readonly answers: Answers
-  readonly #connection: Connection
+  readonly #connection: PublishingConnection
   readonly #sendTopicText: string
   readonly #sendTopic: Buffer
   readonly #callPrefix: string
@@ -31,7 +55,7 @@ export class PublishSide {
   /** Packet ids of QoS 2 sends between PUBREC and PUBREL. */
   #halfOpen: Set<number> | null = null
 
-  constructor(connection: Connection) {
+  constructor(connection: PublishingConnection) {
     this.#connection = connection
     this.answers = new Answers(connection.version, connection.outbox, () => connection.close())
     this.#sendTopicText = sendTopic(connection.uid)

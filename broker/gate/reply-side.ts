@@ -1,24 +1,38 @@
 /** The reply topic of one connection: what its sends and calls came to, and how far its inbox is. */
 import { encodeReply, type Reply } from '../../protocol/reply.ts'
 import { replyTopic } from '../../protocol/topics.ts'
+import type { ProtocolVersion } from './codec/constants.ts'
 import { encodePublish } from './codec/encode.ts'
-import type { Connection } from './connection.ts'
+import type { Identity } from './identity.ts'
+import type { Outbox } from './outbox.ts'
 
 const PUBLISH_QOS0 = 0x30
 const PUBLISH_QOS1 = 0x32
 /** Header, lengths and packet id of a PUBLISH beside topic, payload and correlation data. */
 const ENVELOPE_BYTES = 16
 
+/** The connection, as its replies need it. */
+export type ReplyingConnection = {
+  readonly version: ProtocolVersion
+  readonly outbox: Pick<Outbox, 'publish' | 'raw'>
+  readonly packetBytesMax: number
+  readonly identity: Pick<Identity, 'uid' | 'device' | 'session'>
+  /** Whether one more unacknowledged reply is allowed now. */
+  readonly hasReplyRoom: boolean
+  /** ms. */
+  now(): number
+}
+
 type Waiting = { payload: Buffer; correlationData: Buffer | undefined }
 
 export class ReplySide {
-  readonly #connection: Connection
+  readonly #connection: ReplyingConnection
   readonly #waiting: Waiting[] = []
   #topic: Buffer | null = null
   /** Granted QoS, or null: then replies are dropped. */
   qos: 0 | 1 | null = null
 
-  constructor(connection: Connection) {
+  constructor(connection: ReplyingConnection) {
     this.#connection = connection
   }
 

@@ -1,20 +1,34 @@
 /** SUBSCRIBE and UNSUBSCRIBE of one connection: the chat topics here, plain filters through the engine. */
+import type { DeviceId, UserId } from '../../protocol/ids.ts'
 import { inboxTopic, liveTopic, replyTopic } from '../../protocol/topics.ts'
-import type { SessionSubscriptions } from '../../services/store/contract.ts'
+import type { SessionSubscriptions, Store } from '../../services/store/contract.ts'
+import type { InboxWire } from '../inbox/inbox-wire.ts'
 import { ReasonCode, SUBACK_FAILURE_311 } from './codec/constants.ts'
 import { decodeSubscribe, decodeUnsubscribe, type Subscription } from './codec/decode.ts'
 import { encodeSuback, encodeUnsuback } from './codec/encode.ts'
 import { ProtocolViolation } from './codec/violation.ts'
-import type { Connection } from './connection.ts'
+import type { ConnectionState } from './connection-state.ts'
+import type { Identity } from './identity.ts'
+import type { ReplySide } from './reply-side.ts'
 import { maySubscribe } from './topic-rights.ts'
 
+/** The connection, as its subscriptions need it; the inbox is sent over it. */
+export type SubscribingConnection = InboxWire & {
+  readonly uid: UserId
+  readonly device: DeviceId
+  readonly state: ConnectionState
+  readonly identity: Pick<Identity, 'token' | 'acl' | 'session' | 'plain'>
+  readonly replies: Pick<ReplySide, 'qos'>
+  readonly services: { readonly store: Pick<Store, 'saveSubscriptions'> }
+}
+
 export class SubscribeSide {
-  readonly #connection: Connection
+  readonly #connection: SubscribingConnection
   subscriptions: SessionSubscriptions = { inbox: null, reply: false, live: false }
   /** SUBSCRIBEs and UNSUBSCRIBEs take effect one after the other. */
   #turn: Promise<void> = Promise.resolve()
 
-  constructor(connection: Connection) {
+  constructor(connection: SubscribingConnection) {
     this.#connection = connection
   }
 
