@@ -56,5 +56,6 @@ export function feed(body: Readable, guard: Transform): void {
     body.unpipe(guard)
     body.resume()
   })
-  body.pipe(guard)
+  if (body.destroyed) breakOff()
+  else body.pipe(guard)
 }
