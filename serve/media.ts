@@ -46,12 +46,12 @@ export async function openMediaStorage(
     log.warn('no files are taken: name a folder that all nodes share in mediaDir, or use mediaStorage s3')
     return createAbsentStorage()
   }
-  const storage = parts.use(await createStorage(config))
+  const storage = parts.use(await createStorage(config, log))
   if (config.mediaStorage === 's3') {
     // Messages go on without files: a storage that is away does not keep the server from starting.
     await storage
       .check()
-      .catch((error: unknown) => log.warn({ err: error }, 'the bucket of files does not answer'))
+      .catch((error: unknown) => log.warn({ err: error }, 'files cannot be kept in the bucket now'))
   } else {
     await storage.check().catch((error: unknown) => {
       const { message } = error as Error
@@ -61,22 +61,25 @@ export async function openMediaStorage(
   return storage
 }
 
-async function createStorage(config: Config): Promise<MediaStorage> {
+async function createStorage(config: Config, log: Pick<Logger, 'warn'>): Promise<MediaStorage> {
   if (config.mediaStorage === 'folder') {
     const folder = config.mediaDir ?? join(config.dataDir, FOLDER)
     return createFolderStorage({ folder, diskReserveBytes: config.diskReserveBytes })
   }
   // Only here: a server that keeps files in a folder does not load the client.
   const { createS3Storage } = await import('../services/media/s3-storage.ts')
-  return createS3Storage({
-    endpoint: config.mediaS3Endpoint,
-    region: config.mediaS3Region,
-    bucket: config.mediaS3Bucket,
-    prefix: config.mediaS3Prefix,
-    pathStyle: config.mediaS3PathStyle,
-    accessKey: config.mediaS3AccessKey!.reveal(),
-    secretKey: config.mediaS3SecretKey!.reveal(),
-  })
+  return createS3Storage(
+    {
+      endpoint: config.mediaS3Endpoint,
+      region: config.mediaS3Region,
+      bucket: config.mediaS3Bucket,
+      prefix: config.mediaS3Prefix,
+      pathStyle: config.mediaS3PathStyle,
+      accessKey: config.mediaS3AccessKey!.reveal(),
+      secretKey: config.mediaS3SecretKey!.reveal(),
+    },
+    log,
+  )
 }
 
 type SweepParts = {

@@ -69,7 +69,7 @@ export function createMediaService({ store, storage, imaging }: MediaParts): Med
     try {
       // What it fails by, the guard fails by, and so does who reads from the guard.
       pipeline(readParts(upload), guard).catch(() => {})
-      await storage.write(fileName(id), bytes, guard)
+      await storage.write(fileName(id), bytes, guard, upload.sha256)
     } catch (error) {
       guard.destroy()
       const isMissing = error instanceof MissingObjectError

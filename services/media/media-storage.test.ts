@@ -1,5 +1,6 @@
 /** Storage, service and sweep together, over a real store, a folder and an S3-compatible server. */
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +9,8 @@ import { buffer } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { WochatError } from '../../protocol/errors.ts'
 import type { DeviceId, UserId } from '../../protocol/ids.ts'
-import { startS3 } from '../../test/harness/s3.ts'
+import { type S3Access, S3Server } from '../../test/harness/s3.ts'
+import { TcpProxy } from '../../test/harness/tcp-proxy.ts'
 import { openStore } from '../api/testing/api.ts'
 import type { Store } from '../store/contract.ts'
 import { createSizeGuard, feed } from './bytes.ts'
@@ -17,7 +19,7 @@ import { createImaging } from './images.ts'
 import { createMediaService, type MediaService } from './media-service.ts'
 import { createMediaSweep } from './media-sweep.ts'
 import { createS3Storage } from './s3-storage.ts'
-import { type MediaStorage, MissingObjectError, partName } from './storage.ts'
+import { fileName, type MediaStorage, MissingObjectError, partName } from './storage.ts'
 
 const DAY = 24 * 60 * 60 * 1000
 const MB = 1024 * 1024
@@ -42,19 +44,21 @@ async function openFolder(): Promise<MediaStorage> {
   return createFolderStorage({ folder: await mkdtemp(join(dir, 'files-')), diskReserveBytes: 0 })
 }
 
-async function openS3(): Promise<MediaStorage> {
-  const s3 = await startS3()
-  ends.push(s3)
-  const { endpoint, bucket, accessKey, secretKey } = s3
-  return createS3Storage({
-    endpoint,
-    bucket,
-    accessKey,
-    secretKey,
-    region: 'us-east-1',
-    prefix: 'm',
-    pathStyle: true,
+/** One for all; who opens storage in it has a prefix of its own. */
+let s3: Promise<S3Server> | undefined
+function sharedS3(): Promise<S3Server> {
+  s3 ??= S3Server.start().then((server) => {
+    ends.push(server)
+    return server
   })
+  return s3
+}
+
+async function openS3(changes: Partial<S3Access> = {}, warn = (_: object) => {}): Promise<MediaStorage> {
+  const { access } = await sharedS3()
+  const storage = createS3Storage({ ...access, prefix: randomBytes(4).toString('hex'), ...changes }, { warn })
+  ends.unshift(storage)
+  return storage
 }
 
 async function namesIn(storage: MediaStorage): Promise<string[]> {
@@ -76,7 +80,7 @@ const codeOf = (promise: Promise<unknown>): Promise<string> =>
 
 describe.each([
   ['a folder', openFolder, 110],
-  ['S3', openS3, 2],
+  ['S3', () => openS3(), 2],
 ] as const)('files in %s', (_, openStorage, turnsOfAll) => {
   let storage: MediaStorage
   let service: MediaService
@@ -87,7 +91,6 @@ describe.each([
     service = createMediaService({ store, storage, imaging: createImaging({ pixelsMax: 1000 }) })
     await store.checkLogin({ ...alice, sid: null, issuedAt: Date.now() })
   })
-  afterAll(() => storage[Symbol.asyncDispose]())
 
   async function begin(bytes: Buffer): Promise<string> {
     const sha256 = createHash('sha256').update(bytes).digest('hex')
@@ -146,6 +149,24 @@ describe.each([
     expect((await service.complete(alice.uid, id)).state).toBe('ready')
   })
 
+  test('a part whose sender is gone before it is looked at is refused', async () => {
+    const id = await begin(randomBytes(10))
+    const gone = new Readable({ read() {} }).destroy()
+    await once(gone, 'close')
+    const lost = service.putPart({ uid: alice.uid, id, part: 1, bytes: 10, body: gone })
+    expect(await codeOf(lost)).toBe('bad_request')
+  })
+
+  test('a part that is sent again and breaks off leaves the one before', async () => {
+    const name = partName(randomBytes(16).toString('hex'), 1)
+    await storage.write(name, 3, Readable.from([Buffer.from('one')]))
+    const guard = createSizeGuard(3)
+    feed(Readable.from([Buffer.from('tw')]), guard)
+    expect(await codeOf(storage.write(name, 3, guard))).toBe('bad_request')
+    expect(String(await buffer(await storage.read(name)))).toBe('one')
+    await storage.remove(name)
+  })
+
   test('a part that storage lost is asked for again', async () => {
     const id = await upload(randomBytes(500))
     await storage.remove(partName(id, 1))
@@ -177,21 +198,73 @@ describe.each([
   })
 })
 
-test('in a folder, a part that is sent again and breaks off leaves the one before', async () => {
-  const storage = await openFolder()
-  const name = partName('b'.repeat(32), 1)
-  await storage.write(name, 3, Readable.from([Buffer.from('one')]))
-  const guard = createSizeGuard(3)
-  feed(Readable.from([Buffer.from('tw')]), guard)
-  expect(await codeOf(storage.write(name, 3, guard))).toBe('bad_request')
-  expect(String(await buffer(await storage.read(name)))).toBe('one')
-  expect(await namesIn(storage)).toEqual([name])
-})
-
 test('a disk that is almost full takes no file, and has nothing of it', async () => {
   const folder = await mkdtemp(join(dir, 'full-'))
   const storage = createFolderStorage({ folder, diskReserveBytes: Number.MAX_SAFE_INTEGER })
   const written = storage.write(partName('a'.repeat(32), 1), 2, Readable.from([Buffer.from('hi')]))
   expect(await codeOf(written)).toBe('store_full')
   expect(await readdir(join(folder, 'unfinished'))).toEqual([])
+})
+
+describe('S3', () => {
+  const NAME = fileName('c'.repeat(32))
+  const oneByte = () => Readable.from([Buffer.from('x')])
+
+  test.each([
+    ['a wrong secret', { secretKey: 'wrong' }, /signature .* does not match/],
+    ['an unknown key', { accessKey: 'chat:nobody' }, /signature .* does not match/],
+    ['a wrong region', { region: 'us-east-1' }, /region 'us-east-1' is wrong; expecting 'eu-test-1'/],
+    ['a bucket that is not there', { bucket: 'nothing' }, /bucket does not exist/],
+  ])('%s is refused, and the operator is told which of the settings is wrong', async (_, wrong, words) => {
+    const storage = await openS3(wrong)
+    await expect(storage.check()).rejects.toThrow(words)
+    await expect(storage.write(NAME, 1, oneByte())).rejects.toThrow(words)
+  })
+
+  test('bytes of another digest than declared are refused, and nothing of them is kept', async () => {
+    const storage = await openS3()
+    const digest = createHash('sha256').update('x').digest('hex')
+    const wrong = storage.write(NAME, 1, Readable.from([Buffer.from('y')]), digest)
+    await expect(wrong).rejects.toThrow(/answers 400 \w*(Digest|Mismatch)/)
+    expect(await namesIn(storage)).toEqual([])
+    await storage.write(NAME, 1, oneByte(), digest)
+    expect(await namesIn(storage)).toEqual([NAME])
+  })
+
+  test('while it is away everything is refused for the time being, and its operator hears of it once', async () => {
+    const warnings: object[] = []
+    const storage = await openS3({}, (warning) => warnings.push(warning))
+    await storage.write(NAME, 1, oneByte())
+    const server = await sharedS3()
+    await server.takeDiskAway()
+    const refused = [storage.write(NAME, 1, oneByte()), storage.read(NAME), storage.list(null)]
+    const codes = await Promise.all(refused.map(codeOf))
+    await server.bringDiskBack()
+    expect(codes).toEqual(['store_away', 'store_away', 'store_away'])
+    expect(warnings).toHaveLength(1)
+    expect(await namesIn(storage)).toEqual([NAME])
+  })
+
+  test('a connection that is cut gives no part of a file for the whole, and the next is as before', async () => {
+    const { port } = await sharedS3()
+    await using wire = await TcpProxy.start(port)
+    const storage = await openS3({ endpoint: `http://127.0.0.1:${wire.port}` })
+    // More than what is on its way in sockets.
+    const bytes = Buffer.alloc(24 * MB)
+    await storage.write(NAME, bytes.length, Readable.from([bytes]))
+    const body = await storage.read(NAME)
+    wire.cut()
+    await expect(buffer(body)).rejects.toThrow()
+    expect(await codeOf(storage.read(NAME))).toBe('store_away')
+    wire.heal()
+    expect((await buffer(await storage.read(NAME))).length).toBe(bytes.length)
+  })
+
+  test('many who read slowly keep nobody from reading', async () => {
+    const storage = await openS3()
+    await storage.write(NAME, 1, oneByte())
+    const slow = await Promise.all(Array.from({ length: 60 }, () => storage.read(NAME)))
+    expect((await buffer(await storage.read(NAME))).length).toBe(1)
+    for (const body of slow) body.destroy()
+  })
 })

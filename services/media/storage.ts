@@ -13,9 +13,10 @@ export type StoredObject = { name: string; at: number }
 export interface MediaStorage extends AsyncDisposable {
   /**
    * Writes what `body` brings under a name. When it resolves all of it is durable; when it rejects, because the body
-   * ended early or storage failed, what was there before is there still. Refuses `store_full`.
+   * ended early or storage failed, what was there before is there still. A storage that checks digests refuses a body of
+   * another `sha256`. Refuses `store_full` and `store_away`.
    */
-  write(name: string, bytes: number, body: Readable): Promise<void>
+  write(name: string, bytes: number, body: Readable, sha256?: string): Promise<void>
   /** Rejects with {@link MissingObjectError} when nothing is there. */
   read(name: string, range?: ByteRange): Promise<Readable>
   /** What is not there is no failure. */

@@ -14,6 +14,7 @@ type Tool = { debianPackage: string; isThere: () => boolean }
 /** Servers are in a folder of the superuser, which is not in everybody's PATH. */
 const FOLDERS = ['/usr/bin', '/usr/sbin', '/usr/local/bin', '/usr/local/sbin']
 const NGINX_STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so'
+const SWIFT_S3 = '/usr/lib/python3/dist-packages/swift/common/middleware/s3api/s3api.py'
 const INSTALL_TIMEOUT_MS = 600_000
 
 const program = (name: string) => () => FOLDERS.some((folder) => existsSync(`${folder}/${name}`))
@@ -29,6 +30,8 @@ const TOOLS: readonly Tool[] = [
   { debianPackage: 'haproxy', isThere: program('haproxy') },
   { debianPackage: 'nginx', isThere: program('nginx') },
   { debianPackage: 'libnginx-mod-stream', isThere: () => existsSync(NGINX_STREAM_MODULE) },
+  // Without the packages of its servers: the tests start those themselves.
+  { debianPackage: 'python3-swift', isThere: () => existsSync(SWIFT_S3) },
 ]
 
 function missingPackages(): string[] {

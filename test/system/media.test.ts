@@ -8,8 +8,8 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Device } from '../harness/device.ts'
 import { befriendAll, makeGroup, newFriends, newUid } from '../harness/people.ts'
-import { type S3Server, startS3 } from '../harness/s3.ts'
-import { sharedServer, type TestServer } from '../harness/server.ts'
+import { S3Server } from '../harness/s3.ts'
+import { sharedServer, startServer, type TestServer } from '../harness/server.ts'
 import { until } from '../harness/wait.ts'
 
 const PART = 64 * 1024
@@ -297,9 +297,40 @@ describe('in S3', () => {
   const env: Record<string, string> = { ...BOUNDS }
   let s3: S3Server
   beforeAll(async () => {
-    s3 = await startS3()
+    s3 = await S3Server.start()
     Object.assign(env, s3.env)
   })
   afterAll(() => s3[Symbol.asyncDispose]())
-  keepsFiles(sharedServer({ env }))
+  const server = sharedServer({ env })
+  keepsFiles(server)
+
+  test('while the bucket is away uploads wait and messages go; then the upload goes on', async () => {
+    const files = filesOf(server)
+    const { alice, bob } = await newFriends(server)
+    const bytes = randomBytes(1000)
+    const { id } = await files.create(alice, bytes)
+    await s3.takeDiskAway()
+    const refused = await files.put(alice, id, 1, bytes)
+    const words = { id: 'words', to: bob, type: 'text', body: { text: 'hi' } }
+    const sent = await server.http<{ seq: number }>('messages.send', words, files.as(alice))
+    await s3.bringDiskBack()
+    expect([refused.status, await codeOf(refused), sent.seq]).toEqual([503, 'store_away', 1])
+    expect((await files.put(alice, id, 1, bytes)).status).toBe(200)
+    expect((await files.complete(alice, id)).state).toBe('ready')
+  })
+
+  test('with a wrong secret the server starts and says so, and takes no file', async () => {
+    const secret = 'not-the-secret'
+    const settings = { ...env, WOCHAT_MEDIA_S3_SECRET_KEY: secret }
+    await using other = await startServer({ env: settings, alone: true })
+    const files = filesOf(other)
+    const alice = newUid('alice')
+    const bytes = randomBytes(1000)
+    const { id } = await files.create(alice, bytes)
+    expect(await codeOf(await files.put(alice, id, 1, bytes))).toBe('internal')
+    const log = other.nodes[0]!.log.text
+    const told = log.split('\n').find((line) => line.includes('files cannot be kept in the bucket now'))
+    expect(told).toMatch(/signature .* does not match/)
+    expect(log).not.toContain(secret)
+  })
 })
