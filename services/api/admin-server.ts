@@ -8,6 +8,7 @@ import type { Registry } from 'prom-client'
 
 import { serveAdminOperations } from '../admin/admin-routes.ts'
 import type { AdminService } from '../admin/admin-service.ts'
+import { endIdleConnections } from './idle-connections.ts'
 
 /** Whether this process may be given traffic; the reasons say why not, the warnings what is wrong all the same. */
 export type Readiness = { ready: boolean; reasons: readonly string[]; warnings: readonly string[] }
@@ -30,6 +31,7 @@ const REQUEST_TIMEOUT_MS = 10_000
 /** `/metrics` for Prometheus; `/livez`: the event loop turns; `/readyz`: 200, or 503 with the reasons. */
 export function createAdminServer({ registry, readiness, operations }: AdminParts): AdminServer {
   const app = Fastify({ logger: false, requestTimeout: REQUEST_TIMEOUT_MS, forceCloseConnections: 'idle' })
+  endIdleConnections(app)
   app.get('/metrics', async (_request, reply) =>
     reply.header('content-type', registry.contentType).send(await registry.metrics()),
   )

@@ -25,6 +25,7 @@ import { clientAddress, trustNetworks } from '../client-address.ts'
 import type { CallContext, Dispatcher } from '../dispatcher.ts'
 import { allowOrigins } from './cors.ts'
 import { serveExport } from './export-route.ts'
+import { endIdleConnections } from './idle-connections.ts'
 import { buildLandingPage, type Endpoints } from './landing-page.ts'
 import { type MediaRoutes, serveMedia } from './media-routes.ts'
 
@@ -74,6 +75,7 @@ const METHODS_REFUSED = ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE']
 export async function createHttpServer(parts: HttpParts): Promise<HttpServer> {
   const app = Fastify(serverOptions(parts.settings))
   app.server.headersTimeout = HEADERS_TIMEOUT_MS
+  endIdleConnections(app)
   readBodies(app)
   answerErrors(app, parts.log)
   setSecurityHeaders(app, parts.settings.tls !== null)
