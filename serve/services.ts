@@ -51,17 +51,8 @@ export type Services = Intake & {
   media: Media
 }
 
-export function buildServices({
-  config,
-  store,
-  keys,
-  live,
-  media,
-  endpoints,
-  createLimiter,
-  log,
-}: ServiceParts): Services {
-  const identity = { issuer: config.tokenIssuer, audience: config.tokenAudience }
+export function buildServices(given: ServiceParts): Services {
+  const { config, store, keys, live, media, endpoints, createLimiter, log } = given
   const publicEndpoints = () => ({
     mqtt: config.publicMqttUrl ?? endpoints.mqtts ?? endpoints.mqtt,
     ws: config.publicWsUrl ?? endpoints.ws,
@@ -69,48 +60,15 @@ export function buildServices({
   })
   const { intake, moderation } = buildIntake(config, log, live)
   const dispatcher = createDispatcher({
-    handlers: {
-      ...createAuthHandlers({
-        store,
-        keyring: keys,
-        sms: smsProvider(config, log),
-        endpoints: publicEndpoints,
-        settings: {
-          identity,
-          accessTokenTtlMs: config.accessTokenTtlMs,
-          refreshTokenTtlMs: config.refreshTokenTtlMs,
-          codesPerPhoneMax: config.codesPerPhoneMax,
-          codesPerAddressMax: config.codesPerAddressMax,
-          codesWindowMs: config.codesWindowMs,
-          devicesMax: config.devicesPerAccountMax,
-        },
-      }),
-      ...createStoredHandlers(store),
-      ...createFieldHandlers(store, moderation.words),
-      ...createEditHandlers(store, intake),
-      ...createAccountHandlers({ httpUrl: () => publicEndpoints().http }),
-      ...createPresenceHandlers(store, live.presence),
-      ...createRoomHandlers(store, live.rooms),
-      ...createMediaHandlers({ ...media, httpUrl: () => publicEndpoints().http }),
-      ...createMessageHandlers({
-        store,
-        sender: new MessageSender(store, intake),
-        payloadBytesMax: config.payloadBytesMax,
-      }),
-    },
+    handlers: buildHandlers(given, { intake, moderation }, publicEndpoints),
     store,
-    limits: {
-      account: { perSecond: config.callsPerSecondMax, burst: config.callsPerSecondMax * 2 },
-      address: { perSecond: config.callsPerSecondMax * 20, burst: config.callsPerSecondMax * 40 },
-      costly: { perSecond: config.costlyCallsPerMinuteMax / 60, burst: config.costlyCallsPerMinuteMax },
-      rare: { perSecond: config.rareCallsPerHourMax / 3600, burst: config.rareCallsPerHourMax },
-    },
+    limits: limitsOf(config),
     ...(createLimiter !== undefined && { createLimiter }),
     log,
   })
   const verifier = createTokenVerifier({
     keyring: keys,
-    identity,
+    identity: identityOf(config),
     issuers: config.issuers,
     apiKeys: createApiKeys(store),
     log,
@@ -124,6 +82,59 @@ export function buildServices({
     media,
     intake,
     moderation,
+  }
+}
+
+/** Each operation of the catalogue. */
+function buildHandlers(
+  { config, store, keys, live, media, log }: ServiceParts,
+  { intake, moderation }: Intake,
+  publicEndpoints: PublicEndpoints,
+) {
+  const httpUrl = () => publicEndpoints().http
+  return {
+    ...createAuthHandlers({
+      store,
+      keyring: keys,
+      sms: smsProvider(config, log),
+      endpoints: publicEndpoints,
+      settings: {
+        identity: identityOf(config),
+        accessTokenTtlMs: config.accessTokenTtlMs,
+        refreshTokenTtlMs: config.refreshTokenTtlMs,
+        codesPerPhoneMax: config.codesPerPhoneMax,
+        codesPerAddressMax: config.codesPerAddressMax,
+        codesWindowMs: config.codesWindowMs,
+        devicesMax: config.devicesPerAccountMax,
+      },
+    }),
+    ...createStoredHandlers(store),
+    ...createFieldHandlers(store, moderation.words),
+    ...createEditHandlers(store, intake),
+    ...createAccountHandlers({ httpUrl }),
+    ...createPresenceHandlers(store, live.presence),
+    ...createRoomHandlers(store, live.rooms),
+    ...createMediaHandlers({ ...media, httpUrl }),
+    ...createMessageHandlers({
+      store,
+      sender: new MessageSender(store, intake),
+      payloadBytesMax: config.payloadBytesMax,
+    }),
+  }
+}
+
+/** Of access tokens, as they are made and verified. */
+function identityOf(config: Config) {
+  return { issuer: config.tokenIssuer, audience: config.tokenAudience }
+}
+
+/** Rate classes of calls. */
+function limitsOf(config: Config): DispatcherParts['limits'] {
+  return {
+    account: { perSecond: config.callsPerSecondMax, burst: config.callsPerSecondMax * 2 },
+    address: { perSecond: config.callsPerSecondMax * 20, burst: config.callsPerSecondMax * 40 },
+    costly: { perSecond: config.costlyCallsPerMinuteMax / 60, burst: config.costlyCallsPerMinuteMax },
+    rare: { perSecond: config.rareCallsPerHourMax / 3600, burst: config.rareCallsPerHourMax },
   }
 }
 

@@ -2,13 +2,13 @@
 import type { Delivery } from '../store/operations/webhooks.ts'
 import { signatureHeaders } from './signature.ts'
 
-export const USER_AGENT = 'wochat-webhooks'
+const USER_AGENT = 'wochat-webhooks'
 const ERROR_CHARS_MAX = 200
 
 /** A NUL stands in an id as a character, where JSON has it as an escape. */
 const NUL = /\0/g
 
-export type PostSettings = { timeoutMs: number; signal: AbortSignal }
+type PostSettings = { timeoutMs: number; signal: AbortSignal }
 
 /**
  * Posts the events; resolves with null when they were taken (any status 2xx), else with why not. Nothing is followed:
@@ -45,7 +45,7 @@ export async function postEvents(
 }
 
 /** `{"events": [{"seq", "at", "type", "data"}]}`; the data is JSON already. */
-export function encodeEvents(events: Delivery['events']): string {
+function encodeEvents(events: Delivery['events']): string {
   const items = events.map(({ seq, at, type, body }) => {
     return `{"seq":${seq},"at":${at},"type":${JSON.stringify(type)},"data":${body.replace(NUL, '\\u0000')}}`
   })

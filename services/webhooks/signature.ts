@@ -4,7 +4,7 @@ import { createHmac } from 'node:crypto'
 const SECRET_PREFIX = 'whsec_'
 
 /** What is signed: the id of the delivery, the time in whole seconds since 1970, and the bytes of the body. */
-export type SignedDelivery = { id: string; seconds: number; body: string }
+type SignedDelivery = { id: string; seconds: number; body: string }
 
 /** The headers by which a receiver knows that a delivery is ours, and no older one. */
 export function signatureHeaders(
