@@ -62,7 +62,12 @@ const expireMs = (description: string) =>
 
 const ForwardedSchema = Type.Array(
   Type.Object({
-    from: Type.String({ pattern: UID_PATTERN, description: 'Who wrote it.' }),
+    from: Type.Optional(
+      Type.String({
+        pattern: UID_PATTERN,
+        description: 'Who wrote it. Missing, with an empty body, of an account that was erased.',
+      }),
+    ),
     at: Type.Integer({ minimum: 0, description: 'When, ms since 1970.' }),
     type: Type.Optional(Type.String({ pattern: TYPE_PATTERN })),
     body: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
@@ -169,6 +174,8 @@ const FILE_TYPES: ReadonlySet<string> = new Set(['image', 'audio', 'video', 'fil
 export type SendMarks = {
   mentions?: 'all' | readonly UserId[]
   replyTo?: { log: string | null; seq: number }
+  /** Whose words it forwards. */
+  origins?: readonly UserId[]
   /** Files that it carries. */
   media?: readonly string[]
   expire?: { afterReadMs?: number; afterMs?: number }
@@ -179,7 +186,7 @@ export type SendMarks = {
 }
 
 type Body = Readonly<Record<string, unknown>>
-type Forwarded = { body?: Body }[]
+type Forwarded = { from?: unknown; body?: Body }[]
 
 // ---------------------------------------------------------------- checking
 
@@ -231,6 +238,11 @@ function readMarks(body: Body): SendMarks | null {
   if (media !== undefined) files.add(media as string)
   if (forwarded !== undefined) addForwardedFiles(forwarded as Forwarded, files)
   if (files.size > 0) marks.media = [...files]
+  if (forwarded !== undefined) {
+    const origins = new Set<UserId>()
+    addOrigins(forwarded as Forwarded, origins)
+    if (origins.size > 0) marks.origins = [...origins]
+  }
   if (expire !== undefined) marks.expire = expire as NonNullable<SendMarks['expire']>
   for (const _ in marks) return marks
   return null
@@ -305,5 +317,15 @@ function addForwardedFiles(forwarded: Forwarded, files: Set<string>): void {
     if (typeof body !== 'object' || body === null) continue
     if (typeof body.media === 'string' && MEDIA_ID.test(body.media)) files.add(body.media)
     if (Array.isArray(body.forwarded)) addForwardedFiles(body.forwarded as Forwarded, files)
+  }
+}
+
+/** Whose words are forwarded, at any depth: of inner bodies, too, which are of any shape. */
+function addOrigins(forwarded: Forwarded, origins: Set<UserId>): void {
+  for (const item of forwarded) {
+    if (typeof item !== 'object' || item === null) continue
+    const uid = typeof item.from === 'string' ? parseUserId(item.from) : undefined
+    if (uid !== undefined) origins.add(uid)
+    if (Array.isArray(item.body?.forwarded)) addOrigins(item.body.forwarded as Forwarded, origins)
   }
 }

@@ -67,9 +67,11 @@ function singleCopy({ from, at, type, body }: Origin): Copy {
 
 function mergedCopy(origins: readonly Origin[], title: string | undefined): Copy {
   const forwarded = origins.map(({ from, at, type, body }) => {
-    const inner = withoutPlace(body)
-    if (type !== 'forward') delete inner.forwarded
-    return { from, at, type, body: inner }
+    const { forwarded: before, ...inner } = withoutPlace(body) as {
+      forwarded?: Pick<Origin, 'from' | 'at'>[]
+    }
+    if (type === 'forward') return { from, at, type, body: { ...inner, forwarded: before } }
+    return { from, at, ...before?.[0], type, body: inner }
   })
   return { type: 'forward', body: { ...(title !== undefined && { title }), forwarded } }
 }

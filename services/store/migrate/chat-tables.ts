@@ -57,6 +57,7 @@ export const CHAT_MOVES: readonly TableMove[] = [
     ...numbers('reacted_at'),
   }),
   table('mention', ['account', 'log', 'seq'], numbers('account', 'log', 'seq')),
+  table('origin', ['account', 'log', 'seq'], numbers('account', 'log', 'seq')),
   {
     ...table('scheduled_send', ['n'], {
       ...numbers('n', 'account'),

@@ -3,6 +3,7 @@
  * piece of their work at a time. What stays of an account, and why, is listed in the contract of an erasure
  * (test/contract/store/erasure-contract.ts), which looks through every table.
  */
+import { takeBackForwarded } from './account-erasure-forwarded.ts'
 import type { Person, Transaction } from './transaction.ts'
 
 /** Rows of one table that go at a time. */
@@ -41,6 +42,9 @@ export const OWN_PARTS: readonly ErasurePart[] = [
   rowsOf('reader', 'log'),
   forgetNicknames,
   standBackFromReports,
+  forgetBanReasons,
+  // Before the files, of which these are uses.
+  takeBackForwarded,
   removeFiles,
   endOwnSpace,
 ]
@@ -50,6 +54,8 @@ export const OWN_PARTS: readonly ErasurePart[] = [
  * connection leaves behind goes with them.
  */
 export const LOGIN_PARTS: readonly ErasurePart[] = [
+  // What was on its way when the others went.
+  takeBackForwarded,
   endOwnSpace,
   rowsOf('request', 'id'),
   rowsOf('api_key', 'id'),
@@ -77,9 +83,19 @@ async function standBackFromReports(tx: Transaction, { account }: Person): Promi
   return made.length < ROWS_EACH
 }
 
+/** A ban stays, because it protects the group; why they banned somebody does not. */
+async function forgetBanReasons(tx: Transaction, { account }: Person): Promise<boolean> {
+  const explained = await tx.query(
+    `update group_ban set reason = null where (log, account) in (
+       select log, account from group_ban where banned_by = $1 and reason is not null limit $2) returning 1`,
+    [account, ROWS_EACH],
+  )
+  return explained.length < ROWS_EACH
+}
+
 /**
- * Hands the files to the sweep, which removes their bytes. A file that others forwarded is part of their messages, as
- * a text would be: it stays as nobody's and without its name, until the last of these is gone.
+ * Hands the files to the sweep, which removes their bytes. A file that others sent on in messages of their own is part of
+ * these: it stays as nobody's and without its name, until the last of them is gone.
  */
 async function removeFiles(tx: Transaction, { account }: Person): Promise<boolean> {
   const rows = await tx.query<{ id: string }>(

@@ -15,7 +15,7 @@ import type { LogFacts, Transaction } from './transaction.ts'
 export type EmptiedReason = 'recalled' | 'expired' | 'erased' | 'moderated'
 
 /** What hangs on one message and goes with its content: bounded by what a message may carry. */
-const HANGING_ON_A_MESSAGE = ['mention', 'media_use', 'expiry', 'pin'] as const
+const HANGING_ON_A_MESSAGE = ['mention', 'origin', 'media_use', 'expiry', 'pin'] as const
 /** Reactions that go at a time: a message may have one of each member and emoji. */
 export const REACTIONS_FORGOTTEN_EACH = 500
 
@@ -85,9 +85,14 @@ export type NewContent = {
 
 /** Replaces the content of a message in its row and tells of it; nobody is told of one that is withheld. */
 export async function replaceContent(tx: Transaction, content: NewContent): Promise<void> {
+  await assertFilesUsable(tx, content)
+  await putContent(tx, content)
+}
+
+/** {@link replaceContent} by less of what the message has. */
+export async function putContent(tx: Transaction, content: NewContent): Promise<void> {
   const { log, message, body, marks } = content
   const { seq, state } = message
-  await assertFilesUsable(tx, content)
   const count = (state.edited?.count ?? 0) + 1
   await emptyEdit(tx, log.n, seq, state)
   const told = message.isWithheld ? {} : { seq: await tellEdit(tx, content, count) }

@@ -269,6 +269,15 @@ async function putMessages(
         JSON.stringify(body),
       ],
     )
+    const { origins = [] } = checkBody(type, body) ?? {}
+    if (origins.length > 0) {
+      await tx.query(
+        `insert into origin (account, log, seq)
+         select n, cast($2 as bigint), cast($3 as bigint) from account
+         where uid in ${tx.list('$1', 'text')} and n <> $4`,
+        [origins, log.n, log.head + i + 1, account],
+      )
+    }
   }
   const head = log.head + messages.length
   await tx.query('update log set head = $2, messages = $3, last_at = $4 where n = $1', [

@@ -42,7 +42,7 @@ export function fileMarks(
   accounts: AccountsIndex,
   { log, seq, at, kind, account, marks }: UnfiledEntry,
 ): void {
-  const { mentions = [], media = [], expire } = marks!
+  const { mentions = [], origins = [], media = [], expire } = marks!
   if (kind === 'message') {
     for (const mentioned of mentions === 'all'
       ? [MENTIONED_ALL]
@@ -54,6 +54,11 @@ export function fileMarks(
         seq,
       )
     }
+  }
+  for (const uid of origins) {
+    const origin = accounts.find(uid)
+    if (origin === undefined || origin === account) continue
+    db.prepare('insert or ignore into origin (account, log, seq) values (?, ?, ?)').run(origin, log.n, seq)
   }
   for (const id of media) {
     db.prepare('insert or ignore into media_use (media, log, seq) values (?, ?, ?)').run(id, log.n, seq)

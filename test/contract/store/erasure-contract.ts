@@ -7,6 +7,8 @@ import { describe, expect, test } from 'vitest'
 import { buildClientId, type DeviceId, type LogId } from '../../../protocol/ids.ts'
 import type { SendMarks } from '../../../protocol/message-types.ts'
 import { sendAndWait } from '../../../services/messages/awaited-send.ts'
+import { forwardMessages } from '../../../services/messages/forwarding.ts'
+import { MessageSender } from '../../../services/messages/message-sender.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import type { StoreEngine } from './engine.ts'
 import { handsOf } from './group-calls.ts'
@@ -103,6 +105,20 @@ function say(
 ) {
   const bodyJson = JSON.stringify({ text })
   return sendAndWait(store, from, { id, target: { log, peer: null }, type: 'text', bodyJson, marks })
+}
+
+/** Copies of a log: one by one, then together, and then all of these copies together. */
+async function forward(store: Store, caller: Caller, log: LogId, seqs: number[], to: Caller): Promise<void> {
+  const parts = {
+    store,
+    sender: new MessageSender(store, { screening: null, transient: { sendTransient: () => {} } }),
+    payloadBytesMax: 64 * 1024,
+  }
+  const target = { to: [to.uid], merged: true, title: 'What was said' }
+  await forwardMessages(parts, caller, { log, seqs, to: [to.uid] })
+  await forwardMessages(parts, caller, { log, seqs, ...target })
+  const copies = (await readAll(store, caller, directLog(caller, to))).map(({ seq }) => seq)
+  await forwardMessages(parts, caller, { log: directLog(caller, to), seqs: copies, ...target })
 }
 
 /** A file of a person; complete, as the service leaves it in the store. */
@@ -212,6 +228,15 @@ export function erasureContract(engine: () => StoreEngine): void {
       await say(store, alice, log, word, { media: [sentFile, file] })
       await say(store, bob, log, 'an answer', { mentions: [alice.uid], media: [file] })
       await run(alice, 'messages.edit', { log, seq: 1, body: { text: `edited ${word}` }, count: 0 })
+      const ofBobText = 'kept by bob'
+      await send(store, bob, log, ofBobText)
+      const ofBob = (await readAll(store, bob, log)).at(-1)!.seq
+      await forward(store, bob, log, [1, ofBob], carol)
+      while ((await store.perform({ task: 'indexMessages', input: { limit: 100 } })) > 0) {
+        // Until all is found.
+      }
+      const found = { items: [{}, {}, {}] }
+      expect(await run(carol, 'messages.search', { query: word })).toMatchObject(found)
       await run(alice, 'messages.react', { log, seq: 2, emoji: `:${word}:` })
       await run(bob, 'messages.react', { log, seq: 2, emoji: ':+1:' })
       await run(alice, 'messages.pin', { log, seq: 2 })
@@ -235,7 +260,7 @@ export function erasureContract(engine: () => StoreEngine): void {
       await admin.do('groups.setNickname', { id: group, nickname: word })
       await admin.do('groups.announce', { id: group, text: 'Welcome' })
       await admin.do('groups.createLink', { id: group })
-      await admin.do('groups.ban', { id: group, uid: dave.uid })
+      await admin.do('groups.ban', { id: group, uid: dave.uid, reason: word })
       await say(store, alice, group, word)
       const guarded = await createGroup(store, bob, carol)
       await owner.do('groups.update', { id: guarded, approval: true })
@@ -280,6 +305,20 @@ export function erasureContract(engine: () => StoreEngine): void {
       expect(mine!.device).toBeUndefined()
       expect(theirs).toMatchObject({ from: bob.uid, body: { text: 'an answer' } })
       expect(theirs!.state?.reactions).toEqual({ ':+1:': 1 })
+      // What was forwarded of hers is gone, beside what was not.
+      const copies = await readAll(store, carol, directLog(bob, carol))
+      expect(JSON.stringify(copies)).not.toContain(alice.uid)
+      const gone = { type: 'text', body: {} }
+      const copy = { from: bob.uid, body: { text: ofBobText } }
+      expect(copies.filter(({ kind }) => kind !== 'notice')).toMatchObject([
+        { from: bob.uid, body: {}, state: { recalled: { reason: 'erased' } } },
+        copy,
+        { body: { title: 'What was said', forwarded: [gone, copy] } },
+        { body: { forwarded: [gone, copy, { type: 'forward', body: { forwarded: [gone, copy] } }] } },
+        { kind: 'recall', type: 'erased', body: { seq: 1 } },
+        { kind: 'edit', body: { seq: 3, body: { forwarded: [gone, copy] } } },
+        { kind: 'edit', body: { seq: 4 } },
+      ])
       const kept = await tables.query(
         `select id from media where id in ('${file}', '${sentFile}', '${avatar}')`,
       )

@@ -113,6 +113,7 @@ create table group_ban (
   until bigint,
   primary key (log, account)
 );
+create index group_ban_explained on group_ban (banned_by) where reason is not null;
 
 -- A link that was ended is deleted.
 create table group_link (
@@ -187,6 +188,15 @@ create table mention (
   primary key (account, log, seq)
 );
 create index mention_by_entry on mention (log, seq);
+
+-- Whose words a message forwards: they go with the account of their author.
+create table origin (
+  account bigint not null,
+  log bigint not null,
+  seq bigint not null,
+  primary key (account, log, seq)
+);
+create index origin_by_entry on origin (log, seq);
 
 create table scheduled_send (
   n bigint generated always as identity primary key,

@@ -192,6 +192,13 @@ begin
     elsif s.code = 0 and s.mark ->> 'mentions' = 'all' then
       insert into mention (account, log, seq) values (0, s.log, s.seq);
     end if;
+    if s.mark ? 'origins' then
+      insert into origin (account, log, seq)
+      select distinct a.n, s.log, s.seq
+      from jsonb_array_elements_text(s.mark -> 'origins') as quoted (uid)
+      join account a on a.uid = quoted.uid
+      where a.n <> s.account;
+    end if;
     if s.mark ? 'media' then
       insert into media_use (media, log, seq)
       select distinct id, s.log, s.seq from jsonb_array_elements_text(s.mark -> 'media') as carried (id);

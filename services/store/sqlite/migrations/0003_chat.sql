@@ -96,6 +96,7 @@ create table group_ban (
   until bigint,
   primary key (log, account)
 ) without rowid;
+create index group_ban_explained on group_ban (banned_by) where reason is not null;
 
 create table group_link (
   token text primary key,
@@ -157,6 +158,15 @@ create table mention (
   primary key (account, log, seq)
 ) without rowid;
 create index mention_by_entry on mention (log, seq);
+
+-- Whose words a message forwards: they go with the account of their author.
+create table origin (
+  account bigint not null,
+  log bigint not null,
+  seq bigint not null,
+  primary key (account, log, seq)
+) without rowid;
+create index origin_by_entry on origin (log, seq);
 
 create table scheduled_send (
   n integer primary key autoincrement,
