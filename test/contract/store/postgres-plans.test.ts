@@ -32,6 +32,7 @@ const FILL = `
     from generate_series(1, 5) seq, generate_series(1, ${ACCOUNTS - 1}) i;
   insert into hidden (account, log, seq) select i, i, 1 from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into mention (account, log, seq) select i, i, 1 from generate_series(1, ${ACCOUNTS - 1}) i;
+  insert into origin (account, log, seq) select i, i, 1 from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into reaction (log, seq, emoji, account, reacted_at)
     select i, 1, ':y:', i, 0 from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into pin (log, seq, pinned_by, pinned_at) select i, 1, i, 0 from generate_series(1, ${ACCOUNTS - 1}) i;
