@@ -45,7 +45,7 @@ export class Keys {
   readonly nodeLeases: string
   readonly nodesVersion: string
   /** Channel of all nodes. */
-  readonly bellOfAll: string
+  readonly doorbellOfAll: string
   readonly fanoutWorkers: string
   readonly pushJobs: string
 
@@ -56,7 +56,7 @@ export class Keys {
     this.nodeInfo = `${prefix}:{nodes}:info`
     this.nodeLeases = `${prefix}:{nodes}:leases`
     this.nodesVersion = `${prefix}:{nodes}:version`
-    this.bellOfAll = `${prefix}:{bell}`
+    this.doorbellOfAll = `${prefix}:{bell}`
     this.fanoutWorkers = `${prefix}:{fanout}:workers`
     this.pushJobs = `${prefix}:{push}:jobs`
   }
@@ -79,7 +79,7 @@ export class Keys {
   }
 
   /** Channel of one node. */
-  bell(node: string): string {
+  doorbell(node: string): string {
     return `${this.prefix}:{bell:${node}}`
   }
 

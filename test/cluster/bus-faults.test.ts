@@ -47,7 +47,7 @@ test('a hole in the numbers, a missing last batch and a silence each start a cat
     const frame = encodeFrame({ kind: 'grew', log: group, epoch: 'k', head: number })
     for (let i = 0; i < frames; i++) addFrame(writer, frame, 0, frame.length)
     numberBatch(writer, numberAt, number)
-    await node.client.commands.publish(new Keys(prefix).bell(node.bus.node), writer.copyFrom(0))
+    await node.client.commands.publish(new Keys(prefix).doorbell(node.bus.node), writer.copyFrom(0))
   }
   for (const number of [1, 2, 3]) await say('whole', 'frames', number)
   await say('whole', 'heartbeat', 3, 0)
@@ -66,7 +66,7 @@ test('a hole in the numbers, a missing last batch and a silence each start a cat
 
   await say('silent', 'frames', 1)
   await until(() => node.losses === 3, 'the silence to be noticed')
-  await node.client.commands.publish(new Keys(prefix).bell(node.bus.node), 'no frame at all')
+  await node.client.commands.publish(new Keys(prefix).doorbell(node.bus.node), 'no frame at all')
   await until(() => node.losses === 4, 'bytes that cannot be read to count as a loss')
 })
 

@@ -259,7 +259,7 @@ test('nobody waits for a node that died, although its lease is not over', async 
   await using dying = await BusProcess.start({ url: redis.url, prefix, name: 'dying' })
   await until(() => a.bus.liveNodes().includes(dying.node), 'the other node to be known')
   dying.signal('SIGKILL')
-  const channel = new Keys(prefix).bell(dying.node)
+  const channel = new Keys(prefix).doorbell(dying.node)
   const listeners = async () =>
     ((await redis.server.call('PUBSUB', 'NUMSUB', channel)) as [string, number])[1]
   await until(async () => (await listeners()) === 0, 'Redis to notice')

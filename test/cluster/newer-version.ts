@@ -40,7 +40,7 @@ export function makeNewerVersion(): NewerVersion {
   change(join(program, 'package.json'), /"version": "[^"]+"/, `"version": "${NEWER_VERSION}"`)
   // Every batch of doorbells begins with a frame of kind 250.
   change(
-    join(program, 'broker/cluster/redis/bells.ts'),
+    join(program, 'broker/cluster/redis/doorbell-batches.ts'),
     /(target\.numberAt = beginBatch\([^\n]*\n)/,
     '$1addFrame(target.writer, Buffer.from([250, 1, 2, 3]), 0, 4)\n',
   )

@@ -133,7 +133,7 @@ export const ASSUMPTIONS = {
     value: 5,
     unit: 's',
     what: 'heartbeats of a pair of nodes after its last doorbell, one a second',
-    source: 'broker/cluster/redis/bells.ts',
+    source: 'broker/cluster/redis/doorbell-batches.ts',
   },
   nodeIdBytes: {
     value: 40,

@@ -26,11 +26,11 @@ import type { NodeId, NodeInfo, NodeSide, SignalAudience } from '../bus.ts'
 import { type Bus, type BusAnswer, type DeviceClaim, NodeAwayError } from '../bus.ts'
 import { encodeFrame, type Frame, readFrame } from '../frame.ts'
 import { type LocalNode, SILENT_SIDE } from '../local-bus.ts'
-import { Bells } from './bells.ts'
 import { type BusCounters, createBusCounters } from './bus-counters.ts'
-import { CommitBells } from './commit-bells.ts'
+import { CommitDoorbells } from './commit-doorbells.ts'
 import { DeviceClaims } from './device-claims.ts'
 import { DeviceLookups } from './device-lookups.ts'
+import { DoorbellBatches } from './doorbell-batches.ts'
 import { GroupLookups } from './group-lookups.ts'
 import { GroupWatches } from './group-watches.ts'
 import { Hearing } from './hearing.ts'
@@ -43,7 +43,7 @@ import { Questions } from './questions.ts'
 import { RedisPresence } from './redis-presence.ts'
 import { RedisSignals } from './redis-signals.ts'
 import { Restoration } from './restoration.ts'
-import { RoutedBells } from './routed-bells.ts'
+import { RoutedDoorbells } from './routed-doorbells.ts'
 import { Subscription } from './subscription.ts'
 import { tellListener } from './tell-listener.ts'
 
@@ -80,8 +80,8 @@ export class RedisBus implements Bus, Doorbells {
   readonly #devices: DeviceLookups
   readonly #signals: RedisSignals
   readonly #members: Members
-  readonly #bells: Bells
-  readonly #routed: RoutedBells
+  readonly #doorbells: DoorbellBatches
+  readonly #routed: RoutedDoorbells
   readonly #claims: DeviceClaims
   readonly #watches: GroupWatches
   readonly #lookups: GroupLookups
@@ -125,11 +125,11 @@ export class RedisBus implements Bus, Doorbells {
       // What stands in the streams is not read before a worker comes.
       onFanoutGone: () => this.#losses.here(performance.now() - 2 * parts.nodeLeaseMs - UNREAD_AGE_MS),
     })
-    this.#bells = new Bells(client, keys, node, counters)
-    this.#routed = new RoutedBells({
+    this.#doorbells = new DoorbellBatches(client, keys, node, counters)
+    this.#routed = new RoutedDoorbells({
       node,
       routes,
-      bells: this.#bells,
+      doorbells: this.#doorbells,
       isReady,
     })
     this.#claims = new DeviceClaims({
@@ -140,13 +140,13 @@ export class RedisBus implements Bus, Doorbells {
       time: () => this.#members.time,
       onLost: (clientId) => this.#side.listener.deviceLost(clientId),
       tellLoser: (other, clientId, order) =>
-        this.#bells.ringWith(other, { kind: 'deviceLost', clientId, order }),
+        this.#doorbells.ringWith(other, { kind: 'deviceLost', clientId, order }),
       onUnsure,
     })
     const watchers = new Watchers(client, keys)
     this.#watches = new GroupWatches({ node, watchers, isReady, lease: () => this.#members.lease, onUnsure })
     this.#lookups = new GroupLookups(watchers, this.#members)
-    const ring = (other: NodeId, frame: Frame) => this.#bells.ringWith(other, frame)
+    const ring = (other: NodeId, frame: Frame) => this.#doorbells.ringWith(other, frame)
     this.#questions = new Questions(node, ring, counters)
     this.presence = new RedisPresence({
       node,
@@ -158,24 +158,24 @@ export class RedisBus implements Bus, Doorbells {
     })
     this.#signals = new RedisSignals({
       node,
-      bells: this.#bells,
+      doorbells: this.#doorbells,
       routed: this.#routed,
       watchersOf: (group) => this.watchersOf(group),
       isReady,
     })
     // A dead node holds its lease for some seconds more; whoever asks it need not wait for that.
-    this.#bells.onUnheard = (unheard) => this.#questions.nodeGone(unheard)
+    this.#doorbells.onUnheard = (unheard) => this.#questions.nodeGone(unheard)
     this.#ownRings = new OwnRings(node, this, counters)
     this.#losses = new Losses({
       counters,
       onLoss: (ageMs) => this.#side.listener.doorbellsLost(ageMs),
-      tellOthers: (since) => this.#bells.missed(since),
+      tellOthers: (since) => this.#doorbells.missed(since),
     })
-    this.outgoing = new CommitBells(this.#bells, this.#routed, (log, frame) => {
+    this.outgoing = new CommitDoorbells(this.#doorbells, this.#routed, (log, frame) => {
       const rings = this.#roles.isWithoutFanout && client.isReady ? this.#ownRings : fanout
       rings.append(log, frame)
     })
-    const channels = [keys.bell(node), keys.bellOfAll]
+    const channels = [keys.doorbell(node), keys.doorbellOfAll]
     this.#hearings = channels.map(() => this.#createHearing())
     this.#subscriptions = channels.map((channel, i) => this.#createSubscription(channel, this.#hearings[i]!))
   }
@@ -208,8 +208,8 @@ export class RedisBus implements Bus, Doorbells {
   async #sayGoodbye(): Promise<void> {
     await this.#routed.drain()
     await this.#claims.drain()
-    this.#bells.flush()
-    await this.#bells.tellAll({ kind: 'leaving' })
+    this.#doorbells.flush()
+    await this.#doorbells.tellAll({ kind: 'leaving' })
     await this.#members.leave().catch(() => {})
   }
 
@@ -270,7 +270,7 @@ export class RedisBus implements Bus, Doorbells {
 
   sendPlain(frame: Buffer, uid: UserId | null): void {
     const packed = encodeFrame({ kind: 'plain', bytes: frame })
-    if (uid === null) this.#bells.ringAll(packed)
+    if (uid === null) this.#doorbells.ringAll(packed)
     else this.#routed.ring((writer) => writer.raw(packed, 0, packed.length), uid, null)
   }
 
@@ -287,13 +287,13 @@ export class RedisBus implements Bus, Doorbells {
   ring(nodes: readonly NodeId[], frame: Buffer): void {
     for (const node of nodes) {
       if (node === this.node) this.#hearOwn(frame)
-      else this.#bells.ring(node, frame)
+      else this.#doorbells.ring(node, frame)
     }
   }
 
   broadcast(frame: Buffer): void {
     this.#hearOwn(frame)
-    this.#bells.ringAll(frame)
+    this.#doorbells.ringAll(frame)
   }
 
   watchersOf(group: LogId): Promise<NodeId[]> {
@@ -375,7 +375,7 @@ export class RedisBus implements Bus, Doorbells {
 
   async #tick(): Promise<void> {
     const { isLive } = this.#members
-    this.#bells.tick(isLive)
+    this.#doorbells.tick(isLive)
     for (const hearing of this.#hearings) hearing.tick(isLive)
     this.#watches.tick()
     if (performance.now() - this.#renewedAt > RENEW_MS) {

@@ -2,16 +2,16 @@
 import type { LogId } from '../../../protocol/ids.ts'
 import type { NodeId, SignalAudience, SignalCounters } from '../bus.ts'
 import { encodeFrame } from '../frame.ts'
-import type { Bells } from './bells.ts'
-import type { RoutedBells } from './routed-bells.ts'
+import type { DoorbellBatches } from './doorbell-batches.ts'
+import type { RoutedDoorbells } from './routed-doorbells.ts'
 
 /** What may wait for Redis, doorbells and signals together; above, signals are dropped. */
 const BYTES_WAITING_MAX = 8 * 1024 * 1024
 
 export type RedisSignalsParts = {
   node: NodeId
-  bells: Bells
-  routed: RoutedBells
+  doorbells: DoorbellBatches
+  routed: RoutedDoorbells
   watchersOf: (group: LogId) => Promise<NodeId[]>
   isReady: () => boolean
 }
@@ -26,8 +26,11 @@ export class RedisSignals {
   }
 
   signal(audience: SignalAudience, frame: Buffer): void {
-    const { bells, routed, isReady } = this.#parts
-    if (!isReady() || bells.bytesInFlight + routed.bytesWaiting + this.#bytesWaiting > BYTES_WAITING_MAX) {
+    const { doorbells, routed, isReady } = this.#parts
+    if (
+      !isReady() ||
+      doorbells.bytesInFlight + routed.bytesWaiting + this.#bytesWaiting > BYTES_WAITING_MAX
+    ) {
       this.counters.dropped++
       return
     }
@@ -38,10 +41,10 @@ export class RedisSignals {
   }
 
   async #ringWatchers(group: LogId, packed: Buffer): Promise<void> {
-    const { node, bells, watchersOf } = this.#parts
+    const { node, doorbells, watchersOf } = this.#parts
     this.#bytesWaiting += packed.length
     try {
-      for (const other of await watchersOf(group)) if (other !== node) bells.ring(other, packed)
+      for (const other of await watchersOf(group)) if (other !== node) doorbells.ring(other, packed)
     } catch {
       this.counters.sent--
       this.counters.dropped++

@@ -3,17 +3,21 @@ import { type DeviceId, type LogId, logKind, peopleOf, type UserId } from '../..
 import type { CommitFeed, CommittedEntry } from '../../../services/store/contract.ts'
 import { encodeFrame, writeEntry, writeFrame } from '../frame.ts'
 import { FrameWriter } from '../frame-writer.ts'
-import type { Bells } from './bells.ts'
-import type { RoutedBells } from './routed-bells.ts'
+import type { DoorbellBatches } from './doorbell-batches.ts'
+import type { RoutedDoorbells } from './routed-doorbells.ts'
 
-export class CommitBells implements CommitFeed {
-  readonly #bells: Bells
-  readonly #routed: RoutedBells
+export class CommitDoorbells implements CommitFeed {
+  readonly #doorbells: DoorbellBatches
+  readonly #routed: RoutedDoorbells
   readonly #append: (log: LogId, frame: Buffer) => void
   readonly #scratch = new FrameWriter()
 
-  constructor(bells: Bells, routed: RoutedBells, append: (log: LogId, frame: Buffer) => void) {
-    this.#bells = bells
+  constructor(
+    doorbells: DoorbellBatches,
+    routed: RoutedDoorbells,
+    append: (log: LogId, frame: Buffer) => void,
+  ) {
+    this.#doorbells = doorbells
     this.#routed = routed
     this.#append = append
   }
@@ -44,6 +48,6 @@ export class CommitBells implements CommitFeed {
 
   /** A device of the user may be on its way to any node, so that all hear it. */
   loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {
-    this.#bells.ringAll(encodeFrame({ kind: 'loginEnded', uid, device, sid }))
+    this.#doorbells.ringAll(encodeFrame({ kind: 'loginEnded', uid, device, sid }))
   }
 }

@@ -6,7 +6,7 @@ import type { UserId } from '../../../protocol/ids.ts'
 import { collectNodes, type Routes } from '../../../services/redis/routes.ts'
 import type { NodeId } from '../bus.ts'
 import { FrameWriter } from '../frame-writer.ts'
-import type { Bells } from './bells.ts'
+import type { DoorbellBatches } from './doorbell-batches.ts'
 
 /** Frames whose routes are being read; above, all nodes are told of a loss instead. */
 const BYTES_WAITING_MAX = 64 * 1024 * 1024
@@ -32,10 +32,10 @@ class Turn {
   }
 }
 
-export class RoutedBells {
+export class RoutedDoorbells {
   readonly #node: NodeId
   readonly #routes: Routes
-  readonly #bells: Bells
+  readonly #doorbells: DoorbellBatches
   readonly #isReady: () => boolean
   #turn: Turn | null = null
   /** In the order of the turns, so that doorbells of one sender stay in order. */
@@ -46,12 +46,12 @@ export class RoutedBells {
   constructor(parts: {
     node: NodeId
     routes: Routes
-    bells: Bells
+    doorbells: DoorbellBatches
     isReady: () => boolean
   }) {
     this.#node = parts.node
     this.#routes = parts.routes
-    this.#bells = parts.bells
+    this.#doorbells = parts.doorbells
     this.#isReady = parts.isReady
   }
 
@@ -62,7 +62,7 @@ export class RoutedBells {
   /** Rings the other nodes of one user or of two; `write` puts one frame into the writer. */
   ring(write: (writer: FrameWriter) => void, uid: UserId, other: UserId | null): void {
     if (this.#bytesWaiting > BYTES_WAITING_MAX) {
-      this.#bells.missed(performance.now())
+      this.#doorbells.missed(performance.now())
       return
     }
     if (this.#turn === null) {
@@ -81,7 +81,7 @@ export class RoutedBells {
     this.#bytesWaiting += turn.writer.at - start
   }
 
-  /** Resolves when all that was to be rung is with {@link Bells}. */
+  /** Resolves when all that was to be rung is with {@link DoorbellBatches}. */
   async drain(): Promise<void> {
     await new Promise(setImmediate)
     await this.#reads
@@ -104,13 +104,13 @@ export class RoutedBells {
       const end = ends[i]!
       const some = nodes[first[i]!]!
       const more = second[i]! < 0 ? NOBODY : nodes[second[i]!]!
-      for (const node of some) this.#bells.ring(node, writer.bytes, start, end)
-      for (const node of more) if (!some.includes(node)) this.#bells.ring(node, writer.bytes, start, end)
+      for (const node of some) this.#doorbells.ring(node, writer.bytes, start, end)
+      for (const node of more) if (!some.includes(node)) this.#doorbells.ring(node, writer.bytes, start, end)
       start = end
     }
     for (const route of routes!) isKnown &&= route !== undefined
-    if (!isKnown) this.#bells.missed(since)
-    this.#bells.flush()
+    if (!isKnown) this.#doorbells.missed(since)
+    this.#doorbells.flush()
   }
 
   #othersOf(route: string | null | undefined): readonly NodeId[] {

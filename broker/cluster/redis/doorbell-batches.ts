@@ -37,7 +37,7 @@ type Target = {
   idleTicks: number
 }
 
-export class Bells {
+export class DoorbellBatches {
   readonly #client: RedisClient
   readonly #keys: Keys
   readonly #node: NodeId
@@ -55,7 +55,7 @@ export class Bells {
     this.#keys = keys
     this.#node = node
     this.#counters = counters
-    this.#all = newTarget(null, keys.bellOfAll)
+    this.#all = newTarget(null, keys.doorbellOfAll)
   }
 
   /** What Redis has not taken yet. */
@@ -110,7 +110,7 @@ export class Bells {
   #targetOf(node: NodeId): Target {
     let target = this.#targets.get(node)
     if (target === undefined) {
-      target = newTarget(node, this.#keys.bell(node))
+      target = newTarget(node, this.#keys.doorbell(node))
       this.#targets.set(node, target)
     }
     return target
