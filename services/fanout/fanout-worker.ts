@@ -34,7 +34,7 @@ const CLAIM_EVERY_MS = 500
 /** An item that was not acknowledged for this long is taken over; rings take milliseconds. */
 const CLAIM_IDLE_MS = 3000
 const CLAIM_ITEMS_MAX = 128
-const FORGET_EVERY_MS = 60_000
+const TEND_EVERY_MS = 60_000
 /** What is said of a stream whose history is not known: made anew under a worker that has just got its shard. */
 const LOSS_AGE_UNKNOWN_MS = 60_000
 
@@ -72,7 +72,7 @@ export class FanoutWorker implements AsyncDisposable {
   readonly #timers: NodeJS.Timeout[] = []
   #renewing: Promise<void> | null = null
   #claiming: Promise<void> | null = null
-  #forgetAt = performance.now() + FORGET_EVERY_MS
+  #tendAt = performance.now() + TEND_EVERY_MS
 
   constructor(options: FanoutWorkerOptions) {
     this.#options = options
@@ -255,7 +255,7 @@ export class FanoutWorker implements AsyncDisposable {
         await this.#work(items)
       }
       metrics.streamLength = await this.#stream.length([...this.#own.keys()])
-      await this.#forgetGone()
+      await this.#tend()
     } catch (error) {
       // A stream that was emptied is made again by its reader.
       if (client.isReady)
@@ -263,10 +263,13 @@ export class FanoutWorker implements AsyncDisposable {
     }
   }
 
-  async #forgetGone(): Promise<void> {
-    if (performance.now() < this.#forgetAt) return
-    this.#forgetAt = performance.now() + FORGET_EVERY_MS
-    for (const key of this.#own.keys()) await this.#stream.forgetGone(key)
+  async #tend(): Promise<void> {
+    if (performance.now() < this.#tendAt) return
+    this.#tendAt = performance.now() + TEND_EVERY_MS
+    for (const key of this.#own.keys()) {
+      await this.#stream.renew(key)
+      await this.#stream.forgetGone(key)
+    }
   }
 }
 

@@ -13,7 +13,7 @@ import type { LogId } from '../../protocol/ids.ts'
 import type { Keys } from '../redis/keys.ts'
 import type { RedisClient, RedisLog } from '../redis/redis.ts'
 import { endsInTime } from '../redis/stop-wait.ts'
-import { type Command, sendTogether } from '../redis/work-stream.ts'
+import { type Command, renewal, sendTogether } from '../redis/work-stream.ts'
 import type { FanoutMetrics } from './fanout-metrics.ts'
 import type { FanoutQueue, NodeId } from './ports.ts'
 import { shardOf } from './shards.ts'
@@ -136,7 +136,8 @@ export class StreamQueue implements FanoutQueue, AsyncDisposable {
       ),
     )
     const lengths = writable.map(([shard]): Command => ['xlen', keys.fanoutStream(shard)])
-    const replies = await sendTogether(client, [...adds, ...lengths])
+    const renewals = writable.map(([shard]) => renewal(keys.fanoutStream(shard)))
+    const replies = await sendTogether(client, [...adds, ...lengths, ...renewals])
     writable.forEach(([shard, entries], i) => {
       metrics.appended += entries.length
       this.#noteLength(shard, Number(replies[adds.length + i]))

@@ -1,6 +1,7 @@
 /** Hands jobs to the push workers, in a stream that all of them read. */
 import type { Keys } from '../redis/keys.ts'
 import type { RedisClient } from '../redis/redis.ts'
+import { renewal, sendTogether } from '../redis/work-stream.ts'
 import type { PushJob } from './ports.ts'
 
 /**
@@ -21,11 +22,11 @@ export class PushQueue {
   /** Resolves with whether Redis has taken the job, and never rejects. */
   async append(job: PushJob): Promise<boolean> {
     try {
-      await this.#client.commands.xadd(
-        this.#keys.pushJobs,
-        ...(['MAXLEN', '~', PUSH_JOBS_MAX, '*'] as const),
-        ...['job', JSON.stringify(job)],
-      )
+      const key = this.#keys.pushJobs
+      await sendTogether(this.#client, [
+        ['xadd', key, 'MAXLEN', '~', PUSH_JOBS_MAX, '*', 'job', JSON.stringify(job)],
+        renewal(key),
+      ])
       return true
     } catch {
       return false

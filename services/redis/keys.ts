@@ -13,9 +13,14 @@
  * | `{w<bucket>}:watch:<group log>` | set of `<node id>/<lease number>` | bus | {@link WATCH_LIFE_MS}, renewed by the watching nodes |
  * | `{p<bucket>}:presence:<uid>` | hash: node id -> what it says of the person, `~<node id>` -> until when it follows (`scripts/put-presence.lua`) | presence, each node its fields | {@link PRESENCE_LIFE_MS}, renewed by the nodes with devices of the person; what a dead node says counts for nothing |
  * | `{l<bucket>}:limit:<name>:<key>` | string, microseconds of Redis TIME at which the bucket is full again | shared rate limiter | until the bucket is full |
- * | `{f<shard>}:fanout` | stream of doorbells of group logs | fan-out | never trimmed: full, it takes nothing more; the shard's worker deletes what it has rung |
+ * | `{f<shard>}:fanout` | stream of doorbells of group logs | fan-out | {@link STREAM_LIFE_MS}, renewed by who appends and by the shard's worker. Never trimmed: full, it takes nothing more; the worker deletes what it has rung |
  * | `{fanout}:workers` | sorted set, worker by end of its lease | fan-out | entries are pruned by the workers |
- * | `{push}:jobs` | stream | push | trimmed by length |
+ * | `{push}:jobs` | stream | push | {@link STREAM_LIFE_MS}, renewed as above; trimmed by length |
+ *
+ * A stream ends a day after its last append and its last worker. What is lost with it are doorbells, or pushes, of
+ * yesterday: while no worker lives, nodes ring their groups themselves; the entries are in the store, where a device
+ * that connects finds them; and a worker that makes a stream anew has all nodes ask the store. Streams of shards that
+ * a lower `fanoutShards` has left behind end so, too.
  *
  * Channels (pub/sub; sharded in a Cluster): `{bell:<node id>}` for one node, `{bell}` for all.
  */
@@ -27,6 +32,7 @@ export const NODES_LIFE_MS = 24 * HOUR_MS
 export const ROUTE_LIFE_MS = 24 * HOUR_MS
 export const WATCH_LIFE_MS = 24 * HOUR_MS
 export const PRESENCE_LIFE_MS = 24 * HOUR_MS
+export const STREAM_LIFE_MS = 24 * HOUR_MS
 /** How long a node follows a person unless it asks again: longer than the lease of any watch. */
 export const FOLLOW_LIFE_MS = HOUR_MS / 4
 

@@ -1,8 +1,10 @@
 /**
  * Streams in Redis that a group of workers share: an item is read by one of them, stays pending until it is
  * acknowledged, and is claimed by another when that takes too long. So each item is worked on at least once; twice
- * after a takeover. An acknowledged item is deleted, so a stream is as long as what waits.
+ * after a takeover. An acknowledged item is deleted, so a stream is as long as what waits. A stream that nobody appends to or works on ends after
+ * {@link STREAM_LIFE_MS}.
  */
+import { STREAM_LIFE_MS } from './keys.ts'
 import type { RedisClient } from './redis.ts'
 
 /** An item of a stream; `id` begins with the ms of the clock of Redis at which it was appended. */
@@ -29,11 +31,11 @@ export class WorkStream {
     this.#consumer = consumer
   }
 
-  /** Makes the stream and its group, if need be; answers whether they were new. */
+  /** Makes the stream and its group, if need be, and renews its life; answers whether they were new. */
   async ensure(key: string): Promise<boolean> {
     try {
       // From the first item: what was appended before the first worker came waits for it.
-      await this.#client.commands.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM')
+      await sendTogether(this.#client, [['xgroup', 'CREATE', key, GROUP, '0', 'MKSTREAM'], renewal(key)])
       return true
     } catch (error) {
       if (error instanceof Error && error.message.startsWith('BUSYGROUP')) return false
@@ -87,6 +89,11 @@ export class WorkStream {
     return lengths.reduce<number>((sum, length) => sum + Number(length), 0)
   }
 
+  /** Call more often than {@link STREAM_LIFE_MS}: so long does a stream live that nothing is appended to. */
+  async renew(key: string): Promise<void> {
+    await sendTogether(this.#client, [renewal(key)])
+  }
+
   /** Forgets workers that are long gone and left nothing behind, so that restarts do not pile up names. */
   async forgetGone(key: string): Promise<void> {
     const rows = (await this.#client.commands.xinfo('CONSUMERS', key, GROUP)) as unknown[][]
@@ -96,6 +103,11 @@ export class WorkStream {
       await this.#client.commands.xgroup('DELCONSUMER', key, GROUP, name)
     }
   }
+}
+
+/** Goes with each append, so that a stream is never without a life. */
+export function renewal(key: string): Command {
+  return ['pexpire', key, STREAM_LIFE_MS]
 }
 
 /** Redis was emptied, or the stream was deleted with its group. */
