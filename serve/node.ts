@@ -58,7 +58,7 @@ export async function buildNode(given: NodeParts): Promise<Node> {
   const connections = buildConnections({ config, bus, connectionsMax, parts })
   const live = buildLive({ config, store, bus, connections, log, parts })
   const media = await openMedia(given)
-  const services = buildServices({ ...given, live, media })
+  const services = buildServices({ ...given, live, media, tracing: connections.tracing })
   const broker = isBroker ? await buildBroker({ ...given, connections, live, services }) : null
   // Here the circle closes: the store is the first to be there, and tells those who need it.
   store.feed = broker?.feed ?? feedBoth(bus.outgoing, live.receipts.feed)

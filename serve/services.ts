@@ -16,6 +16,7 @@ import { createDispatcher, type Dispatcher, type DispatcherParts } from '../serv
 import { createMediaHandlers } from '../services/media/media-handlers.ts'
 import { createMessageHandlers } from '../services/messages/message-handlers.ts'
 import { MessageSender } from '../services/messages/message-sender.ts'
+import type { MessageTracing } from '../services/messages/ports.ts'
 import { createEditHandlers } from '../services/moderation/screened-edits.ts'
 import { createFieldHandlers } from '../services/moderation/screened-fields.ts'
 import { createPresenceHandlers } from '../services/presence/presence-handlers.ts'
@@ -31,6 +32,7 @@ type ServiceParts = {
   store: Store
   keys: Keyring
   live: Live
+  tracing: MessageTracing
   media: Media
   /** Filled while listening starts; read when clients ask. */
   endpoints: Endpoints
@@ -52,13 +54,13 @@ export type Services = Intake & {
 }
 
 export function buildServices(given: ServiceParts): Services {
-  const { config, store, keys, live, media, endpoints, createLimiter, log } = given
+  const { config, store, keys, live, tracing, media, endpoints, createLimiter, log } = given
   const publicEndpoints = () => ({
     mqtt: config.publicMqttUrl ?? endpoints.mqtts ?? endpoints.mqtt,
     ws: config.publicWsUrl ?? endpoints.ws,
     http: config.publicHttpUrl ?? endpoints.http,
   })
-  const { intake, moderation } = buildIntake(config, log, live)
+  const { intake, moderation } = buildIntake({ config, transient: live, tracing, log })
   const dispatcher = createDispatcher({
     handlers: buildHandlers(given, { intake, moderation }, publicEndpoints),
     store,

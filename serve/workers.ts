@@ -50,8 +50,8 @@ export async function startWithWorkers(
   const host = await buildHost(config, store, log)
   store.feed = host
   const pool = buildPool({ config, host, bus, endpoints, log, parts })
-  const { intake, moderation } = buildIntake(config, log)
   const connections = buildConnections({ config, bus, connectionsMax: 0, parts })
+  const { intake, moderation } = buildIntake({ config, tracing: connections.tracing, log })
   const admin = buildAdmin({ config, bus, store, intake, connections, redis: null, parts })
   const readiness = () => readinessOf(admin, pool)
   const metrics = buildMetrics(store, pool, admin)

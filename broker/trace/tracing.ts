@@ -6,6 +6,7 @@ import type { TraceStep } from '../../protocol/admin/rows.ts'
 import { WochatError } from '../../protocol/errors.ts'
 import { buildClientId, type DeviceId, type LogId, type UserId } from '../../protocol/ids.ts'
 import type { TraceNote, TraceTarget } from '../../services/admin/cluster-port.ts'
+import type { MessageTracing, TracedMessage } from '../../services/messages/ports.ts'
 import type { CommittedEntry } from '../../services/store/contract.ts'
 
 /** Traces at a time. */
@@ -17,15 +18,6 @@ const WAITING_STEPS_MAX = 5000
 /** Nobody reads any more: whoever asked is gone. */
 const UNREAD_MAX_MS = 15_000
 const SWEEP_EVERY_MS = 1000
-
-/** The message that takes a step, and the device: its author's, or the one that it is sent to. */
-export type TracedMessage = {
-  log: LogId
-  seq: number | null
-  uid: UserId
-  device: DeviceId | null
-  id: string | null
-}
 
 /** The inbox of a device, as far as a trace needs it. */
 type TracedInbox = {
@@ -73,7 +65,7 @@ class Tracer {
   }
 }
 
-export class Tracing implements Disposable {
+export class Tracing implements MessageTracing, Disposable {
   /** Null when nothing is traced. */
   armed: Tracer | null = null
   #sweep: NodeJS.Timeout | null = null
@@ -128,8 +120,13 @@ export class Tracing implements Disposable {
   }
 }
 
-function isOf(target: TraceTarget, { log, uid, device }: TracedMessage): boolean {
-  if ('log' in target) return target.log === log
+/** Of a message that is followed by its id, steps match that do not know theirs: whoever asks goes on with its seq. */
+function isOf(target: TraceTarget, { log, seq, uid, device, id }: TracedMessage): boolean {
+  if ('log' in target) {
+    if (target.log !== log) return false
+    if (target.seq !== undefined) return seq === target.seq
+    return target.id === undefined || id === null || id === target.id
+  }
   return device !== null && target.clientId === buildClientId(uid, device)
 }
 

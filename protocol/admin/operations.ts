@@ -6,6 +6,7 @@ import { Compile, type Validator } from 'typebox/compile'
 import { DeviceIdSchema, Log, request, Uid } from '../catalogue/operation.ts'
 import type { ErrorCode } from '../errors.ts'
 import { DEVICE_ID_PATTERN, UID_PATTERN } from '../ids.ts'
+import { CLIENT_ID_CHARS_MAX } from '../limits.ts'
 import { checkParams } from '../validate.ts'
 import { botOperations } from './bots.ts'
 import { broadcastOperations } from './broadcasts.ts'
@@ -172,12 +173,27 @@ export const ADMIN_OPERATIONS = {
     errors: [],
   }),
   trace: define({
-    summary: 'Each step of the messages of a device or of a log, on all nodes, as they happen.',
+    summary:
+      'Each step of the messages of a device or of a log, or of one message, on all nodes, as they happen.',
     kind: 'stream',
     positional: [],
     params: request({
       device: Type.Optional(ClientIdSchema),
       log: Type.Optional(Log),
+      seq: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: Number.MAX_SAFE_INTEGER,
+          description: 'With `log`: of this message alone, from `stored` on.',
+        }),
+      ),
+      id: Type.Optional(
+        Type.String({
+          minLength: 1,
+          maxLength: CLIENT_ID_CHARS_MAX,
+          description: "With `log`, in place of `seq`: of the message with this id of its author's.",
+        }),
+      ),
       seconds: Type.Optional(
         Type.Integer({ minimum: 1, maximum: TRACE_SECONDS_MAX, description: '60 if not given.' }),
       ),

@@ -100,7 +100,7 @@ export const SlowRow = Type.Object({
 export type SlowRow = Static<typeof SlowRow>
 
 /** The way of a message, in this order. */
-const TRACE_STEPS = ['accepted', 'refused', 'stored', 'rung', 'sent', 'acknowledged', 'pushed'] as const
+const TRACE_STEPS = ['accepted', 'refused', 'stored', 'rung', 'sent', 'acknowledged'] as const
 export type TraceStep = (typeof TRACE_STEPS)[number]
 
 export const TraceEvent = Type.Object({

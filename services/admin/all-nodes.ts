@@ -2,14 +2,14 @@
 import { WochatError } from '../../protocol/errors.ts'
 import type { ClusterPort, NodeFacts, NodeQuestion, NodeQuestions } from './cluster-port.ts'
 
-type Answers<Answer> = { answers: { node: NodeFacts; answer: Answer }[]; away: string[] }
+type Answers<Node, Answer> = { answers: { node: Node; answer: Answer }[]; away: string[] }
 
-export async function askAll<Name extends NodeQuestion>(
+export async function askAll<Name extends NodeQuestion, Node extends Pick<NodeFacts, 'id'>>(
   cluster: ClusterPort,
-  nodes: readonly NodeFacts[],
+  nodes: readonly Node[],
   question: Name,
   params: NodeQuestions[Name]['params'],
-): Promise<Answers<NodeQuestions[Name]['answer']>> {
+): Promise<Answers<Node, NodeQuestions[Name]['answer']>> {
   const away: string[] = []
   const asked = nodes.map(async (node) => {
     try {

@@ -11,7 +11,8 @@ import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 
 export type NodeFacts = Omit<NodeRow, 'isSelf' | 'uptimeMs'> & { startedAt: number }
 
-export type TraceTarget = { clientId: ClientId } | { log: LogId }
+/** A device, a log, or one message of a log: by its place, or by its author's id. */
+export type TraceTarget = { clientId: ClientId } | { log: LogId; seq?: number; id?: string }
 
 /** Questions by name: what is asked and what is answered. Both are JSON. */
 export type NodeQuestions = {

@@ -1,4 +1,5 @@
 /** How a message that comes by a call, is forwarded, or was scheduled goes the way of all others. */
+import type { TraceStep } from '../../protocol/admin/rows.ts'
 import type { LogId } from '../../protocol/ids.ts'
 import type { Send } from '../../protocol/send.ts'
 import { type Caller, type Store, TO_NOBODY } from '../store/contract.ts'
@@ -27,6 +28,22 @@ export class MessageSender {
 
   /** Resolves when the message is on disk, or a transient one on its way; rejects with the refusal. */
   async send(caller: Caller, send: Send): Promise<Sent> {
+    this.#note('accepted', caller, send, null)
+    try {
+      const sent = await this.#sendOn(caller, send)
+      if (sent.seq > 0) this.#note('stored', caller, send, sent.seq)
+      return sent
+    } catch (error) {
+      this.#note('refused', caller, send, null)
+      throw error
+    }
+  }
+
+  #note(step: TraceStep, { uid, device }: Caller, { id, target }: Send, seq: number | null): void {
+    this.#intake.tracing.armed?.step(step, { log: target.log, seq, uid, device, id })
+  }
+
+  async #sendOn(caller: Caller, send: Send): Promise<Sent> {
     await this.screen(caller, send)
     const { log, seq, at } = await sendAndWait(this.#store, caller, send)
     if (seq > 0) return { log, seq, at }

@@ -1,4 +1,5 @@
 /** What sending needs of others. */
+import type { TraceStep } from '../../protocol/admin/rows.ts'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import type { Screening } from './screening.ts'
 
@@ -20,14 +21,35 @@ export interface TransientSender {
 
 const NO_TRANSIENT_SENDER: TransientSender = { sendTransient() {} }
 
+/** The message that takes a step, and the device: its author's, or the one that it is sent to. */
+export type TracedMessage = {
+  log: LogId
+  seq: number | null
+  uid: UserId
+  device: DeviceId | null
+  id: string | null
+}
+
+/** Where the steps of messages are noted for an operator who asked for them. */
+export interface MessageTracing {
+  /** Null while nobody has asked. */
+  readonly armed: { step(step: TraceStep, message: TracedMessage): void } | null
+}
+
+const NO_TRACING: MessageTracing = { armed: null }
+
 /** What messages pass on their way in, on every road. */
 export type MessageIntake = {
   /** Null while nothing screens, which operators change while the server runs: then messages go to the store at once. */
   screening: Screening | null
   readonly transient: TransientSender
+  readonly tracing: MessageTracing
 }
 
 /** Without `transient`, where no device is connected, nobody gets what is not stored. */
-export function createIntake(transient: TransientSender = NO_TRANSIENT_SENDER): MessageIntake {
-  return { screening: null, transient }
+export function createIntake({
+  transient = NO_TRANSIENT_SENDER,
+  tracing = NO_TRACING,
+}: Partial<Pick<MessageIntake, 'transient' | 'tracing'>> = {}): MessageIntake {
+  return { screening: null, transient, tracing }
 }

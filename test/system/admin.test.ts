@@ -265,6 +265,8 @@ const BAD: readonly [string, unknown, number, string][] = [
   ['trace', { device: 'a/b', log: 'g:x' }, 400, 'bad_request'],
   ['trace', { device: 'alice' }, 400, 'bad_request'],
   ['trace', { log: 'd:b:a' }, 400, 'bad_request'],
+  ['trace', { log: 'g:x', seq: 1, id: 'm1' }, 400, 'bad_request'],
+  ['trace', { device: 'a/b', seq: 1 }, 400, 'bad_request'],
   ['trace', { log: 'g:x', seconds: 0 }, 400, 'bad_request'],
   ['trace', { log: 'g:x', seconds: 3601 }, 400, 'bad_request'],
   ['message', { log: 'g:x' }, 400, 'bad_request'],

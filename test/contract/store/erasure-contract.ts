@@ -9,6 +9,7 @@ import type { SendMarks } from '../../../protocol/message-types.ts'
 import { sendAndWait } from '../../../services/messages/awaited-send.ts'
 import { forwardMessages } from '../../../services/messages/forwarding.ts'
 import { MessageSender } from '../../../services/messages/message-sender.ts'
+import { createIntake } from '../../../services/messages/ports.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
 import type { StoreEngine } from './engine.ts'
 import { handsOf } from './group-calls.ts'
@@ -111,7 +112,7 @@ function say(
 async function forward(store: Store, caller: Caller, log: LogId, seqs: number[], to: Caller): Promise<void> {
   const parts = {
     store,
-    sender: new MessageSender(store, { screening: null, transient: { sendTransient: () => {} } }),
+    sender: new MessageSender(store, createIntake()),
     payloadBytesMax: 64 * 1024,
   }
   const target = { to: [to.uid], merged: true, title: 'What was said' }

@@ -100,7 +100,10 @@ export const ADMIN_SITUATIONS: { [Name in AdminName]: Situation<AdminParams<Name
   rebalance: [],
   queues: [],
   slow: [],
-  trace: [refuses('bad_request', 'of nothing', () => operator({}))],
+  trace: [
+    refuses('bad_request', 'of nothing', () => operator({})),
+    refuses('bad_request', 'a message of no log', () => operator({ device: 'a/b', id: 'm1' })),
+  ],
   message: [
     absent('log', 'unknown_log', () => operator({ log: NO_GROUP, seq: 1 })),
     absent('seq', 'unknown_entry', (town) => operator({ log: town.groups.ours, seq: NO_SEQ })),

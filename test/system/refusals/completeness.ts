@@ -47,6 +47,8 @@ const NOT_TRIED: ReadonlyMap<string, string> = new Map([
   ['revoke.device absent', 'what no device uses yet may be revoked'],
   ['trace.device absent', 'whoever may come can be waited for'],
   ['trace.log absent', 'what may be said there can be waited for'],
+  ['trace.seq absent', 'what may be said there can be waited for'],
+  ['trace.id absent', 'what may be said there can be waited for'],
   ['addWebhook.id absent', 'it is how one begins'],
   ['addBot.uid absent', 'it is how one begins'],
   ['addSystemAccount.uid absent', 'it is how one begins'],
