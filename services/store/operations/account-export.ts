@@ -1,4 +1,5 @@
 /** What is a person's own, in pages of bounded size, one part after the other: for the archive that they may fetch. */
+import { isUtf8 } from 'node:buffer'
 import type { DeviceId, UserId } from '../../../protocol/ids.ts'
 import { WRITTEN_KINDS } from '../withheld.ts'
 import { contactListOperations } from './people-lists.ts'
@@ -10,6 +11,8 @@ import type { Transaction } from './transaction.ts'
 /** Items of one page, and entries of a log looked at for it. */
 const ITEMS_EACH = 200
 const ENTRIES_EACH = 5000
+/** Retained messages may be as long as any. */
+const RETAINED_EACH = 20
 
 export const EXPORT_PARTS = [
   'account',
@@ -18,11 +21,18 @@ export const EXPORT_PARTS = [
   'devices',
   'contacts',
   'groups',
+  'joinRequests',
+  'links',
+  'bans',
   'conversations',
+  'readPointers',
   'messages',
   'reactions',
   'pins',
+  'hidden',
   'scheduled',
+  'reports',
+  'own',
   'media',
 ] as const
 export type ExportPart = (typeof EXPORT_PARTS)[number]
@@ -95,12 +105,56 @@ const PARTS: Readonly<Record<ExportPart, PartReader>> = {
     return numberedPage(rows)
   },
 
-  async conversations(tx, { account }, after) {
+  async joinRequests(tx, { account }, after) {
     const rows = await tx.query<{ n: number }>(
+      `select log.n, log.name as id, waiting.text, waiting.asked_at as "askedAt"
+       from join_request as waiting join log on log.n = waiting.log
+       where waiting.account = $1 and waiting.log > $2 order by waiting.log limit $3`,
+      [account, Number(after?.[0] ?? 0), ITEMS_EACH],
+    )
+    return numberedPage(rows)
+  },
+
+  async links(tx, { account }, after) {
+    const items = await tx.query<{ token: string; madeAt: number }>(
+      `select log.name as id, link.token, link.made_at as "madeAt", link.expires_at as "expiresAt",
+         link.uses_max as "usesMax", link.uses
+       from group_link as link join log on log.n = link.log
+       where link.made_by = $1 and (link.made_at, link.token) > ($2, $3) order by link.made_at, link.token limit $4`,
+      [account, Number(after?.[0] ?? 0), String(after?.[1] ?? ''), ITEMS_EACH],
+    )
+    return pageOf(items, ({ madeAt, token }) => [madeAt, token])
+  },
+
+  /** Those with words of the person: why they kept somebody out. */
+  async bans(tx, { account }, after) {
+    const rows = await tx.query<{ n: number; banned: number }>(
+      `select log.n, ban.account as banned, log.name as id, account.uid, ban.reason, ban.banned_at as at, ban.until
+       from group_ban as ban join log on log.n = ban.log join account on account.n = ban.account
+       where ban.banned_by = $1 and ban.reason is not null and (ban.log, ban.account) > ($2, $3)
+       order by ban.log, ban.account limit $4`,
+      [account, Number(after?.[0] ?? 0), Number(after?.[1] ?? 0), ITEMS_EACH],
+    )
+    const { next } = pageOf(rows, ({ n, banned }) => [n, banned])
+    return { items: rows.map(({ n: _, banned: __, ...ban }) => ban), next }
+  },
+
+  async conversations(tx, { account }, after) {
+    const rows = await tx.query<{ n: number; markedUnread: number }>(
       `select log.n, log.name as log, s.pinned_at as "pinnedAt", s.muted_until as "mutedUntil",
-         s.archived_at as "archivedAt", s.draft
+         s.archived_at as "archivedAt", s.draft, s.hidden_seq as "hiddenSeq", s.cleared_seq as "clearedSeq",
+         s.marked_unread as "markedUnread"
        from conversation_state s join log on log.n = s.log
        where s.account = $1 and s.log > $2 order by s.log limit $3`,
+      [account, Number(after?.[0] ?? 0), ITEMS_EACH],
+    )
+    return numberedPage(rows.map((row) => ({ ...row, markedUnread: row.markedUnread === 1 })))
+  },
+
+  async readPointers(tx, { account }, after) {
+    const rows = await tx.query<{ n: number }>(
+      `select log.n, log.name as log, reader.read_seq as "readSeq" from reader join log on log.n = reader.log
+       where reader.account = $1 and reader.log > $2 and reader.read_seq > 0 order by reader.log limit $3`,
       [account, Number(after?.[0] ?? 0), ITEMS_EACH],
     )
     return numberedPage(rows)
@@ -110,6 +164,16 @@ const PARTS: Readonly<Record<ExportPart, PartReader>> = {
   reactions: (tx, owner, after) => walkLogs(tx, owner, after, readReactions),
   pins: (tx, owner, after) => walkLogs(tx, owner, after, readPins),
 
+  async hidden(tx, { account }, after) {
+    const rows = await tx.query<{ n: number; seq: number }>(
+      `select log.n, log.name as log, hidden.seq from hidden join log on log.n = hidden.log
+       where hidden.account = $1 and (hidden.log, hidden.seq) > ($2, $3) order by hidden.log, hidden.seq limit $4`,
+      [account, Number(after?.[0] ?? 0), Number(after?.[1] ?? 0), ITEMS_EACH],
+    )
+    const { next } = pageOf(rows, ({ n, seq }) => [n, seq])
+    return { items: rows.map(({ n: _, ...entry }) => entry), next }
+  },
+
   async scheduled(tx, owner, after) {
     const { items, cursor } = await scheduledOperations['messages.scheduled'](tx, {
       caller: callerOf(owner),
@@ -117,6 +181,26 @@ const PARTS: Readonly<Record<ExportPart, PartReader>> = {
       ...(after !== null && { cursor: String(after[0]) }),
     })
     return { items, next: cursor === undefined ? null : [cursor] }
+  },
+
+  async reports(tx, { account }, after) {
+    const rows = await tx.query<{ n: number }>(
+      `select report.n, account.uid, log.name as log, report.seq, report.reason, report.text, report.made_at as "madeAt"
+       from report join account on account.n = report.account left join log on log.n = report.log
+       where report.reporter = $1 and report.n > $2 order by report.n limit $3`,
+      [account, Number(after?.[0] ?? 0), ITEMS_EACH],
+    )
+    return numberedPage(rows)
+  },
+
+  /** Payloads that are no text come as base64. */
+  async own(tx, { uid }, after) {
+    const rows = await tx.readOwnSpace(uid, after === null ? null : String(after[0]), RETAINED_EACH)
+    const items = rows.map(({ topic, payload }) => {
+      const bytes = Buffer.from(payload as Uint8Array)
+      return isUtf8(bytes) ? { topic, text: bytes.toString() } : { topic, base64: bytes.toString('base64') }
+    })
+    return { items, next: rows.length < RETAINED_EACH ? null : [rows.at(-1)!.place] }
   },
 
   async media(tx, { account }, after) {
@@ -205,7 +289,7 @@ function pageOf<Item extends object>(items: Item[], cursorOf: (item: Item) => Ex
   return { items, next: items.length < ITEMS_EACH || last === undefined ? null : cursorOf(last) }
 }
 
-/** A page of rows with the number of their log, which stays inside. */
+/** A page of rows with the number by which they are in order, which stays inside. */
 function numberedPage(rows: { n: number }[]): ExportPage {
   const { next } = pageOf(rows, ({ n }) => [n])
   return { items: rows.map(({ n: _, ...item }) => item), next }

@@ -50,6 +50,9 @@ export type CommittedRow = {
   body: string
 }
 
+/** A retained message of somebody's own space; `place` is of the engine's own order. */
+export type OwnMessage = { topic: string; payload: string | Uint8Array; place: string }
+
 /** What may be found of an index: all of `all`, and one of `any` where that is not empty. */
 export type TermQuery = { all: readonly { text: string; isPrefix: boolean }[]; any: readonly string[] }
 
@@ -123,6 +126,8 @@ export interface Transaction {
    * `limit` of each; false when there may be more. Nothing else of plain MQTT may follow in the transaction.
    */
   endOwnSpace(uid: UserId, limit: number): Promise<boolean>
+  /** Retained messages of a person's own space, at most `limit`; to go on, give the `place` of the last one. */
+  readOwnSpace(uid: UserId, after: string | null, limit: number): Promise<OwnMessage[]>
   /** Ends live connections of a device, or of the user where `device` is null; `sid` null: all of them. */
   loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void
 }

@@ -7,6 +7,7 @@ import type {
   CommittedRow,
   EntryPosition,
   LogFacts,
+  OwnMessage,
   Person,
   SearchIndex,
   Transaction,
@@ -17,7 +18,7 @@ import { endDeviceSession } from './device-session.ts'
 import { readEntriesAfter } from './entries-after.ts'
 import { watchSources } from './event-triggers.ts'
 import { appendEntry } from './logs.ts'
-import { endOwnSpace } from './own-space.ts'
+import { endOwnSpace, readOwnSpace } from './own-space.ts'
 import { PostgresSearchIndex } from './search-index.ts'
 import type { Work } from './work.ts'
 
@@ -167,6 +168,10 @@ export class PostgresTransaction implements Transaction {
 
   endOwnSpace(uid: UserId, limit: number): Promise<boolean> {
     return endOwnSpace(this.#work, uid, limit)
+  }
+
+  readOwnSpace(uid: UserId, after: string | null, limit: number): Promise<OwnMessage[]> {
+    return readOwnSpace(this.#work, uid, after, limit)
   }
 
   loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {

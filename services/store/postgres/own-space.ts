@@ -1,5 +1,6 @@
 /** What a person keeps of plain MQTT, beside the sessions of devices that still have a row. */
 import type { UserId } from '../../../protocol/ids.ts'
+import type { OwnMessage } from '../operations/transaction.ts'
 import { dropSessions } from './device-session.ts'
 import { dropPlainSessions } from './plain-session.ts'
 import { noteChanges, sessionChange, topicChange } from './plain-versions.ts'
@@ -37,4 +38,20 @@ export async function endOwnSpace(work: Work, uid: UserId, limit: number): Promi
   )
   await noteChanges(work, [...clientIds.map(sessionChange), ...topics.map(({ topic }) => topicChange(topic))])
   return Math.max(sessions.length, plain.length, wills.length, topics.length) < limit
+}
+
+/** See {@link Transaction.readOwnSpace}. A place is the hash of a topic. */
+export function readOwnSpace(
+  work: Work,
+  uid: UserId,
+  after: string | null,
+  limit: number,
+): Promise<OwnMessage[]> {
+  return work.query<OwnMessage>(
+    `select topic, payload, encode(topic_hash, 'hex') as place from plain_retained
+     where split_part(topic, '/', 2) = $1 and topic like 'u/%' and topic_hash > decode($2, 'hex')
+       and (expires_at is null or expires_at > $3)
+     order by topic_hash limit $4`,
+    [uid, after ?? '', work.now, limit],
+  )
 }

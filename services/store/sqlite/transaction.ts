@@ -8,6 +8,7 @@ import type {
   CommittedRow,
   EntryPosition,
   LogFacts,
+  OwnMessage,
   Person,
   SearchIndex,
   Transaction,
@@ -16,7 +17,7 @@ import type {
 import type { StorePolicy } from '../policy.ts'
 import { endDeviceSession } from './device-session.ts'
 import { watchSources } from './event-triggers.ts'
-import { endOwnSpace } from './own-space.ts'
+import { endOwnSpace, readOwnSpace } from './own-space.ts'
 import { withNumberedParameters } from './parameters.ts'
 import { SqliteSearchIndex } from './search-index.ts'
 import { appendEntry, type Work } from './work.ts'
@@ -157,6 +158,10 @@ export class SqliteTransaction implements Transaction {
 
   async endOwnSpace(uid: UserId, limit: number): Promise<boolean> {
     return endOwnSpace(this.#work, uid, limit)
+  }
+
+  async readOwnSpace(uid: UserId, after: string | null, limit: number): Promise<OwnMessage[]> {
+    return readOwnSpace(this.#work, uid, after, limit)
   }
 
   loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {

@@ -11,6 +11,12 @@ import { forwardMessages } from '../../../services/messages/forwarding.ts'
 import { MessageSender } from '../../../services/messages/message-sender.ts'
 import { createIntake } from '../../../services/messages/ports.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
+import {
+  EXPORT_PARTS,
+  type ExportCursor,
+  type ExportPage,
+  type ExportPart,
+} from '../../../services/store/operations/account-export.ts'
 import type { StoreEngine } from './engine.ts'
 import { handsOf } from './group-calls.ts'
 import { befriend, createGroup, createPeople, createUid, directLog, readAll, send } from './people.ts'
@@ -46,6 +52,40 @@ const TOLD_STILL: ReadonlyMap<string, string> = new Map([
   ['sms_count.key', 'limits the codes for a number, whoever asks, and goes with its window'],
   ['event.body', 'events are delivered to webhooks and go by age'],
   ['dead_letter.body', 'events are delivered to webhooks and go by age'],
+])
+/** Where words of a person are, and the part of their archive that has them. */
+const EXPORTED: ReadonlyMap<string, ExportPart> = new Map([
+  ['account.phone', 'account'],
+  ['profile.name', 'profile'],
+  ['profile.attributes', 'profile'],
+  ['device.id', 'devices'],
+  ['contact.remark', 'contacts'],
+  ['contact.tags', 'contacts'],
+  ['membership.nickname', 'groups'],
+  ['join_request.text', 'joinRequests'],
+  ['group_ban.reason', 'bans'],
+  ['conversation_state.draft', 'conversations'],
+  ['entry.body', 'messages'],
+  ['reaction.emoji', 'reactions'],
+  ['scheduled_send.id', 'scheduled'],
+  ['scheduled_send.body', 'scheduled'],
+  ['report.text', 'reports'],
+  ['plain_retained.payload', 'own'],
+  ['media.name', 'media'],
+])
+/** Where they are as well. */
+const NOT_EXPORTED: ReadonlySet<string> = new Set([
+  // Names of devices, which the part of devices has, and of calls and sends, which an app gave them.
+  ...['entry.device', 'scheduled_send.device', 'session.client_id', 'session.device'],
+  ...['plain_session.client_id', 'plain_will.client_id', 'entry.id', 'request.hash', 'request.result'],
+  // What is on its way to a device, and what it says when it is cut off.
+  ...['plain_message.payload', 'plain_receipt.packet', 'plain_will.will'],
+  // What searches and nodes look things up by.
+  ...['message_search.terms', 'plain_change.name'],
+  // How often something was reacted with, beside the reactions; what was reported, beside the messages.
+  ...['entry.state', 'report.evidence'],
+  // The operator's: how a program of theirs logs in, and how often codes were asked for.
+  ...['api_key.hash', 'api_key.id', 'api_key.name', 'sms_count.key'],
 ])
 /** Tables with an account that no person can fill. */
 const NOT_OF_PERSONS: ReadonlySet<string> = new Set(['broadcast', 'erasure', 'chat_group'])
@@ -284,6 +324,15 @@ export function erasureContract(engine: () => StoreEngine): void {
       expect(person.account).toBeGreaterThan(ACCOUNT_NUMBERS_FROM)
       const before = await findTraces(tables, person, [word, phone])
       expect(await tablesWithoutTrace(tables, before)).toEqual([])
+      const words = before.told.filter((column) => !NOT_EXPORTED.has(column))
+      expect(words.filter((column) => !EXPORTED.has(column))).toEqual([])
+      const archive = await exportAll(store, alice)
+      const isIn = (part: ExportPart) => [word, phone].some((text) => archive.get(part)!.includes(text))
+      const unsaid = words.filter((column) => !isIn(EXPORTED.get(column)!))
+      expect(unsaid).toEqual([])
+      for (const part of ['links', 'readPointers', 'hidden', 'pins'] as const) {
+        expect([part, archive.get(part)]).not.toEqual([part, '[]'])
+      }
 
       await run(alice, 'accounts.erase', { confirm: alice.uid })
       await stepUntilDone(store)
@@ -338,6 +387,22 @@ async function sweepFiles(store: Store): Promise<void> {
   const input = { after: { madeAt: 0, id: '' }, ...times, limit: 100 }
   const { doomed } = await store.perform({ task: 'sweepMedia', input })
   await store.perform({ task: 'forgetMedia', input: { ids: doomed.map(({ id }) => id) } })
+}
+
+/** The parts of an archive, as JSON. */
+async function exportAll(store: Store, { uid }: Caller): Promise<Map<ExportPart, string>> {
+  const parts = new Map<ExportPart, string>()
+  for (const part of EXPORT_PARTS) {
+    const items: object[] = []
+    let after: ExportCursor | null = null
+    do {
+      const page: ExportPage = await store.perform({ task: 'exportPage', input: { uid, part, after } })
+      items.push(...page.items)
+      after = page.next
+    } while (after !== null)
+    parts.set(part, JSON.stringify(items))
+  }
+  return parts
 }
 
 /** Tables that can hold something of a person and do not: nothing would be learned of them. */

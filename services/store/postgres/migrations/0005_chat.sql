@@ -126,6 +126,7 @@ create table group_link (
   uses bigint not null
 );
 create index group_link_by_log on group_link (log, made_at);
+create index group_link_by_maker on group_link (made_by, made_at, token);
 
 -- Who waits for an admin: they asked by themselves, or `invited_by` wanted to add them.
 create table join_request (

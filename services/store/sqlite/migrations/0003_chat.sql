@@ -108,6 +108,7 @@ create table group_link (
   uses bigint not null
 ) without rowid;
 create index group_link_by_log on group_link (log, made_at);
+create index group_link_by_maker on group_link (made_by, made_at, token);
 
 create table join_request (
   log bigint not null,
