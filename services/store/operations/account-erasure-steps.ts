@@ -10,7 +10,10 @@ import { isWritten, WITHHELD } from '../withheld.ts'
 import { type ErasurePart, LOGIN_PARTS, OWN_PARTS } from './account-erasure-own.ts'
 import { touchEach } from './changes.ts'
 import { type EmptiedReason, emptyMessage } from './content.ts'
-import { groupMemberOperations } from './group-members.ts'
+import { dissolve } from './group-dissolving.ts'
+import { lockGroup } from './group-lookup.ts'
+import { leave } from './group-members.ts'
+import { closeWindows } from './membership.ts'
 import type { LogFacts, Person, Transaction } from './transaction.ts'
 
 /** Contacts parted in one step. */
@@ -131,11 +134,16 @@ async function leaveGroup(tx: Transaction, erasure: Erasure): Promise<void> {
   await tx.lockAccounts([account])
   if (!(await isDue(tx, erasure))) return
   if (group === undefined) return moveOn(tx, erasure, 'messages')
+  const caller = { uid, device: null }
   try {
-    await groupMemberOperations['groups.leave'](tx, { caller: { uid, device: null }, id: group.name })
+    const mine = await lockGroup(tx, caller, group.name)
+    if (mine.members > 1) return await leave(tx, caller, mine)
+    // Nobody else could own it: a room would stay listed for ever.
+    await dissolve(tx, caller, mine)
+    await closeWindows(tx, mine, [mine.me])
   } catch (error) {
     if (!(error instanceof WochatError)) throw error
-    // A room, or a group whose rules let nobody go: its window closes all the same.
+    // It was dissolved already: its window closes all the same.
     const log = (await tx.lockLog(group.name))!
     await tx.letOut(log, [erasure], log.head)
   }

@@ -2,6 +2,7 @@
  * The end of a group. It is over at once: nobody sees it in a list, comes or writes. Its members are let out in steps,
  * because windows of 100,000 people are too much for one transaction; the last entry that all of them get says why.
  */
+import type { Caller } from '../contract.ts'
 import { assertOwner, findMembers, getGroup, lockGroup, type MyGroup } from './group-lookup.ts'
 import { closeWindows, findAdmins, setRole, tellGroup } from './membership.ts'
 import type { StoredOperations } from './stored.ts'
@@ -17,16 +18,21 @@ export const groupDissolvingOperations: StoredOperations<'groups.dissolve'> = {
     const first = await lockSome(tx, found.log, [found.me])
     const group = await lockGroup(tx, caller, id)
     assertOwner(group)
-    const { log } = group
-    await tx.query('update chat_group set dissolved_at = $2, changed_at = $2 where log = $1', [log.n, tx.now])
-    for (const table of ['group_link', 'join_request', 'group_ban']) {
-      await tx.query(`delete from ${table} where log = $1`, [log.n])
-    }
-    await silence(tx, group)
-    await tellGroup(tx, caller, group, 'dissolved', {})
+    await dissolve(tx, caller, group)
     await closeWindows(tx, group, await findMembers(tx, group, first))
     return {}
   },
+}
+
+/** Ends a group that the caller has locked; who is in it is to be let out. */
+export async function dissolve(tx: Transaction, caller: Caller, group: MyGroup): Promise<void> {
+  const { log } = group
+  await tx.query('update chat_group set dissolved_at = $2, changed_at = $2 where log = $1', [log.n, tx.now])
+  for (const table of ['group_link', 'join_request', 'group_ban']) {
+    await tx.query(`delete from ${table} where log = $1`, [log.n])
+  }
+  await silence(tx, group)
+  await tellGroup(tx, caller, group, 'dissolved', {})
 }
 
 export const groupDissolvingTasks = {

@@ -170,6 +170,30 @@ export function peopleEndsContract(engine: () => StoreEngine): void {
       await send(store, carol, owned, 'life goes on')
     })
 
+    test('dissolves what nobody is left to own: its room is listed no more and takes nobody in', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const rooms = await Promise.all(
+        [true, false].map((keepsEntries) =>
+          store.run({ name: 'rooms.create', caller: alice, params: { name: 'r', keepsEntries } }),
+        ),
+      )
+      const alone = await createGroup(store, alice)
+      const shownTo = async () =>
+        (await store.run({ name: 'rooms.list', caller: bob, params: {} })).items.map(({ id }) => id)
+      expect(await shownTo()).toEqual(expect.arrayContaining(rooms.map(({ id }) => id)))
+      const { token } = await store.run({ name: 'groups.createLink', caller: alice, params: { id: alone } })
+      await erase(store, alice)
+      const shown = await shownTo()
+      for (const { id } of rooms) {
+        expect(shown).not.toContain(id)
+        const joined = store.run({ name: 'rooms.join', caller: bob, params: { id } })
+        expect(await refusalOf(joined)).toBe('unknown_group')
+      }
+      const joined = store.run({ name: 'groups.join', caller: bob, params: { token } })
+      expect(await refusalOf(joined)).toBe('link_ended')
+    })
+
     test('goes in steps that any process takes up where another stopped', async () => {
       const engineOfTest = engine()
       await using store = await engineOfTest.open()
