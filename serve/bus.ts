@@ -46,7 +46,7 @@ export function openBus({ config, log, adminUrl, parts }: BusParts): OpenedBus {
     node,
     shards: config.fanoutShards,
     metrics: fanoutMetrics,
-    onLoss: (ageMs) => bus.lost(ageMs),
+    onLoss: (ageMs) => bus.doorbells.lost(ageMs),
     log,
   })
   const bus = new RedisBus({

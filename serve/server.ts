@@ -92,7 +92,7 @@ function describeBus({ client, bus }: RedisSide) {
   return {
     counters: bus.counters,
     isConnected: () => client.isReady,
-    nodes: () => bus.liveNodes().length,
+    nodes: () => bus.doorbells.liveNodes().length,
     nodesOf: (role: string) => bus.nodesOf(role),
     roles: ROLES,
     held: () => bus.held,

@@ -23,7 +23,7 @@ async function startFanout({ config, redis, log, parts }: SidecarParts): Promise
       keys,
       node: bus.node,
       shards: config.fanoutShards,
-      doorbells: bus,
+      doorbells: bus.doorbells,
       policy: { broadcastNodesMin: config.broadcastNodesMin },
       metrics: fanoutMetrics,
       log,

@@ -21,7 +21,8 @@ const CLOCKS_APART_MS = 20
 async function startPair(redis: TestRedis, prefix = newPrefix()): Promise<[BusNode, BusNode]> {
   const start = (name: string) => BusNode.start({ url: redis.url, prefix, name })
   const nodes: [BusNode, BusNode] = [await start('a'), await start('b')]
-  for (const { bus } of nodes) await until(() => bus.liveNodes().length === 2, 'both nodes to be known')
+  for (const { bus } of nodes)
+    await until(() => bus.doorbells.liveNodes().length === 2, 'both nodes to be known')
   return nodes
 }
 
@@ -106,7 +107,7 @@ test('a node that was paused for longer than its lease has lost what others clai
   await using paused = await BusProcess.start({ url: redis.url, prefix, name: 'paused' })
   await paused.claim('bob/phone')
   await paused.claim('bob/pc')
-  await until(() => node.bus.liveNodes().length === 2, 'both nodes to be known')
+  await until(() => node.bus.doorbells.liveNodes().length === 2, 'both nodes to be known')
   paused.signal('SIGSTOP')
   await until(() => node.gone.includes(paused.node), 'its lease to be over', LEASE_MS + 5000)
   expect(await node.bus.devicesOf('bob' as UserId)).toEqual([])
@@ -132,16 +133,16 @@ test('a node whose wire swallowed everything for longer than its lease claims an
   const prefix = newPrefix()
   await using a = await BusNode.start({ url: redis.url, prefix, name: 'a' })
   await using b = await BusNode.start({ url: `redis://127.0.0.1:${wire.port}`, prefix, name: 'b' })
-  await until(() => a.bus.liveNodes().length === 2, 'both nodes to be known')
+  await until(() => a.bus.doorbells.liveNodes().length === 2, 'both nodes to be known')
   await b.bus.watch(group)
   await b.bus.claim(claimOf('bob/phone'))
   wire.freeze()
   await until(() => a.gone.includes(b.bus.node), 'its lease to be over')
-  expect(await a.bus.watchersOf(group)).toEqual([])
+  expect(await a.bus.doorbells.watchersOf(group)).toEqual([])
   // Its first announcement arrives after the end of its wait, and takes the lease again; nobody hears its answer.
   await new Promise((resolve) => setTimeout(resolve, COMMAND_TIMEOUT_MS))
   wire.heal()
-  await until(async () => (await a.bus.watchersOf(group)).includes(b.bus.node), 'the watch')
+  await until(async () => (await a.bus.doorbells.watchersOf(group)).includes(b.bus.node), 'the watch')
   await until(() => holds(a, 'bob' as UserId, b), 'the route')
 })
 
@@ -165,7 +166,7 @@ for (const persistent of [false, true]) {
       async () => (await a.bus.devicesOfMany(uids)).every(([route]) => route?.node === b.bus.node),
       'all devices',
     )
-    await until(async () => (await a.bus.watchersOf(group)).includes(b.bus.node), 'the watch')
+    await until(async () => (await a.bus.doorbells.watchersOf(group)).includes(b.bus.node), 'the watch')
     await untilRung(a, b)
     expect([a.gone, b.gone, b.devicesLost]).toEqual([[], [], []])
   })
@@ -189,7 +190,7 @@ test('a claim while Redis is away is held at once; when it is back the later one
   await until(() => b.devicesLost.includes('alice/pc'), 'the lower generation to lose it')
   await until(async () => (await a.bus.devicesOf(alice)).length === 2, 'both devices')
   expect([a.devicesLost, b.devicesLost]).toEqual([['alice/phone'], ['alice/pc']])
-  await until(async () => (await b.bus.watchersOf(group)).includes(a.bus.node), 'the watch')
+  await until(async () => (await b.bus.doorbells.watchersOf(group)).includes(a.bus.node), 'the watch')
 })
 
 test('a claim while Redis stands still is held after a bounded time', async () => {
@@ -226,7 +227,7 @@ test('in a Cluster doorbells ring over all shards, and go on when a shard fails 
   await Promise.all(uids.map((uid) => b.bus.claim(claimOf(`${uid}/phone`))))
   await b.bus.claim(claimOf('bob/phone'))
   await b.bus.watch(group)
-  expect(await a.bus.watchersOf(group)).toEqual([b.bus.node])
+  expect(await a.bus.doorbells.watchersOf(group)).toEqual([b.bus.node])
   for (const [i, uid] of uids.entries()) {
     const log = 'alice' < uid ? `d:alice:${uid}` : `d:${uid}:alice`
     a.bus.outgoing.entryCommitted(entryOf(log, i + 1))

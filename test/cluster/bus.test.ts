@@ -23,7 +23,8 @@ const group = 'g:friends' as LogId
 async function startNodes(count: number, prefix = newPrefix()): Promise<BusNode[] & AsyncDisposable> {
   const names = Array.from({ length: count }, (_, i) => `n${i}`)
   const nodes = await Promise.all(names.map((name) => BusNode.start({ url: redis.url, prefix, name })))
-  for (const { bus } of nodes) await until(() => bus.liveNodes().length === count, 'all nodes to be known')
+  for (const { bus } of nodes)
+    await until(() => bus.doorbells.liveNodes().length === count, 'all nodes to be known')
   return Object.assign(nodes, {
     async [Symbol.asyncDispose]() {
       await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()))
@@ -43,14 +44,14 @@ test('nodes list each other; one that leaves is gone for all others at once, wit
   await c[Symbol.asyncDispose]()
   for (const node of [a, b]) await until(() => node.gone.includes(c.bus.node), 'the others to hear')
   expect([a.losses, b.losses]).toEqual([0, 0])
-  expect(a.bus.liveNodes()).toHaveLength(2)
+  expect(a.bus.doorbells.liveNodes()).toHaveLength(2)
 })
 
 test('the death of a node is noticed by each of the others soon after its lease, once, with a catch-up', async () => {
   const prefix = newPrefix()
   await using nodes = await startNodes(2, prefix)
   await using dying = await BusProcess.start({ url: redis.url, prefix, name: 'dying' })
-  for (const { bus } of nodes) await until(() => bus.liveNodes().length === 3, 'the third node')
+  for (const { bus } of nodes) await until(() => bus.doorbells.liveNodes().length === 3, 'the third node')
   const losses = nodes.map((node) => node.losses)
   dying.signal('SIGKILL')
   const killedAt = performance.now()
@@ -174,16 +175,16 @@ test('a group rings through the fan-out: the nodes that watch it, this one too',
   await using nodes = await startNodes(3)
   const [a, b, c] = nodes as unknown as [BusNode, BusNode, BusNode]
   await Promise.all([a.bus.watch(group), b.bus.watch(group)])
-  expect((await c.bus.watchersOf(group)).sort()).toEqual([a.bus.node, b.bus.node].sort())
-  expect(await c.bus.watchersOf('g:nobody' as LogId)).toEqual([])
+  expect((await c.bus.doorbells.watchersOf(group)).sort()).toEqual([a.bus.node, b.bus.node].sort())
+  expect(await c.bus.doorbells.watchersOf('g:nobody' as LogId)).toEqual([])
   a.bus.outgoing.entryCommitted(entryOf(group, 9, '{"hi":1}'))
   expect(a.fanout.map(({ log }) => log)).toEqual([group])
-  a.bus.ring(await a.bus.watchersOf(group), a.fanout[0]!.frame)
+  a.bus.doorbells.ring(await a.bus.doorbells.watchersOf(group), a.fanout[0]!.frame)
   await until(() => b.heard.length > 0, 'the other watcher')
   expect([a.heard, b.heard, c.heard]).toEqual([['g:friends/9/{"hi":1}'], ['g:friends/9/{"hi":1}'], []])
-  a.bus.broadcast(encodeFrame({ kind: 'grew', log: group, epoch: 'k', head: 10 }))
+  a.bus.doorbells.broadcast(encodeFrame({ kind: 'grew', log: group, epoch: 'k', head: 10 }))
   for (const node of nodes) await until(() => node.heard.includes('grew g:friends k 10'), 'the broadcast')
-  a.bus.lost(60_000)
+  a.bus.doorbells.lost(60_000)
   for (const node of nodes) await until(() => node.lastLossAgeMs >= 60_000, 'the word of a loss')
 })
 
@@ -194,7 +195,7 @@ test('a dead watcher is left out, and taken out of the set', async () => {
   await a.bus.watch(group)
   const key = new Keys(prefix).watch(group)
   await redis.server.call('SADD', key, 'dead.12345678/1', `${a.bus.node}/0`)
-  expect(await b.bus.watchersOf(group)).toEqual([a.bus.node])
+  expect(await b.bus.doorbells.watchersOf(group)).toEqual([a.bus.node])
   await until(
     async () => !((await redis.server.call('SMEMBERS', key)) as string[]).includes('dead.12345678/1'),
     'the dead watcher to be pruned',
@@ -246,7 +247,7 @@ test('the node that holds a device closes it for another; nobody waits for a nod
   expect(a.devicesClosed).toHaveLength(1)
   await using silent = await BusProcess.start({ url: redis.url, prefix, name: 'silent' })
   await silent.claim('t/pc')
-  await until(() => a.bus.liveNodes().includes(silent.node), 'the third node to be known')
+  await until(() => a.bus.doorbells.liveNodes().includes(silent.node), 'the third node to be known')
   silent.signal('SIGSTOP')
   const startedAt = performance.now()
   await a.bus.closeElsewhere('t/pc' as ClientId)
@@ -257,14 +258,14 @@ test('nobody waits for a node that died, although its lease is not over', async 
   const prefix = newPrefix()
   await using a = await BusNode.start({ url: redis.url, prefix, name: 'a' })
   await using dying = await BusProcess.start({ url: redis.url, prefix, name: 'dying' })
-  await until(() => a.bus.liveNodes().includes(dying.node), 'the other node to be known')
+  await until(() => a.bus.doorbells.liveNodes().includes(dying.node), 'the other node to be known')
   dying.signal('SIGKILL')
   const channel = new Keys(prefix).doorbell(dying.node)
   const listeners = async () =>
     ((await redis.server.call('PUBSUB', 'NUMSUB', channel)) as [string, number])[1]
   await until(async () => (await listeners()) === 0, 'Redis to notice')
   await expect(a.bus.ask(dying.node, 'anything', {}, 60_000)).rejects.toBeInstanceOf(NodeAwayError)
-  expect(a.bus.liveNodes()).toContain(dying.node)
+  expect(a.bus.doorbells.liveNodes()).toContain(dying.node)
 })
 
 test('nodes share the limit of an account, and each has its own while Redis is away', async () => {

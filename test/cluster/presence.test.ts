@@ -25,7 +25,8 @@ describe('the bus over Redis', () => {
     const nodes = await Promise.all(
       ['n0', 'n1', 'n2'].map((name) => BusNode.start({ url: redis.url, prefix, name })),
     )
-    for (const { bus } of nodes) await until(() => bus.liveNodes().length === 3, 'all nodes to be known')
+    for (const { bus } of nodes)
+      await until(() => bus.doorbells.liveNodes().length === 3, 'all nodes to be known')
     const close = () => Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()))
     return Object.assign(nodes as [BusNode, BusNode, BusNode], {
       [Symbol.asyncDispose]: async () => void (await close()),

@@ -18,7 +18,7 @@ const bus = new RedisBus({
 })
 await bus.open(SILENT_SIDE)
 const worker = new FanoutWorker({
-  ...{ client, keys: new Keys('wochat'), node: bus.node, shards: SHARDS, doorbells: bus, log },
+  ...{ client, keys: new Keys('wochat'), node: bus.node, shards: SHARDS, doorbells: bus.doorbells, log },
   ...{ policy: { broadcastNodesMin: 8 }, metrics: createFanoutMetrics() },
 })
 await worker.start()

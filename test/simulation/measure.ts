@@ -38,7 +38,7 @@ async function openNode(url: string, name: string, listener: BusListener = SILEN
   const metrics = createFanoutMetrics()
   const queue = new StreamQueue({
     ...{ client, keys: new Keys('wochat'), node, shards: SHARDS, metrics, log },
-    onLoss: (ageMs) => bus.lost(ageMs),
+    onLoss: (ageMs) => bus.doorbells.lost(ageMs),
   })
   const bus = new RedisBus({
     ...{ client, keyPrefix: 'wochat', nodeLeaseMs: 10_000, takeoverTimeoutMs: 2000, log },

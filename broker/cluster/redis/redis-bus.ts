@@ -2,8 +2,7 @@
  * The bus over Redis: routes, watches and the list of nodes are keys, doorbells are published to the channel of a node or
  * to that of all. docs/adr/0005-cluster.md has the argument, services/redis/keys.ts the keys.
  *
- * Whatever may have been lost (a lease, a connection, the data of Redis) is restored in the same order: announce, claim
- * and watch again, then tell the listener that doorbells were lost, so that it asks the store.
+ * Here its parts are put together, and what other nodes say is given to the one whom it concerns.
  */
 import type { Logger } from 'pino'
 import {
@@ -13,7 +12,7 @@ import {
   parseClientId,
   type UserId,
 } from '../../../protocol/ids.ts'
-import type { Doorbells, FanoutQueue } from '../../../services/fanout/ports.ts'
+import type { FanoutQueue } from '../../../services/fanout/ports.ts'
 import { Keys } from '../../../services/redis/keys.ts'
 import { NodeList } from '../../../services/redis/node-list.ts'
 import { PresenceKeys } from '../../../services/redis/presence.ts'
@@ -24,35 +23,32 @@ import { Watchers } from '../../../services/redis/watchers.ts'
 import type { CommitFeed } from '../../../services/store/contract.ts'
 import type { NodeId, NodeInfo, NodeSide, SignalAudience } from '../bus.ts'
 import { type Bus, type BusAnswer, type DeviceClaim, NodeAwayError } from '../bus.ts'
-import { encodeFrame, type Frame, readFrame } from '../frame.ts'
+import { encodeFrame, type Frame } from '../frame.ts'
 import { type LocalNode, SILENT_SIDE } from '../local-bus.ts'
 import { type BusCounters, createBusCounters } from './bus-counters.ts'
 import { CommitDoorbells } from './commit-doorbells.ts'
 import { DeviceClaims } from './device-claims.ts'
 import { DeviceLookups } from './device-lookups.ts'
 import { DoorbellBatches } from './doorbell-batches.ts'
+import { FanoutDoorbells } from './fanout-doorbells.ts'
 import { GroupLookups } from './group-lookups.ts'
 import { GroupWatches } from './group-watches.ts'
-import { Hearing } from './hearing.ts'
+import { Listening } from './listening.ts'
 import { LiveRoles } from './live-roles.ts'
 import { Losses } from './losses.ts'
 import { Members } from './members.ts'
 import { NodeDirectory } from './node-directory.ts'
 import { OwnRings } from './own-rings.ts'
 import { Questions } from './questions.ts'
+import { Recovery } from './recovery.ts'
 import { RedisPresence } from './redis-presence.ts'
 import { RedisSignals } from './redis-signals.ts'
-import { Restoration } from './restoration.ts'
 import { RoutedDoorbells } from './routed-doorbells.ts'
-import { Subscription } from './subscription.ts'
 import { tellListener } from './tell-listener.ts'
 
-const TICK_MS = 1000
 const OPEN_TIMEOUT_MS = 10_000
 /** What the last fan-out worker left in its streams was appended this long before its lease ended at most. */
 const UNREAD_AGE_MS = 30_000
-/** Routes and watches are written again, long before their life in Redis is over. */
-const RENEW_MS = 6 * 3_600_000
 const CLOSE_DEVICE = 'bus.closeDevice'
 
 export type RedisBusParts = {
@@ -68,116 +64,148 @@ export type RedisBusParts = {
   log: Pick<Logger, 'error' | 'warn' | 'info'>
 }
 
-export class RedisBus implements Bus, Doorbells {
+export class RedisBus implements Bus {
   readonly node: NodeId
   readonly hasOthers = true
   readonly isOrdered = false
   readonly outgoing: CommitFeed
   readonly counters: BusCounters = createBusCounters()
   readonly presence: RedisPresence
+  /** For the fan-out. */
+  readonly doorbells: FanoutDoorbells
   readonly #parts: RedisBusParts
+  readonly #isReady: () => boolean
+  readonly #recovery: Recovery
   readonly #directory: NodeDirectory
-  readonly #devices: DeviceLookups
-  readonly #signals: RedisSignals
   readonly #members: Members
-  readonly #doorbells: DoorbellBatches
-  readonly #routed: RoutedDoorbells
-  readonly #claims: DeviceClaims
-  readonly #watches: GroupWatches
-  readonly #lookups: GroupLookups
-  readonly #questions: Questions
   readonly #roles: LiveRoles
-  readonly #ownRings: OwnRings
   readonly #losses: Losses
-  readonly #restoration: Restoration
-  readonly #hearings: Hearing[]
-  readonly #subscriptions: Subscription[]
+  readonly #listening: Listening
+  readonly #batches: DoorbellBatches
+  readonly #routed: RoutedDoorbells
+  readonly #devices: DeviceLookups
+  readonly #claims: DeviceClaims
+  readonly #lookups: GroupLookups
+  readonly #watches: GroupWatches
+  readonly #questions: Questions
+  readonly #signals: RedisSignals
   #side = SILENT_SIDE
-  #ticker: NodeJS.Timeout | null = null
-  #renewedAt = performance.now()
-  /** The last time at which the lease was held, and all that this node has in Redis was there. */
-  #wellAt = performance.now()
 
   constructor(parts: RedisBusParts) {
     this.#parts = parts
-    const { client, self, node, fanout } = parts
-    this.node = node
+    const { client, self, node } = parts
     const { counters } = this
-    const keys = new Keys(parts.keyPrefix)
+    this.node = node
     const isReady = () => client.isReady
-    const onUnsure = () => this.#wantRestoration()
-    this.#restoration = new Restoration({ isReady, restore: () => this.#restore() })
+    this.#isReady = isReady
+    const onUnsure = () => this.#recovery.want()
+    this.#recovery = new Recovery(isReady)
+    const keys = new Keys(parts.keyPrefix)
     const list = new NodeList(client, keys)
-    this.#directory = new NodeDirectory({ node, self, list, describe: () => this.#side.describe() })
     const routes = new Routes(client, keys)
-    this.#members = new Members({
-      node,
-      leaseMs: parts.nodeLeaseMs,
-      list,
-      describe: () => this.#directory.own(),
-      onGone: (gone, end) => this.#nodeGone(gone, end),
-      onLeaseLost: () => this.#wantRestoration(),
-    })
-    this.#devices = new DeviceLookups(routes, this.#members)
-    this.#roles = new LiveRoles({
-      list,
-      log: parts.log,
-      // What stands in the streams is not read before a worker comes.
-      onFanoutGone: () => this.#losses.here(performance.now() - 2 * parts.nodeLeaseMs - UNREAD_AGE_MS),
-    })
-    this.#doorbells = new DoorbellBatches(client, keys, node, counters)
-    this.#routed = new RoutedDoorbells({
-      node,
-      routes,
-      doorbells: this.#doorbells,
-      isReady,
-    })
-    this.#claims = new DeviceClaims({
-      node,
-      counters,
-      routes,
-      isReady,
-      time: () => this.#members.time,
-      onLost: (clientId) => this.#side.listener.deviceLost(clientId),
-      tellLoser: (other, clientId, order) =>
-        this.#doorbells.ringWith(other, { kind: 'deviceLost', clientId, order }),
-      onUnsure,
-    })
     const watchers = new Watchers(client, keys)
-    this.#watches = new GroupWatches({ node, watchers, isReady, lease: () => this.#members.lease, onUnsure })
-    this.#lookups = new GroupLookups(watchers, this.#members)
-    const ring = (other: NodeId, frame: Frame) => this.#doorbells.ringWith(other, frame)
-    this.#questions = new Questions(node, ring, counters)
-    this.presence = new RedisPresence({
-      node,
-      keys: new PresenceKeys(client, keys),
-      members: this.#members,
-      isReady,
-      ring,
-      onUnsure,
-    })
-    this.#signals = new RedisSignals({
-      node,
-      doorbells: this.#doorbells,
-      routed: this.#routed,
-      watchersOf: (group) => this.watchersOf(group),
-      isReady,
-    })
-    // A dead node holds its lease for some seconds more; whoever asks it need not wait for that.
-    this.#doorbells.onUnheard = (unheard) => this.#questions.nodeGone(unheard)
-    this.#ownRings = new OwnRings(node, this, counters)
+
+    // Who lives.
+    this.#directory = new NodeDirectory({ node, self, list, describe: () => this.#side.describe() })
+    this.#members = this.#createMembers(list)
+    const members = this.#members
+    this.#roles = this.#createRoles(list)
+
+    // What is said and heard.
+    this.#batches = new DoorbellBatches(client, keys, node, counters)
+    const batches = this.#batches
+    const ring = (other: NodeId, frame: Frame) => batches.ringWith(other, frame)
+    this.#routed = new RoutedDoorbells({ node, routes, doorbells: batches, isReady })
     this.#losses = new Losses({
       counters,
       onLoss: (ageMs) => this.#side.listener.doorbellsLost(ageMs),
-      tellOthers: (since) => this.#doorbells.missed(since),
+      tellOthers: (since) => batches.missed(since),
     })
-    this.outgoing = new CommitDoorbells(this.#doorbells, this.#routed, (log, frame) => {
-      const rings = this.#roles.isWithoutFanout && client.isReady ? this.#ownRings : fanout
+    this.#listening = this.#createListening([keys.doorbell(node), keys.doorbellOfAll])
+    this.#questions = new Questions(node, ring, counters)
+    // A dead node holds its lease for some seconds more; whoever asks it need not wait for that.
+    batches.onUnheard = (unheard) => this.#questions.nodeGone(unheard)
+
+    // Where devices and groups are.
+    this.#devices = new DeviceLookups(routes, members)
+    this.#claims = this.#createClaims(routes, ring)
+    this.#lookups = new GroupLookups(watchers, members)
+    this.#watches = new GroupWatches({ node, watchers, isReady, lease: () => members.lease, onUnsure })
+    const presenceKeys = new PresenceKeys(client, keys)
+    this.presence = new RedisPresence({ node, keys: presenceKeys, members, isReady, ring, onUnsure })
+
+    // What this node brings about.
+    this.doorbells = new FanoutDoorbells({
+      node,
+      batches,
+      lookups: this.#lookups,
+      members,
+      losses: this.#losses,
+      listening: this.#listening,
+    })
+    this.outgoing = this.#createOutgoing()
+    this.#signals = new RedisSignals({
+      node,
+      doorbells: batches,
+      routed: this.#routed,
+      watchersOf: (group) => this.#lookups.watchersOf(group),
+      isReady,
+    })
+  }
+
+  #createMembers(list: NodeList): Members {
+    return new Members({
+      node: this.node,
+      leaseMs: this.#parts.nodeLeaseMs,
+      list,
+      describe: () => this.#directory.own(),
+      onGone: (gone, end) => this.#nodeGone(gone, end),
+      onLeaseLost: () => this.#recovery.want(),
+    })
+  }
+
+  #createRoles(list: NodeList): LiveRoles {
+    const { log, nodeLeaseMs } = this.#parts
+    return new LiveRoles({
+      list,
+      log,
+      // What stands in the streams is not read before a worker comes.
+      onFanoutGone: () => this.#losses.here(performance.now() - 2 * nodeLeaseMs - UNREAD_AGE_MS),
+    })
+  }
+
+  #createListening(channels: readonly string[]): Listening {
+    const { node, client, log } = this.#parts
+    return new Listening({
+      node,
+      client,
+      channels,
+      log,
+      counters: this.counters,
+      onFrame: (frame, sender) => this.#heard(frame, sender),
+      onHole: (since) => this.#losses.here(since),
+    })
+  }
+
+  #createClaims(routes: Routes, ring: (node: NodeId, frame: Frame) => void): DeviceClaims {
+    return new DeviceClaims({
+      node: this.node,
+      counters: this.counters,
+      routes,
+      isReady: this.#isReady,
+      time: () => this.#members.time,
+      onLost: (clientId) => this.#side.listener.deviceLost(clientId),
+      tellLoser: (other, clientId, order) => ring(other, { kind: 'deviceLost', clientId, order }),
+      onUnsure: () => this.#recovery.want(),
+    })
+  }
+
+  #createOutgoing(): CommitFeed {
+    const ownRings = new OwnRings(this.node, this.doorbells, this.counters)
+    return new CommitDoorbells(this.#batches, this.#routed, (log, frame) => {
+      const rings = this.#roles.isWithoutFanout && this.#isReady() ? ownRings : this.#parts.fanout
       rings.append(log, frame)
     })
-    const channels = [keys.doorbell(node), keys.doorbellOfAll]
-    this.#hearings = channels.map(() => this.#createHearing())
-    this.#subscriptions = channels.map((channel, i) => this.#createSubscription(channel, this.#hearings[i]!))
   }
 
   async open(side: NodeSide): Promise<void> {
@@ -187,20 +215,23 @@ export class RedisBus implements Bus, Doorbells {
       await this.#side.listener.closeDevice((params as { clientId: ClientId }).clientId)
     })
     await client.untilReady(OPEN_TIMEOUT_MS)
-    await Promise.all(this.#subscriptions.map((subscription) => subscription.open()))
-    await this.#refresh()
-    client.onInterrupted = () => this.#wantRestoration()
-    this.#ticker = setInterval(() => void this.#tick(), TICK_MS)
+    await this.#listening.open()
+    await this.#recovery.begin({
+      members: this.#members,
+      roles: this.#roles,
+      losses: this.#losses,
+      restored: [this.#claims, this.#watches, this.presence],
+      onTick: () => this.#tick(),
+    })
+    client.onInterrupted = () => this.#recovery.want()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#ticker !== null) clearInterval(this.#ticker)
+    this.#recovery.close()
     this.#losses.close()
     this.#parts.client.onInterrupted = () => {}
-    this.#restoration.close()
     this.#questions.close()
-    const closed = this.#subscriptions.map((subscription) => subscription[Symbol.asyncDispose]())
-    const ended = Promise.all([this.#sayGoodbye(), ...closed])
+    const ended = Promise.all([this.#sayGoodbye(), this.#listening[Symbol.asyncDispose]()])
     await endsInTime(ended, 'the goodbye to the other nodes', this.#parts.log)
   }
 
@@ -208,8 +239,8 @@ export class RedisBus implements Bus, Doorbells {
   async #sayGoodbye(): Promise<void> {
     await this.#routed.drain()
     await this.#claims.drain()
-    this.#doorbells.flush()
-    await this.#doorbells.tellAll({ kind: 'leaving' })
+    this.#batches.flush()
+    await this.#batches.tellAll({ kind: 'leaving' })
     await this.#members.leave().catch(() => {})
   }
 
@@ -217,7 +248,7 @@ export class RedisBus implements Bus, Doorbells {
 
   async closeElsewhere(clientId: ClientId): Promise<void> {
     const id = parseClientId(clientId)
-    if (id === undefined || !this.#parts.client.isReady) return
+    if (id === undefined || !this.#isReady()) return
     const holder = await this.#devices.holderOf(id.uid, id.deviceId)
     if (holder === undefined || holder === this.node) return
     const timeoutMs = this.#parts.takeoverTimeoutMs
@@ -270,7 +301,7 @@ export class RedisBus implements Bus, Doorbells {
 
   sendPlain(frame: Buffer, uid: UserId | null): void {
     const packed = encodeFrame({ kind: 'plain', bytes: frame })
-    if (uid === null) this.#doorbells.ringAll(packed)
+    if (uid === null) this.#batches.ringAll(packed)
     else this.#routed.ring((writer) => writer.raw(packed, 0, packed.length), uid, null)
   }
 
@@ -282,23 +313,7 @@ export class RedisBus implements Bus, Doorbells {
     return this.#signals.counters
   }
 
-  // -------------------------------------------------------------- for the fan-out
-
-  ring(nodes: readonly NodeId[], frame: Buffer): void {
-    for (const node of nodes) {
-      if (node === this.node) this.#hearOwn(frame)
-      else this.#doorbells.ring(node, frame)
-    }
-  }
-
-  broadcast(frame: Buffer): void {
-    this.#hearOwn(frame)
-    this.#doorbells.ringAll(frame)
-  }
-
-  watchersOf(group: LogId): Promise<NodeId[]> {
-    return this.#lookups.watchersOf(group)
-  }
+  // -------------------------------------------------------------- figures
 
   /** How many live nodes have a role, as of the last announcement. */
   nodesOf(role: string): number {
@@ -315,40 +330,7 @@ export class RedisBus implements Bus, Doorbells {
     return { claims: this.#claims.size, watches: this.#watches.size }
   }
 
-  liveNodes(): readonly NodeId[] {
-    return [...this.#members.live]
-  }
-
-  lost(ageMs: number): void {
-    this.#losses.everywhere(performance.now() - ageMs)
-  }
-
   // -------------------------------------------------------------- what is heard
-
-  #createSubscription(channel: string, hearing: Hearing): Subscription {
-    return new Subscription({
-      client: this.#parts.client,
-      channel,
-      name: this.node,
-      onMessage: (message) => hearing.hear(message),
-      onHole: (since) => this.#losses.here(since),
-    })
-  }
-
-  #createHearing(): Hearing {
-    return new Hearing({
-      node: this.node,
-      counters: this.counters,
-      onFrame: (frame, sender) => this.#heard(frame, sender),
-      onHole: (since) => this.#losses.here(since),
-      onFailure: (error) => this.#parts.log.error({ err: error }, 'a doorbell could not be read or handled'),
-    })
-  }
-
-  #hearOwn(bytes: Buffer): void {
-    const frame = readFrame(bytes, 0, bytes.length)
-    if (frame !== null) this.#heard(frame, this.node)
-  }
 
   #heard(frame: Frame, sender: NodeId): void {
     if (tellListener(this.#side.listener, frame, sender)) return
@@ -371,42 +353,11 @@ export class RedisBus implements Bus, Doorbells {
     }
   }
 
-  // -------------------------------------------------------------- what may be lost
-
-  async #tick(): Promise<void> {
+  #tick(): void {
     const { isLive } = this.#members
-    this.#doorbells.tick(isLive)
-    for (const hearing of this.#hearings) hearing.tick(isLive)
+    this.#batches.tick(isLive)
+    this.#listening.tick(isLive)
     this.#watches.tick()
-    if (performance.now() - this.#renewedAt > RENEW_MS) {
-      this.#renewedAt = performance.now()
-      this.#restoration.want()
-    }
-    // While Redis is away, the next tick tries again; the client says that it is away.
-    if (this.#parts.client.isReady) await this.#refresh().catch(() => {})
-    await this.#restoration.run()
-  }
-
-  async #refresh(): Promise<void> {
-    const at = performance.now()
-    await this.#members.refresh()
-    if (this.#restoration.isDone) this.#wellAt = at
-    // A list that is not settled misses nodes that live.
-    if (this.#members.isSettled) await this.#roles.refresh(this.#members.live)
-  }
-
-  #wantRestoration(): void {
-    this.#restoration.want()
-    if (this.#ticker !== null) void this.#restoration.run()
-  }
-
-  async #restore(): Promise<boolean> {
-    // A lease that was lost is known before anything is claimed or watched under it.
-    await this.#members.refreshFromNow()
-    const isComplete =
-      (await this.#claims.restore()) && (await this.#watches.restore()) && (await this.presence.restore())
-    this.#losses.here(this.#wellAt)
-    return isComplete
   }
 
   #nodeGone(node: NodeId, { died, rangUntil }: { died: boolean; rangUntil: number }): void {
