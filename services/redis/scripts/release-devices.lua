@@ -5,7 +5,8 @@
 -- returns how many were released
 local node, released = ARGV[1], 0
 for i = 1, #KEYS do
-  local device, order = ARGV[2 * i], ARGV[2 * i + 1]
+  local at = 2 + (i - 1) * 2
+  local device, order = ARGV[at], ARGV[at + 1]
   local lines, found = {}, false
   for line in string.gmatch(redis.call('GET', KEYS[i]) or '', '[^\n]+') do
     local n, d, o = string.match(line, '^(%S+) (%S+) %S+ %d+ (%d+)$')
