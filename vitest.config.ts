@@ -8,6 +8,7 @@ import { defineConfig } from 'vitest/config'
  */
 const ONE_PROCESS_ONLY: ReadonlyMap<string, string> = new Map([
   ['admin', 'the admin port of one process; test/cluster/admin.test.ts is that of a cluster'],
+  ['admin-forms', 'the admin port of one process, before and after in its file'],
   ['admin-drain', 'the drain of one process; test/cluster/admin.test.ts drains a node of several'],
   ['cli', 'the command line, which talks to one address'],
   ['metrics', 'the page of one process'],

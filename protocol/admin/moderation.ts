@@ -86,7 +86,13 @@ export const moderationOperations = {
           description: '`open` (if not given) or `decided`.',
         }),
       ),
-      after: Type.Optional(Type.Integer({ minimum: 0, description: 'The last number of the page before.' })),
+      after: Type.Optional(
+        Type.Integer({
+          minimum: 0,
+          maximum: Number.MAX_SAFE_INTEGER,
+          description: 'The last number of the page before.',
+        }),
+      ),
       limit: Type.Optional(
         Type.Integer({ minimum: 1, maximum: REPORTS_PAGE_MAX, description: 'Reports of one page.' }),
       ),
@@ -104,7 +110,11 @@ export const moderationOperations = {
     kind: 'change',
     positional: ['n', 'decision'],
     params: request({
-      n: Type.Integer({ minimum: 1, description: 'The number of the report.' }),
+      n: Type.Integer({
+        minimum: 1,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'The number of the report.',
+      }),
       decision: Type.Union([Type.Literal('dismiss'), Type.Literal('remove'), Type.Literal('suspend')], {
         description: '`dismiss`, `remove` or `suspend`.',
       }),

@@ -53,7 +53,11 @@ export const suspensionOperations = {
     positional: [],
     params: request({
       after: Type.Optional(
-        Type.Integer({ minimum: 0, description: 'What the page before said to go on with.' }),
+        Type.Integer({
+          minimum: 0,
+          maximum: Number.MAX_SAFE_INTEGER,
+          description: 'What the page before said to go on with.',
+        }),
       ),
       limit: Type.Optional(
         Type.Integer({ minimum: 1, maximum: SUSPENSIONS_PAGE_MAX, description: 'Accounts of one page.' }),

@@ -33,6 +33,7 @@ import { createStoredHandlers } from '../../stored-handlers.ts'
 import { createHttpServer, type HttpServer, type HttpSettings } from '../http-server.ts'
 
 export const IDENTITY = { issuer: 'wochat', audience: 'wochat' }
+export const BODY_BYTES_MAX = 68 * 1024
 const HOUR_MS = 3_600_000
 
 type ApiOverrides = {
@@ -146,7 +147,7 @@ export async function startApi(overrides: ApiOverrides = {}): Promise<Api> {
     ...overrides.limits,
   }
   const dispatcher = createDispatcher({ handlers, store, limits, log })
-  const settings = { bodyBytesMax: 68 * 1024, allowedOrigins: [], tls: null, ...overrides.http }
+  const settings = { bodyBytesMax: BODY_BYTES_MAX, allowedOrigins: [], tls: null, ...overrides.http }
   const http = await createHttpServer({
     dispatcher,
     verifier,
