@@ -222,6 +222,10 @@ export class WochatError extends Error {
     this.details = options.details
   }
 
+  static fromWire({ code, message, ...options }: ErrorBody): WochatError {
+    return new WochatError(code, message, options)
+  }
+
   get retryable(): boolean {
     return ERRORS[this.code].retryable
   }

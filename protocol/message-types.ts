@@ -183,6 +183,10 @@ export type SendMarks = {
   withheld?: true
   /** Not stored: only whether its author may write is decided. */
   transient?: true
+  /** Its body is not the one that was sent, which has this hash: by that a repeated send is known. */
+  sentHash?: string
+  /** Screening refuses it: accepted only if it was stored before, under its id. */
+  refused?: true
 }
 
 type Body = Readonly<Record<string, unknown>>

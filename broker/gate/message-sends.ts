@@ -4,6 +4,7 @@ import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import type { SendMarks } from '../../protocol/message-types.ts'
 import { readSend } from '../../protocol/send.ts'
 import type { MessageIntake, TracedMessage } from '../../services/messages/ports.ts'
+import { RefusedSend } from '../../services/messages/refused-send.ts'
 import { applyVerdict, type Screening, type Verdict } from '../../services/messages/screening.ts'
 import { ScreeningOrder } from '../../services/messages/screening-order.ts'
 import { type SendJob, type Store, TO_NOBODY } from '../../services/store/contract.ts'
@@ -135,13 +136,14 @@ export class MessageSends {
   }
 
   #store(send: MessageSend, verdict: Verdict): void {
+    let refusal: WochatError | null
     try {
-      applyVerdict(send, verdict)
+      refusal = applyVerdict(send, verdict)
     } catch (error) {
       send.refused(error as WochatError)
       return
     }
-    this.#connection.services.store.send(send)
+    this.#connection.services.store.send(refusal === null ? send : new RefusedSend(send, refusal))
   }
 
   #assertWithinRate(): void {

@@ -34,6 +34,8 @@ const SKIPPED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'not_friends',
   'account_inactive',
   'content_refused',
+  // Another message of the sender has the id.
+  'id_conflict',
   // A file that was removed since the broadcast began.
   'unknown_media',
 ])
@@ -116,10 +118,7 @@ export class BroadcastWorker implements AsyncDisposable {
         ),
       ),
     )
-    const failures = outcomes
-      .filter((outcome) => outcome.status === 'rejected')
-      .map(({ reason }) => reason)
-      .filter((error) => !isStored(error))
+    const failures = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason)
     const fault = failures.find((error) => !(error instanceof WochatError && SKIPPED.has(error.code)))
     if (fault === undefined) return to.length - failures.length
     this.#log.warn({ broadcast: id, err: fault }, 'a page of a broadcast is sent again')
@@ -129,9 +128,4 @@ export class BroadcastWorker implements AsyncDisposable {
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   if (ms > 0) await sleep(ms, undefined, { signal, ref: false }).catch(() => {})
-}
-
-/** The page was sent before, and its screening had another word replaced then. */
-function isStored(error: unknown): boolean {
-  return error instanceof WochatError && error.code === 'id_conflict'
 }

@@ -39,12 +39,13 @@ async function sendScheduled({ store, sender }: Parts, due: DueSend): Promise<vo
 }
 
 async function refusalOf(sender: MessageSender, due: DueSend): Promise<string | null> {
-  const { uid, device, id, log, type, bodyJson, withheld } = due
+  const { uid, device, id, log, type, bodyJson, withheld, sentHash } = due
   const marks = findMarks(type, JSON.parse(bodyJson) as object)
+  const screened = { ...(withheld && { withheld }), ...(sentHash !== null && { sentHash }) }
+  const isScreened = withheld || sentHash !== null
   const send = { id, target: { log, peer: peerOf(log, uid) }, type, bodyJson }
   try {
-    const seen = withheld ? { ...marks, withheld } : marks
-    await sender.send({ uid, device }, { ...send, marks: seen })
+    await sender.send({ uid, device }, { ...send, marks: isScreened ? { ...marks, ...screened } : marks })
     return null
   } catch (error) {
     const refused = asWochatError(error)

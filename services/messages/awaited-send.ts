@@ -4,6 +4,7 @@ import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import type { SendMarks } from '../../protocol/message-types.ts'
 import type { Send } from '../../protocol/send.ts'
 import type { Caller, SendJob, Store } from '../store/contract.ts'
+import { RefusedSend } from './refused-send.ts'
 
 export type SentMessage = { log: LogId; seq: number; at: number }
 
@@ -42,9 +43,17 @@ class AwaitedSend implements SendJob {
   }
 }
 
-/** Resolves when the message is on disk; rejects with the store's refusal. */
-export function sendAndWait(store: Pick<Store, 'send'>, caller: Caller, send: Send): Promise<SentMessage> {
+/**
+ * Resolves when the message is on disk; rejects with the store's refusal. One with a `refusal` is not stored: it resolves if
+ * it was before, and rejects with that else.
+ */
+export function sendAndWait(
+  store: Pick<Store, 'send'>,
+  caller: Caller,
+  send: Send,
+  refusal: WochatError | null = null,
+): Promise<SentMessage> {
   const job = new AwaitedSend(caller, send)
-  store.send(job)
+  store.send(refusal === null ? job : new RefusedSend(job, refusal))
   return job.outcome
 }

@@ -26,13 +26,15 @@ export function createMessageHandlers(
       const caller = callerOf(context)
       const id = message.id ?? requestId ?? randomUUID()
       const send = readSend({ ...message, id }, caller.uid)
-      await sender.screen(caller, send)
+      const refusal = await sender.screen(caller, send)
       const { target, type, bodyJson, marks } = send
-      const withheld = marks?.withheld === true
-      await store.perform({
-        task: 'scheduleSend',
-        input: { caller, id, log: target.log, type, bodyJson, withheld, at },
-      })
+      const { withheld = false, sentHash } = marks ?? {}
+      const planned = { caller, id, log: target.log, type, bodyJson, withheld, at }
+      const screened = {
+        ...(sentHash !== undefined && { sentHash }),
+        ...(refusal !== null && { refusal: refusal.toWire() }),
+      }
+      await store.perform({ task: 'scheduleSend', input: { ...planned, ...screened } })
       return { id }
     },
   }

@@ -1,5 +1,6 @@
 /** How a message that comes by a call, is forwarded, or was scheduled goes the way of all others. */
 import type { TraceStep } from '../../protocol/admin/rows.ts'
+import type { WochatError } from '../../protocol/errors.ts'
 import type { LogId } from '../../protocol/ids.ts'
 import type { Send } from '../../protocol/send.ts'
 import { type Caller, type Store, TO_NOBODY } from '../store/contract.ts'
@@ -44,8 +45,8 @@ export class MessageSender {
   }
 
   async #sendOn(caller: Caller, send: Send): Promise<Sent> {
-    await this.screen(caller, send)
-    const { log, seq, at } = await sendAndWait(this.#store, caller, send)
+    const refusal = await this.screen(caller, send)
+    const { log, seq, at } = await sendAndWait(this.#store, caller, send, refusal)
     if (seq > 0) return { log, seq, at }
     if (seq !== TO_NOBODY) {
       const { id, type, bodyJson } = send
@@ -55,13 +56,16 @@ export class MessageSender {
     return { log, seq: 0, at, transient: true }
   }
 
-  /** Changes the message as its screening says, or throws the refusal. */
-  async screen({ uid, device }: Caller, send: Send): Promise<void> {
+  /**
+   * Changes the message as its screening says. Throws the refusal of one that is not stored, and answers that of one
+   * which may have been stored before.
+   */
+  async screen({ uid, device }: Caller, send: Send): Promise<WochatError | null> {
     const { screening } = this.#intake
-    if (screening === null) return
+    if (screening === null) return null
     const { id, type, bodyJson } = send
     const message = { uid, device, id, ...send.target, type, bodyJson }
     const verdict = this.#isOperators ? screening.screen(message) : screenAlone(screening, message)
-    applyVerdict(send, await verdict)
+    return applyVerdict(send, await verdict)
   }
 }

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
+import { type ErrorCode, WochatError } from '../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import { bodyHash } from '../store/body-hash.ts'
 import {
   ACCEPT,
   applyVerdict,
@@ -69,17 +71,21 @@ test('what had to wait is refused when its author was suspended meanwhile, and s
 
 test('a verdict changes what is stored, or refuses', () => {
   const message = messageOf('a bad word')
+  const sentHash = bodyHash(message.bodyJson)
   applyVerdict(message, { verdict: 'replace', body: { text: 'a *** word', mentions: ['bob'] } })
   expect(message).toMatchObject({
     bodyJson: '{"text":"a *** word","mentions":["bob"]}',
-    marks: { mentions: ['bob'] },
+    marks: { mentions: ['bob'], sentHash },
   })
   applyVerdict(message, { verdict: 'withhold' })
-  expect(message.marks).toEqual({ mentions: ['bob'], withheld: true })
-  expect(() => applyVerdict(message, { verdict: 'refuse', code: 'content_refused' })).toThrow(
-    expect.objectContaining({ code: 'content_refused' }),
-  )
+  expect(message.marks).toEqual({ mentions: ['bob'], sentHash, withheld: true })
+  // It may have been stored before under its id, of which one who is suspended is not told.
+  const refuse = (of: Message, code: ErrorCode) => () => applyVerdict(of, { verdict: 'refuse', code })
+  expect(refuse(message, 'content_refused')()).toMatchObject({ code: 'content_refused' })
+  expect(refuse(message, 'account_suspended')).toThrow(WochatError)
+  expect(refuse({ ...message, id: null }, 'content_refused')).toThrow(WochatError)
   const transient = { ...messageOf('x'), marks: { transient: true as const } }
   applyVerdict(transient, { verdict: 'replace', body: { text: 'y' } })
   expect(transient.marks).toEqual({ transient: true })
+  expect(refuse(transient, 'content_refused')).toThrow(WochatError)
 })

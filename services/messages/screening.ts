@@ -8,6 +8,7 @@
 import { type ErrorCode, WochatError } from '../../protocol/errors.ts'
 import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import { checkBody, type SendMarks } from '../../protocol/message-types.ts'
+import { bodyHash } from '../store/body-hash.ts'
 
 /** A message that is well formed, and of which nothing else is known: its sender may turn out to be blocked. */
 export type ScreenedMessage = {
@@ -61,27 +62,46 @@ export async function screenAlone(screening: Screening, message: ScreenedMessage
 }
 
 /** A message whose content may still change. */
-export type OpenMessage = { readonly type: string; bodyJson: string; marks: SendMarks | null }
+export type OpenMessage = {
+  readonly id: string | null
+  readonly type: string
+  bodyJson: string
+  marks: SendMarks | null
+}
 
-/** Does to a message what was decided; throws its refusal as a {@link WochatError}. */
-export function applyVerdict(message: OpenMessage, decided: Verdict): void {
+/**
+ * Does to a message what was decided. Throws its refusal, and answers that of one which may have been stored before under
+ * its id, when it was judged otherwise: a sender that had no answer repeats it, and is to be told what became of it.
+ */
+export function applyVerdict(message: OpenMessage, decided: Verdict): WochatError | null {
   switch (decided.verdict) {
     case 'accept':
-      return
+      return null
     case 'withhold':
       message.marks = { ...message.marks, withheld: true }
-      return
+      return null
     case 'replace': {
-      const { transient } = message.marks ?? {}
-      const marks = checkBody(message.type, decided.body)
+      const { transient, withheld, sentHash = bodyHash(message.bodyJson) } = message.marks ?? {}
+      const isKept = message.id !== null && transient !== true
+      message.marks = {
+        ...checkBody(message.type, decided.body),
+        ...(transient === true && { transient }),
+        // Of one that was screened before, when it was scheduled.
+        ...(withheld === true && { withheld }),
+        ...(isKept && { sentHash }),
+      }
       message.bodyJson = JSON.stringify(decided.body)
-      message.marks = transient === true ? { ...marks, transient } : marks
-      return
+      return null
     }
     case 'refuse':
-      throw refusalError(decided)
+      if (message.id === null || message.marks?.transient === true || !isOfContent(decided))
+        throw refusalError(decided)
+      return refusalError(decided)
   }
 }
+
+/** Who is suspended is told nothing, whatever was stored. */
+const isOfContent = ({ code }: Refusal): boolean => code !== 'account_suspended'
 
 export const refusalError = ({ code, message, details }: Refusal): WochatError =>
   new WochatError(code, message, details === undefined ? {} : { details })

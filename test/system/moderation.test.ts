@@ -20,6 +20,13 @@ describe('the list of words', () => {
   test('rejects, masks and withholds, and forgets a word that is taken off', async () => {
     const { alice, bob } = await newFriends(server)
     const log = directLog(alice, bob)
+    const early = { id: 'm0', to: bob, text: 'verboten then' }
+    const planned = { id: 'p0', to: bob, text: 'verboten later', at: Date.now() + 60_000 }
+    const sendEarly = async () => [
+      await server.http('messages.send', early, server.token(alice, null)),
+      await server.http('messages.schedule', planned, server.token(alice, null)),
+    ]
+    const before = await sendEarly()
     await admin(server, 'setWords', {
       words: [
         { word: 'verboten', action: 'reject' },
@@ -34,6 +41,9 @@ describe('the list of words', () => {
       const reply = await sender.send({ id: `try-${tries++}`, to: bob, text: 'this is Verboten' })
       return reply.code === 'content_refused'
     }, 'the list in force')
+    // What was accepted before is so when it is repeated, and nothing of it is stored twice.
+    expect(await sendEarly()).toEqual(before)
+    expect(await sender.send(early)).toMatchObject({ kind: 'accepted', seq: 1 })
     expect((await sender.send({ id: 'm1', to: bob, text: '说坏话了' })).kind).toBe('accepted')
     expect((await sender.send({ id: 'm2', to: bob, text: 'hush now' })).kind).toBe('accepted')
     expect((await sender.send({ id: 'm3', to: bob, text: 'fine' })).kind).toBe('accepted')
@@ -56,6 +66,16 @@ describe('the list of words', () => {
       const reply = await sender.send({ id: `again-${tries++}`, to: bob, text: 'verboten' })
       return reply.kind === 'accepted'
     }, 'the empty list in force')
+    const { seq: masked } = sender.replies.find(({ id }) => id === 'm1')!
+    using tablet = await Device.connect(server, alice, 'tablet')
+    const again = await tablet.send({ id: 'm1', to: bob, text: '说坏话了' })
+    expect(again).toMatchObject({ kind: 'accepted', seq: masked })
+    const other = server.http(
+      'messages.send',
+      { id: 'm1', to: bob, text: '说**了' },
+      server.token(alice, null),
+    )
+    await expect(other).rejects.toMatchObject({ code: 'id_conflict' })
   })
 })
 

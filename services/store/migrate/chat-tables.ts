@@ -62,10 +62,13 @@ export const CHAT_MOVES: readonly TableMove[] = [
     ...table('scheduled_send', ['n'], {
       ...numbers('n', 'account'),
       ...texts('device', 'id', 'target', 'type', 'body'),
-      ...numbers('due_at', 'made_at', 'withheld', 'lease_until'),
+      ...numbers('due_at', 'made_at', 'withheld'),
+      ...texts('sent_hash'),
+      ...numbers('lease_until'),
     }),
     sequence: { column: 'n' },
   },
+  table('replaced_body', ['log', 'seq'], { ...numbers('log', 'seq'), ...texts('hash') }),
   table('expiry', ['log', 'seq'], numbers('log', 'seq', 'due_at', 'after_read_ms')),
   table('media', ['id'], {
     ...texts('id'),

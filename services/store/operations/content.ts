@@ -15,7 +15,7 @@ import type { LogFacts, Transaction } from './transaction.ts'
 export type EmptiedReason = 'recalled' | 'expired' | 'erased' | 'moderated'
 
 /** What hangs on one message and goes with its content: bounded by what a message may carry. */
-const HANGING_ON_A_MESSAGE = ['mention', 'origin', 'media_use', 'expiry', 'pin'] as const
+const HANGING_ON_A_MESSAGE = ['mention', 'origin', 'media_use', 'expiry', 'pin', 'replaced_body'] as const
 /** Reactions that go at a time: a message may have one of each member and emoji. */
 export const REACTIONS_FORGOTTEN_EACH = 500
 

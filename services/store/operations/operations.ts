@@ -1,6 +1,6 @@
 /** Every operation that the store answers alone, in one transaction, and how one is run. */
 import { CATALOGUE, type OperationName } from '../../../protocol/catalogue/catalogue.ts'
-import { type ErrorBody, WochatError } from '../../../protocol/errors.ts'
+import { WochatError } from '../../../protocol/errors.ts'
 import type { StoredCall } from '../contract.ts'
 import { accountEndOperations } from './account-erasure.ts'
 import { contactOperations } from './contacts.ts'
@@ -69,13 +69,10 @@ export async function runStored(
   const operation = STORED_OPERATIONS[name as StoredName] as StoredOperation<OperationName>
   const { requestId, ...rest } = params as { requestId?: string }
   const effect = async () => {
-    if ('refusal' in screened) throw errorOf(screened.refusal)
+    if ('refusal' in screened) throw WochatError.fromWire(screened.refusal)
     const { requestId: _, ...left } = screened.params as { requestId?: string }
     return operation(tx, { ...left, caller } as never)
   }
   if (!CATALOGUE[name].mutating || requestId === undefined) return effect()
   return once(tx, { caller, requestId, name, params: rest }, effect)
 }
-
-const errorOf = ({ code, message, ...options }: ErrorBody): WochatError =>
-  new WochatError(code, message, options)

@@ -2,9 +2,10 @@
  * Messages that are sent later. A node that sends one has it for itself for a while; when that node dies, another one
  * sends it again under its id, which makes one entry.
  */
-import { WochatError } from '../../../protocol/errors.ts'
+import { type ErrorBody, WochatError } from '../../../protocol/errors.ts'
 import { buildNoticeLog, type DeviceId, type LogId, type UserId } from '../../../protocol/ids.ts'
 import { LIST_ITEMS_DEFAULT, SCHEDULE_AHEAD_MS_MAX, SCHEDULED_MAX } from '../../../protocol/limits.ts'
+import { isSameBody } from '../body-hash.ts'
 import type { Caller } from '../contract.ts'
 import type { StoredOperations } from './stored.ts'
 import type { Transaction } from './transaction.ts'
@@ -17,7 +18,11 @@ export type ScheduledSend = {
   type: string
   bodyJson: string
   withheld: boolean
+  /** Of the body that was sent, where screening has replaced it. */
+  sentHash?: string
   at: number
+  /** Screening refuses it: only one that is scheduled already stays. */
+  refusal?: ErrorBody
 }
 
 export type DueSend = {
@@ -29,6 +34,7 @@ export type DueSend = {
   type: string
   bodyJson: string
   withheld: boolean
+  sentHash: string | null
   /** Why the author may not write any more, whatever the message is. */
   refusal: 'account_inactive' | 'account_suspended' | null
 }
@@ -74,36 +80,37 @@ export const scheduledOperations: StoredOperations<'messages.scheduled' | 'messa
   },
 }
 
+type KnownSend = { target: string; type: string; bodyJson: string; sentHash: string | null; due_at: number }
+
 type ScheduledRow = { n: number; id: string; target: string; type: string; body: string; due_at: number }
 
 export const scheduledTasks = {
   /** Schedules a message; the same one under the same id is scheduled once. */
   async scheduleSend(tx: Transaction, send: ScheduledSend): Promise<void> {
-    const { caller, id, log, type, bodyJson, withheld, at } = send
+    const { caller, id, log, type, bodyJson, withheld, sentHash = null, at, refusal } = send
     if (at <= tx.now || at > tx.now + SCHEDULE_AHEAD_MS_MAX) {
       throw new WochatError('bad_request', 'at: not between now and a year from now')
     }
     const account = await tx.ensureAccount(caller.uid)
     await tx.lockAccounts([account])
-    const known = await tx.first<{ target: string; type: string; body: string; due_at: number }>(
-      'select target, type, body, due_at from scheduled_send where account = $1 and id = $2',
+    const known = await tx.first<KnownSend>(
+      `select target, type, body as "bodyJson", sent_hash as "sentHash", due_at from scheduled_send
+       where account = $1 and id = $2`,
       [account, id],
     )
-    if (known !== undefined) {
-      const isSame =
-        known.target === log && known.type === type && known.body === bodyJson && known.due_at === at
-      if (isSame) return
-      throw new WochatError('id_conflict')
-    }
+    const isKnown = known?.target === log && known.type === type && known.due_at === at
+    if (isKnown && isSameBody(known, { bodyJson, sentHash })) return
+    if (refusal !== undefined) throw WochatError.fromWire(refusal)
+    if (known !== undefined) throw new WochatError('id_conflict')
     const { count } = (await tx.first<{ count: number }>(
       'select count(*) as count from scheduled_send where account = $1',
       [account],
     ))!
     if (count >= SCHEDULED_MAX) throw new WochatError('too_many_scheduled')
     await tx.query(
-      `insert into scheduled_send (account, device, id, target, type, body, due_at, made_at, withheld)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-      [account, caller.device, id, log, type, bodyJson, at, tx.now, withheld ? 1 : 0],
+      `insert into scheduled_send (account, device, id, target, type, body, due_at, made_at, withheld, sent_hash)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+      [account, caller.device, id, log, type, bodyJson, at, tx.now, withheld ? 1 : 0, sentHash],
     )
   },
 
@@ -114,17 +121,17 @@ export const scheduledTasks = {
        where n in (
            select n from scheduled_send where due_at <= $1 and lease_until <= $1 order by due_at limit $3
          ) and lease_until <= $1
-       returning n, account, device, id, target, type, body, withheld`,
+       returning n, account, device, id, target, type, body, withheld, sent_hash`,
       [tx.now, tx.now + LEASE_MS, limit],
     )
     const due: DueSend[] = []
-    for (const { account, target: log, body: bodyJson, withheld, ...row } of rows) {
+    for (const { account, target: log, body: bodyJson, withheld, sent_hash: sentHash, ...row } of rows) {
       const { uid, ...author } = (await tx.first<Author>(
         'select uid, state, suspended_until from account where n = $1',
         [account],
       ))!
       const refusal = refusalOf(author, tx.now)
-      due.push({ ...row, uid, log, bodyJson, withheld: withheld === 1, refusal })
+      due.push({ ...row, uid, log, bodyJson, withheld: withheld === 1, sentHash, refusal })
     }
     return due.sort((a, b) => a.n - b.n)
   },
@@ -163,4 +170,5 @@ type DueRow = {
   type: string
   body: string
   withheld: number
+  sent_hash: string | null
 }

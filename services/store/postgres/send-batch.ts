@@ -86,7 +86,8 @@ function peerOf(log: LogTarget, uid: UserId, accounts: AccountsIndex): number {
 
 /** Only a message that is stored makes its log. */
 function nameToMake({ n, kind, name }: LogTarget, { marks }: SendJob): string | null {
-  return n === 0 && (kind === DIRECT || kind === SELF) && marks?.transient !== true ? name : null
+  if (n !== 0 || (kind !== DIRECT && kind !== SELF)) return null
+  return marks?.transient === true || marks?.refused === true ? null : name
 }
 
 // ---------------------------------------------------------------- people and logs not met before

@@ -25,6 +25,7 @@ const REFUSALS: ReadonlyMap<number, ErrorCode> = new Map([
   [12, 'account_inactive'],
   [13, 'unknown_entry'],
   [14, 'unknown_media'],
+  [23, 'content_refused'],
 ])
 
 export function refusalOf(code: number): ErrorCode {

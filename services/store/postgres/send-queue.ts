@@ -66,6 +66,8 @@ class Batch {
     if (known !== undefined) {
       const first = this.sends[known]!.job
       if (first.log !== job.log || first.type !== job.type || first.bodyJson !== job.bodyJson) return false
+      if (first.marks?.sentHash !== job.marks?.sentHash || first.marks?.refused !== job.marks?.refused)
+        return false
     } else {
       if (key !== null) this.#byId.set(key, this.sends.length)
       this.sends.push(nameSend(job))

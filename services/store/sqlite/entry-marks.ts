@@ -42,7 +42,7 @@ export function fileMarks(
   accounts: AccountsIndex,
   { log, seq, at, kind, account, marks }: UnfiledEntry,
 ): void {
-  const { mentions = [], origins = [], media = [], expire } = marks!
+  const { mentions = [], origins = [], media = [], expire, sentHash } = marks!
   if (kind === 'message') {
     for (const mentioned of mentions === 'all'
       ? [MENTIONED_ALL]
@@ -62,6 +62,13 @@ export function fileMarks(
   }
   for (const id of media) {
     db.prepare('insert or ignore into media_use (media, log, seq) values (?, ?, ?)').run(id, log.n, seq)
+  }
+  if (sentHash !== undefined) {
+    db.prepare('insert or ignore into replaced_body (log, seq, hash) values (?, ?, ?)').run(
+      log.n,
+      seq,
+      sentHash,
+    )
   }
   if (expire === undefined) return
   db.prepare('insert or ignore into expiry (log, seq, due_at, after_read_ms) values (?, ?, ?, ?)').run(

@@ -17,6 +17,8 @@ export type StoredEntry = {
   epoch: number
   type: string
   bodyJson: string
+  /** Of the body that was sent, where screening has replaced it. */
+  sentHash: string | null
   /** 1: it has another body than it was sent with, since it was edited or recalled. */
   changed: number
 }
@@ -45,6 +47,7 @@ const PROBE_SQL = `
   with probe (i, hash) as (values ${Array.from({ length: PROBE_IDS }, (_, i) => `(${i}, ?)`).join(', ')})
   select probe.i, entry.account, entry.id,
     log.name as log, log.epoch, entry.seq, entry.at, entry.type, entry.body as bodyJson,
+    (select hash from replaced_body where log = entry.log and seq = entry.seq) as sentHash,
     coalesce(entry.state like '%"edited":%' or entry.state like '%"recalled":%', 0) as changed
   from probe
   cross join entry indexed by entry_by_id on entry.id_hash = probe.hash

@@ -65,6 +65,18 @@ test('entries read back from the journal have their seq and count once as own, h
   expect(own()).toBe(3)
 })
 
+test('an entry read back from the journal knows what was sent where that was replaced, and tells nobody', () => {
+  logs.append(logs.state(LOG), text('a'), 1000, { sentHash: 'abc', mentions: 'all' })
+  const line = logs.journal()!.toString()
+  expect(line).not.toContain('abc')
+  const again = start()
+  const alice = new AccountsIndex(db).find('alice' as UserId)!
+  expect(again.findUnfiled(alice, 'a')).toMatchObject({ sentHash: 'abc' })
+  again.file()
+  const filed = start().findFiled([{ account: alice, id: 'a' }])
+  expect(filed.get(0)).toMatchObject({ sentHash: 'abc', bodyJson: '{"text":"x"}' })
+})
+
 test('what was filed in the middle of a batch is not in the journal too', () => {
   logs.append(logs.state(LOG), text('a'), 1000)
   logs.file()

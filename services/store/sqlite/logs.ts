@@ -89,8 +89,8 @@ export class Logs {
   lines: string[] = []
   /** Counts the times that entries went to the tables: what was looked up before the last one may be stale. */
   filings = 0
-  /** Of `lines`, by their place: how those of withheld entries stand in the journal. On the wire they look like others. */
-  readonly #withheldLines = new Map<number, string>()
+  /** Of `lines`, by their place: how those stand in the journal that it has more of than the wire, which tells of no moderation. */
+  readonly #journalLines = new Map<number, string>()
   /** How many of `lines` went straight to the tables and need no journal. */
   #linesFiled = 0
   /** Time of the batch, ms. */
@@ -194,7 +194,7 @@ export class Logs {
   begin(now: number): void {
     this.#now = now
     this.lines = []
-    this.#withheldLines.clear()
+    this.#journalLines.clear()
     this.#linesFiled = 0
     if (this.#states.size < CACHED_LOGS_MAX) return
     for (const [name, state] of this.#states) if (!state.dirty) this.#states.delete(name)
@@ -252,8 +252,9 @@ export class Logs {
     }
     this.#unfiled.push(unfiled)
     if (entry.id !== null) this.#rememberId(account, entry.id, unfiled)
-    if (entry.kind === WITHHELD)
-      this.#withheldLines.set(this.lines.length, lineOf(unfiled, entry.uid, WITHHELD))
+    const sentHash = marks?.sentHash
+    if (entry.kind === WITHHELD || sentHash !== undefined)
+      this.#journalLines.set(this.lines.length, withHash(lineOf(unfiled, entry.uid, entry.kind), sentHash))
     this.lines.push(lineOf(unfiled, entry.uid, wireKind(entry.kind)))
     return unfiled
   }
@@ -267,8 +268,9 @@ export class Logs {
   findUnfiled(account: number, id: string): StoredEntry | undefined {
     const entry = this.#unfiledById.get(account)?.get(id)
     if (entry === undefined) return undefined
-    const { log, seq, at, type, bodyJson } = entry
-    return { log: log.name, epoch: log.epoch, seq, at, type, bodyJson, changed: 0 }
+    const { log, seq, at, type, bodyJson, marks } = entry
+    const sentHash = marks?.sentHash ?? null
+    return { log: log.name, epoch: log.epoch, seq, at, type, bodyJson, sentHash, changed: 0 }
   }
 
   /** Ids of entries that are in the tables; the answer is by position. */
@@ -283,7 +285,7 @@ export class Logs {
     if (this.lines.length === 0) return null
     const bytes = Buffer.from(this.lines.join('\n'))
     if (this.#linesFiled < this.lines.length) {
-      const isWhole = this.#linesFiled === 0 && this.#withheldLines.size === 0
+      const isWhole = this.#linesFiled === 0 && this.#journalLines.size === 0
       const unfiled = isWhole ? bytes : Buffer.from(this.#unfiledLines().join('\n'))
       this.#db.prepare('insert into journal (lines) values (?)').run(unfiled)
     }
@@ -292,7 +294,7 @@ export class Logs {
 
   #unfiledLines(): string[] {
     const from = this.#linesFiled
-    return this.lines.slice(from).map((line, i) => this.#withheldLines.get(from + i) ?? line)
+    return this.lines.slice(from).map((line, i) => this.#journalLines.get(from + i) ?? line)
   }
 
   /**
@@ -371,9 +373,7 @@ export class Logs {
         bodyJson: JSON.stringify(entry.body),
       },
       entry.at as number,
-      wireKind(entry.kind as string) === 'message'
-        ? findMarks(entry.type as string, entry.body as object)
-        : null,
+      wireKind(entry.kind as string) === 'message' ? marksOf(entry) : null,
     )
     if (unfiled.seq !== entry.seq) {
       throw new Error(
@@ -390,4 +390,14 @@ function lineOf(
 ): string {
   const epoch = encodeEpoch(log.epoch)
   return encodeEntry({ log: log.name, epoch, seq, at, kind, from, device, id, type, bodyJson })
+}
+
+/** As `sentHash` stands in the journal, which has one field more for it. */
+function withHash(line: string, sentHash: string | undefined): string {
+  return sentHash === undefined ? line : `${line.slice(0, -1)},"sentHash":"${sentHash}"}`
+}
+
+function marksOf({ type, body, sentHash }: Record<string, unknown>): SendMarks | null {
+  const marks = findMarks(type as string, body as object)
+  return typeof sentHash === 'string' ? { ...marks, sentHash } : marks
 }

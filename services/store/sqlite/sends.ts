@@ -1,5 +1,6 @@
 /** The sends of a batch: idempotency, then permission, then the entry, each in the order of arrival. */
 import type { ErrorCode } from '../../../protocol/errors.ts'
+import { isSameBody } from '../body-hash.ts'
 import { TO_NOBODY, TRANSIENT } from '../contract.ts'
 import { WITHHELD as WITHHELD_KIND } from '../withheld.ts'
 import { refusalOfMarks } from './entry-marks.ts'
@@ -70,7 +71,8 @@ export class SendDecider {
       }
       const stored = this.#filed.get(this.#nextWithId++) ?? logs.findUnfiled(account, send.id)
       if (stored !== undefined && send.marks?.transient !== true) {
-        const sameBody = stored.changed === 1 || stored.bodyJson === send.bodyJson
+        const sentHash = send.marks?.sentHash ?? null
+        const sameBody = stored.changed === 1 || isSameBody(stored, { bodyJson: send.bodyJson, sentHash })
         const same = stored.log === send.log && stored.type === send.type && sameBody
         if (same) this.#answer(NOTHING_NEW, stored.seq, stored.at, stored.epoch)
         else this.#refuse('id_conflict')
@@ -94,6 +96,10 @@ export class SendDecider {
   #decideMarked(send: PackedSend, state: LogState, writer: Writer): void {
     const { db, logs, now } = this.#work
     const marks = send.marks!
+    if (marks.refused === true) {
+      this.#refuse('content_refused')
+      return
+    }
     const isTransient = marks.transient === true
     const refusal = isTransient && writer.refusal === 'transient_only' ? null : writer.refusal
     const withheld = writer.withheld || marks.withheld === true

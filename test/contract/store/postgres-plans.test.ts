@@ -37,6 +37,7 @@ const FILL = `
     select i, 1, ':y:', i, 0 from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into pin (log, seq, pinned_by, pinned_at) select i, 1, i, 0 from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into expiry (log, seq, due_at) select i, 1, 9e15::bigint from generate_series(1, ${ACCOUNTS - 1}) i;
+  insert into replaced_body (log, seq, hash) select i, 1, '' from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into media_use (media, log, seq) select i::text, i, 1 from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into message_search (log, seq, terms) select i, 1, 'word' from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into conversation_state (account, log, changed_at) select i, i, 0 from generate_series(1, ${ACCOUNTS - 1}) i;

@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { LogId } from '../../../protocol/ids.ts'
+import type { SendMarks } from '../../../protocol/message-types.ts'
+import { sendAndWait } from '../../../services/messages/awaited-send.ts'
+import { bodyHash } from '../../../services/store/body-hash.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
   befriend,
@@ -18,6 +21,8 @@ import {
   seqsOf,
 } from './people.ts'
 import { takeTurns } from './turns.ts'
+
+const seqAt = ({ seq, at }: { seq: number; at: number }) => ({ seq, at })
 
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1)
 
@@ -132,6 +137,41 @@ export function sendsContract(engine: () => StoreEngine): void {
       )
       expect(gistOf(await readAll(store, bob, log))).toEqual(['first'])
       expect(await refusalOf(send(store, alice, log, 'second', 'same'))).toBe('id_conflict')
+    })
+
+    test('what was sent is compared, whatever screening made of it then or makes of it now', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const job = (id: string, text: string, marks: SendMarks | null) =>
+        sendAndWait(store, alice, {
+          ...{ id, target: { log, peer: bob.uid }, type: 'text', bodyJson: bodyOf(text), marks },
+        })
+      const bodyOf = (text: string) => JSON.stringify({ text })
+      const replaced = (id: string, text: string, by: string) =>
+        job(id, by, { sentHash: bodyHash(bodyOf(text)) })
+      const refused = (id: string, text: string) => job(id, text, { refused: true })
+      // Of a conversation that is not there yet, too.
+      expect(await refusalOf(refused('new', 'bad'))).toBe('content_refused')
+      const plain = await send(store, alice, log, 'bad', 'plain')
+      const masked = await replaced('masked', 'bad', '***')
+      const repeatAll = async () => {
+        for (const [id, first] of [['plain', plain] as const, ['masked', masked] as const]) {
+          const again = [send(store, alice, log, 'bad', id), replaced(id, 'bad', 'b**'), refused(id, 'bad')]
+          for (const { seq, at } of await Promise.all(again)) expect({ seq, at }).toMatchObject(seqAt(first))
+          const others = [send(store, alice, log, '***', id), replaced(id, 'worse', '***')]
+          for (const other of others) expect(await refusalOf(other)).toBe('id_conflict')
+        }
+      }
+      await repeatAll()
+      expect(gistOf(await readAll(store, bob, log))).toEqual(['bad', '***'])
+      await repeatAll()
+      const [first, second] = await Promise.allSettled([refused('x', 'y'), send(store, alice, log, 'y', 'x')])
+      expect([first.status, second.status]).toEqual(['rejected', 'fulfilled'])
+      // Once it is recalled there is nothing to compare.
+      await store.run({ name: 'messages.recall', caller: alice, params: { log, seq: masked.seq } })
+      expect(await refused('masked', 'bad')).toMatchObject(seqAt(masked))
+      expect(gistOf(await readAll(store, bob, log)).slice(0, 3)).toEqual(['bad', undefined, 'y'])
     })
 
     test('the same id of two people names two messages', async () => {

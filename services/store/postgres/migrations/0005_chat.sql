@@ -211,11 +211,21 @@ create table scheduled_send (
   made_at bigint not null,
   -- Its author is told that it was sent, and nobody else sees it.
   withheld integer not null default 0,
+  -- Of the body that was sent, where screening has replaced it.
+  sent_hash text collate "C",
   -- Until when a node that sends it has it for itself.
   lease_until bigint not null default 0
 );
 create index scheduled_send_by_time on scheduled_send (due_at);
 create unique index scheduled_send_by_id on scheduled_send (account, id);
+
+-- Messages whose body screening has replaced: the hash of the one that was sent, by which a repeated send is known.
+create table replaced_body (
+  log bigint not null,
+  seq bigint not null,
+  hash text collate "C" not null,
+  primary key (log, seq)
+);
 
 -- Messages that destroy themselves. Where `after_read_ms` is not null, the time begins when the other person reads.
 create table expiry (

@@ -45,11 +45,16 @@ begin
       theirs.blocked = 1 or coalesce(send.mark ? 'withheld', false) as withheld,
       case
         when stored.seq is not null then
-          -- One that was edited or recalled has another body than it was sent with.
-          case when stored.log = send.log and stored.type = send.type and (stored.body = send.body
-              or stored.state like '%"edited":%' or stored.state like '%"recalled":%')
+          -- One that was edited or recalled has another body than it was sent with; of one that screening has
+          -- replaced, there or here, the hash of what was sent is compared (body-hash.ts).
+          case when stored.log = send.log and stored.type = send.type
+              and (stored.state like '%"edited":%' or stored.state like '%"recalled":%'
+                or case when stored.sent_hash is null and send.mark ->> 'sentHash' is null then stored.body = send.body
+                  else coalesce(stored.sent_hash, body_hash(stored.body))
+                    = coalesce(send.mark ->> 'sentHash', body_hash(send.body)) end)
             then case when stored.kind = 'withheld' then 22 else 1 end
             else 2 end
+        when send.mark ? 'refused' then 23
         when send.kind = 0 or (send.kind = 1 and log.n is null) then 3
         when send.kind = 1 then
           case
@@ -93,7 +98,9 @@ begin
       where send.kind = 1 and g.log = send.log offset 0
     ) rules on true
     left join lateral (
-      select e.log, e.seq, e.at, e.kind, e.type, e.body, e.state from entry e
+      select e.log, e.seq, e.at, e.kind, e.type, e.body, e.state,
+        (select r.hash from replaced_body r where r.log = e.log and r.seq = e.seq) as sent_hash
+      from entry e
       where not send.transient
         and e.id_hash = send.hash and e.account = send.account and e.id is not distinct from send.id
       order by e.log = send.log desc limit 1
@@ -144,6 +151,10 @@ begin
     perform keep_marks(accounts, logs, marks, codes, seqs, ats);
   end if;
 end $$;
+
+create function body_hash(body text) returns text language sql immutable as $$
+  select encode(sha256(convert_to(body, 'UTF8')), 'hex')
+$$;
 
 -- 13 when the message answers an entry, 14 when it carries a file, that its author may not see; else 0.
 create function refusal_of_marks(author bigint, target bigint, mark jsonb) returns smallint language plpgsql as $$
@@ -202,6 +213,9 @@ begin
     if s.mark ? 'media' then
       insert into media_use (media, log, seq)
       select distinct id, s.log, s.seq from jsonb_array_elements_text(s.mark -> 'media') as carried (id);
+    end if;
+    if s.mark ? 'sentHash' then
+      insert into replaced_body (log, seq, hash) values (s.log, s.seq, s.mark ->> 'sentHash');
     end if;
     if s.mark ? 'expire' then
       insert into expiry (log, seq, due_at, after_read_ms)

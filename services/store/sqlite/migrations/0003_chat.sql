@@ -180,10 +180,18 @@ create table scheduled_send (
   due_at bigint not null,
   made_at bigint not null,
   withheld integer not null default 0,
+  sent_hash text,
   lease_until bigint not null default 0
 );
 create index scheduled_send_by_time on scheduled_send (due_at);
 create unique index scheduled_send_by_id on scheduled_send (account, id);
+
+create table replaced_body (
+  log bigint not null,
+  seq bigint not null,
+  hash text not null,
+  primary key (log, seq)
+) without rowid;
 
 create table expiry (
   log bigint not null,
