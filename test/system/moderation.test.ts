@@ -37,13 +37,21 @@ describe('the list of words', () => {
     using sender = await Device.connect(server, alice, 'phone')
     using receiver = await Device.connect(server, bob, 'phone')
     let tries = 0
-    await until(async () => {
-      const reply = await sender.send({ id: `try-${tries++}`, to: bob, text: 'this is Verboten' })
-      return reply.code === 'content_refused'
-    }, 'the list in force')
+    for (const place of server.nodes.keys()) {
+      server.serveFrom(place)
+      await until(async () => {
+        const send = { id: `try-${tries++}`, to: bob, text: 'this is Verboten' }
+        const sent = server.http('messages.send', send, server.token(alice, null))
+        return (await sent.catch(({ code }) => code)) === 'content_refused'
+      }, `the list in force on node ${place}`)
+    }
+    server.serveFrom(...server.nodes.keys())
     // What was accepted before is so when it is repeated, and nothing of it is stored twice.
     expect(await sendEarly()).toEqual(before)
     expect(await sender.send(early)).toMatchObject({ kind: 'accepted', seq: 1 })
+    const planMasked = () =>
+      server.http('messages.schedule', { ...planned, id: 'p1', text: '说坏话了' }, server.token(alice, null))
+    expect(await planMasked()).toEqual({ id: 'p1' })
     expect((await sender.send({ id: 'm1', to: bob, text: '说坏话了' })).kind).toBe('accepted')
     expect((await sender.send({ id: 'm2', to: bob, text: 'hush now' })).kind).toBe('accepted')
     expect((await sender.send({ id: 'm3', to: bob, text: 'fine' })).kind).toBe('accepted')
@@ -70,6 +78,7 @@ describe('the list of words', () => {
     using tablet = await Device.connect(server, alice, 'tablet')
     const again = await tablet.send({ id: 'm1', to: bob, text: '说坏话了' })
     expect(again).toMatchObject({ kind: 'accepted', seq: masked })
+    expect(await planMasked()).toEqual({ id: 'p1' })
     const other = server.http(
       'messages.send',
       { id: 'm1', to: bob, text: '说**了' },
