@@ -3,8 +3,10 @@
  * twice, everything comes in order.
  */
 import { describe, expect, test } from 'vitest'
+import { Device } from '../harness/device.ts'
 import { createLossyFilter } from '../harness/lossy-redis.ts'
 import { Metrics } from '../harness/metrics.ts'
+import { makeAccounts } from '../harness/people.ts'
 import { PostgresServer } from '../harness/postgres.ts'
 import { RedisServer } from '../harness/redis.ts'
 import { type ServerProcess, startServer, type TestServer } from '../harness/server.ts'
@@ -41,12 +43,12 @@ describe('under a load of 2,000 sends over three nodes', () => {
   test(
     'a fan-out worker is killed, and another takes its work over',
     async () => {
-      const brokers = [{ WOCHAT_ROLES: 'broker,api' }, { WOCHAT_ROLES: 'broker,api' }]
-      const workers = [{ WOCHAT_ROLES: 'fanout' }, { WOCHAT_ROLES: 'fanout' }]
+      const brokers = Array.from({ length: 3 }, () => ({ WOCHAT_ROLES: 'broker,api' }))
+      const workers = Array.from({ length: 2 }, () => ({ WOCHAT_ROLES: 'fanout' }))
       await using server = await startServer({ env: FAST_LEASE, nodes: [...brokers, ...workers] })
-      server.serveFrom(0, 1)
+      server.serveFrom(0, 1, 2)
       await using soak = await loaded(server)
-      await server.nodes[2]!.kill9()
+      await server.nodes[3]!.kill9()
       await soak.verify()
     },
     TEST_MS,
@@ -138,7 +140,7 @@ describe('the wires of a node fail under a load', () => {
   )
 
   test(
-    'one node is cut off from PostgreSQL only',
+    'one node is cut off from PostgreSQL only: it is not ready and refuses, the others go on',
     async () => {
       await using postgres = await PostgresServer.start()
       await using redis = await startedRedis()
@@ -148,10 +150,21 @@ describe('the wires of a node fail under a load', () => {
       url.port = String(wire.port)
       const through = { WOCHAT_DATABASE_URL: url.href }
       await using server = await startServer({ env: FAST_LEASE, backends, nodes: [{}, {}, through] })
+      const node = server.nodes[2]!
+      server.serveFrom(2)
+      await makeAccounts(server, 'alice', 'bob')
+      using alice = await Device.connect(server, 'alice', 'phone', { version: 5 })
+      server.serveFrom(0, 1, 2)
       await using soak = await loaded(server)
       wire.cut()
-      await until(async () => !(await server.nodes[2]!.isReady()), 'the node to miss its store')
+      await until(async () => !(await node.isReady()), 'the node to miss its store')
+      for (const other of server.nodes.slice(0, 2)) expect(await other.isReady()).toBe(true)
+      const refused = await alice.send({ id: 'while it is cut off', to: 'bob', text: 'hello' })
+      expect(refused).toMatchObject({ kind: 'refused', code: 'busy' })
+      await soak.untilAnswered(0.6)
       wire.heal()
+      await until(() => node.isReady(), 'the node to be ready again')
+      expect(await alice.send({ id: 'healed', to: 'bob', text: 'hello' })).toMatchObject({ kind: 'accepted' })
       await soak.verify()
     },
     TEST_MS,
