@@ -22,8 +22,7 @@ export interface Doorbells {
   liveNodes(): readonly NodeId[]
   /**
    * Entries that were committed up to `ageMs` ago may have rung nobody, because a stream was full or emptied: every
-   * node asks the store, from a position at least that old. Told until Redis has taken it. As a rule the age is a
-   * few seconds; a node that keeps no position so old takes its oldest.
+   * node asks the store, from a position at least that old. Told until Redis has taken it.
    */
   lost(ageMs: number): void
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import { startRedis, startRedisCluster, startSentinelRedis } from '../../test/harness/redis.ts'
+import { TcpProxy } from '../../test/harness/tcp-proxy.ts'
 import { until } from '../../test/harness/wait.ts'
 import { RedisClient } from './redis.ts'
 import { parseRedisUrl } from './redis-url.ts'
@@ -86,6 +87,18 @@ test('a command to a server that stands still fails in a bounded time', async ()
   await expect(client.commands.get('a')).rejects.toThrow(/timed out/i)
   redis.server.resume()
   expect(await until(() => canWrite(client, 'a'), 'commands to work')).toBe(true)
+})
+
+test('a connection that swallows what is sent is left for a new one, and that is an interruption', async () => {
+  await using redis = await startRedis()
+  await using wire = await TcpProxy.start(redis.server.port)
+  await using client = connect(`redis://127.0.0.1:${wire.port}`)
+  await client.untilReady(5000)
+  let interruptions = 0
+  client.onInterrupted = () => interruptions++
+  wire.strand()
+  await until(() => interruptions === 1, 'another connection')
+  expect(await canWrite(client, 'key')).toBe(true)
 })
 
 test('a Sentinel failover is followed, and told as an interruption', async () => {

@@ -2,7 +2,8 @@
  * The connection to Redis: one server, Sentinel or Cluster behind one type.
  *
  * It reconnects for ever. While Redis is away a command fails at once, or after {@link COMMAND_TIMEOUT_MS} when the
- * server is silent; nothing is queued. An outage is one line in the log, and so is its end.
+ * server is silent; nothing is queued. A server that stays silent is away. An outage is one line in the log, and so is its
+ * end.
  */
 import { Cluster, type ClusterOptions, Redis, type RedisCommander, type RedisOptions } from 'ioredis'
 import type { Logger } from 'pino'
@@ -12,6 +13,9 @@ import { endsInTime } from './stop-wait.ts'
 /** A command without an answer has failed; whether it took effect is unknown. */
 export const COMMAND_TIMEOUT_MS = 2000
 const CONNECT_TIMEOUT_MS = 2000
+/** How often a server is asked whether it is there, and after how many such questions without an answer it is left. */
+const PROBE_MS = 2000
+const SILENT_PROBES_MAX = 2
 /** A server that does not answer our end of a connection is left. */
 const DISCONNECT_TIMEOUT_MS = 500
 const RETRY_MIN_MS = 50
@@ -50,13 +54,19 @@ export class RedisClient implements AsyncDisposable {
   #isAway = false
   #wasReady = false
   #masters = ''
-  #slotsRefresh: NodeJS.Timeout | undefined
+  /** Looks after the connection: the map of a Cluster, or whether the one server still answers. */
+  readonly #watch: NodeJS.Timeout
+  #silentProbes = 0
 
   constructor(options: RedisClientOptions) {
     this.#options = options
     this.#target = parseRedisUrl(options.url)
     this.isCluster = this.#target.kind === 'cluster'
     this.#connection = this.isCluster ? this.#openCluster() : this.#openSingle()
+    this.#watch =
+      this.#connection instanceof Cluster
+        ? watchSlots(this.#connection)
+        : setInterval(() => void this.#probe(), PROBE_MS).unref()
     this.commands = this.#connection as RedisCommands
     this.#connection.on('ready', () => this.#becameReady())
     this.#connection.on('close', () => this.#wentAway(null))
@@ -114,7 +124,7 @@ export class RedisClient implements AsyncDisposable {
     this.onInterrupted = () => {}
     this.#isReady = false
     this.#isDisposed = true
-    clearInterval(this.#slotsRefresh)
+    clearInterval(this.#watch)
     // An end that is wanted is no outage.
     this.#isAway = true
     const connection = this.#connection
@@ -167,6 +177,17 @@ export class RedisClient implements AsyncDisposable {
     })
   }
 
+  /** Where packets are swallowed the system takes a quarter of an hour to end a connection, and new ones may work. */
+  async #probe(): Promise<void> {
+    const connection = this.#connection as Redis
+    if (connection.status !== 'ready') return
+    const isAnswered = await connection.ping().then(Boolean, () => false)
+    this.#silentProbes = isAnswered ? 0 : this.#silentProbes + 1
+    if (this.#silentProbes < SILENT_PROBES_MAX || this.#isDisposed) return
+    this.#silentProbes = 0
+    connection.disconnect(true)
+  }
+
   #placeOptions(): RedisOptions {
     const { kind, hosts, masterName, sentinelPassword, database, tls } = this.#target
     if (kind === 'single') return { ...hosts[0]!, db: database }
@@ -191,10 +212,6 @@ export class RedisClient implements AsyncDisposable {
       maxRedirections: REDIRECTIONS_MAX,
     }
     const cluster = new Cluster(this.#target.hosts, options)
-    // The library has such an interval; one that fires in the moment of the disconnect goes on for ever.
-    this.#slotsRefresh = setInterval(() => {
-      if (cluster.status === 'ready') cluster.refreshSlotsCache()
-    }, SLOTS_REFRESH_MS).unref()
     cluster.on('refresh', () => this.#comparedMasters(cluster))
     cluster.on('-node', () => {
       this.#masters = ''
@@ -235,6 +252,13 @@ export class RedisClient implements AsyncDisposable {
     if (host === undefined || port === undefined) throw new Error(`no server of the Cluster has slot ${slot}`)
     return { host, port }
   }
+}
+
+/** The library has such an interval; one that fires in the moment of the disconnect goes on for ever. */
+function watchSlots(cluster: Cluster): NodeJS.Timeout {
+  return setInterval(() => {
+    if (cluster.status === 'ready') cluster.refreshSlotsCache()
+  }, SLOTS_REFRESH_MS).unref()
 }
 
 /** Bounded, with jitter so that all nodes of a cluster do not come back in the same moment. */

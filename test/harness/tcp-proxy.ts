@@ -7,6 +7,7 @@ export type Filter = (chunk: Buffer) => Buffer
 export class TcpProxy implements AsyncDisposable {
   readonly #server: Server
   readonly #pairs = new Set<Socket>()
+  readonly #stranded = new Set<Socket>()
   #state: 'whole' | 'cut' | 'frozen' = 'whole'
 
   /** Forwards to a loopback port. `filter` makes a filter for each connection. */
@@ -36,6 +37,7 @@ export class TcpProxy implements AsyncDisposable {
       socket.on('error', () => {})
       socket.on('close', () => {
         this.#pairs.delete(socket)
+        this.#stranded.delete(socket)
         near.destroy()
         far.destroy()
       })
@@ -63,8 +65,17 @@ export class TcpProxy implements AsyncDisposable {
     for (const socket of this.#pairs) socket.resume()
   }
 
+  /** Nothing arrives any more on the connections of now, for good, as where a router has forgotten them; new ones work. */
+  strand(): void {
+    this.freeze()
+    for (const socket of this.#pairs) this.#stranded.add(socket)
+    this.#pairs.clear()
+    this.#state = 'whole'
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut()
+    for (const socket of this.#stranded) socket.destroy()
     await new Promise((resolve) => this.#server.close(resolve))
   }
 }
