@@ -115,7 +115,7 @@ function buildHandlers(
     ...createEditHandlers(store, intake),
     ...createAccountHandlers({ httpUrl }),
     ...createPresenceHandlers(store, live.presence),
-    ...createRoomHandlers(store, live.rooms),
+    ...createRoomHandlers(store, live),
     ...createMediaHandlers({ ...media, httpUrl }),
     ...createMessageHandlers({
       store,

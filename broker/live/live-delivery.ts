@@ -52,6 +52,16 @@ export class LiveDelivery {
     this.#bus.signal({ group }, encodeLiveFrame({ kind: 'group', group, except, payload }))
   }
 
+  /** Ends the seats of a person in a room, on all nodes. */
+  unseat(uid: UserId, room: LogId): void {
+    this.#unseatHere(uid, room)
+    this.#bus.signal({ group: room }, encodeLiveFrame({ kind: 'unseated', group: room, uid }))
+  }
+
+  #unseatHere(uid: UserId, room: LogId): void {
+    this.#here.eachOfUser(uid, (listener) => this.#rooms.leave(listener, room))
+  }
+
   /** Whether somebody here would get what is sent to a person. */
   isListening(uid: UserId): boolean {
     let found = false
@@ -65,7 +75,8 @@ export class LiveDelivery {
   received(bytes: Buffer): void {
     const frame = readLiveFrame(bytes)
     if (frame === null) return
-    if (frame.kind === 'user') this.#toUserHere(frame.uid, frame.payload, frame.except)
+    if (frame.kind === 'unseated') this.#unseatHere(frame.uid, frame.group)
+    else if (frame.kind === 'user') this.#toUserHere(frame.uid, frame.payload, frame.except)
     else this.#toGroupHere(frame.group, frame.payload, frame.except)
   }
 

@@ -13,7 +13,7 @@ const SWEEP_EVERY_MS = 5000
 
 type Watching = Pick<Bus, 'watch' | 'unwatch'>
 
-export class LiveRooms implements LiveRoomSeats, Disposable {
+export class LiveRooms implements Pick<LiveRoomSeats, 'join' | 'leave'>, Disposable {
   readonly #bus: Watching
   readonly #rooms = new Map<LogId, Set<LiveListener>>()
   /** Until when, ms since 1970. */

@@ -1,8 +1,8 @@
 /** Everything that is live on a node: typing, presence, receipts, messages that are not kept, rooms without entries. */
-import { logKind, peopleOf } from '../../protocol/ids.ts'
+import { type LogId, logKind, peopleOf, type UserId } from '../../protocol/ids.ts'
 import type { Target } from '../../protocol/send.ts'
 import type { TransientMessage, TransientSender } from '../../services/messages/ports.ts'
-import type { LiveListener } from '../../services/presence/ports.ts'
+import type { LiveListener, LiveRoomSeats } from '../../services/presence/ports.ts'
 import type { Presence } from '../../services/presence/presence.ts'
 import type { LiveDelivery } from './live-delivery.ts'
 import type { KnownRights } from './live-rights.ts'
@@ -21,7 +21,7 @@ type LiveParts = {
   onError: (error: unknown) => void
 }
 
-export class Live implements TransientSender {
+export class Live implements TransientSender, LiveRoomSeats {
   readonly presence: Presence
   readonly delivery: LiveDelivery
   readonly rooms: LiveRooms
@@ -43,6 +43,18 @@ export class Live implements TransientSender {
   disconnected(listener: LiveListener, isForeground: boolean): void {
     this.rooms.end(listener)
     this.presence.disconnected(listener, isForeground)
+  }
+
+  join(listener: LiveListener, room: LogId, until: number): Promise<void> {
+    return this.rooms.join(listener, room, until)
+  }
+
+  leave(listener: LiveListener, room: LogId): void {
+    this.rooms.leave(listener, room)
+  }
+
+  unseat(uid: UserId, room: LogId): void {
+    this.delivery.unseat(uid, room)
   }
 
   /** Tells those who may read it; where the sender may not write, nobody. */

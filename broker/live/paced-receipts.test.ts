@@ -19,7 +19,8 @@ beforeEach(() => {
   told = new Map()
   rooms = new LiveRooms({ watch: async () => {}, unwatch() {} })
   const signal = (_: object, bytes: Buffer) => {
-    const { log, seq } = JSON.parse(String(readLiveFrame(bytes)!.payload)) as { log: string; seq: number }
+    const { payload } = readLiveFrame(bytes) as { payload: Buffer }
+    const { log, seq } = JSON.parse(String(payload)) as { log: string; seq: number }
     expect(told.get(log) ?? 0).toBeLessThan(seq)
     told.set(log, seq)
   }

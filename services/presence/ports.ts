@@ -35,6 +35,8 @@ export interface LiveRoomSeats {
   join(listener: LiveListener, room: LogId, until: number): Promise<void>
   /** Done twice it changes nothing. */
   leave(listener: LiveListener, room: LogId): void
+  /** Ends the seats of a person, on whatever nodes their connections are. */
+  unseat(uid: UserId, room: LogId): void
 }
 
 /** A connection of a device that takes what is live. */

@@ -1,6 +1,9 @@
-/** Joining and leaving rooms: one that keeps entries is the store's, one that keeps none is joined by a connection alone. */
+/**
+ * Joining and leaving rooms: one that keeps entries is the store's, one that keeps none is joined by a connection alone,
+ * whose seat a ban ends.
+ */
 import { WochatError } from '../../protocol/errors.ts'
-import type { LogId } from '../../protocol/ids.ts'
+import type { LogId, UserId } from '../../protocol/ids.ts'
 import { PRESENCE_LEASE_MS_MAX } from '../../protocol/limits.ts'
 import { callerOf, type Handler } from '../dispatcher.ts'
 import type { Store } from '../store/contract.ts'
@@ -10,6 +13,7 @@ import { listenerOf } from './presence-handlers.ts'
 type RoomHandlers = {
   readonly 'rooms.join': Handler<'rooms.join'>
   readonly 'rooms.leave': Handler<'rooms.leave'>
+  readonly 'groups.ban': Handler<'groups.ban'>
 }
 
 export function createRoomHandlers(
@@ -33,6 +37,12 @@ export function createRoomHandlers(
       if (room === null) return store.run({ name: 'rooms.leave', caller, params })
       seats.leave(listenerOf(context), params.id as LogId)
       return {}
+    },
+
+    async 'groups.ban'(params, context) {
+      const result = await store.run({ name: 'groups.ban', caller: callerOf(context), params })
+      seats.unseat(params.uid as UserId, params.id as LogId)
+      return result
     },
   }
 }

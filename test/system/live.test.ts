@@ -235,7 +235,20 @@ describe('a room that keeps no entries', () => {
     expect(await device.send({ id: 'k1', to: room, text: 'Keep me' })).toMatchObject({
       code: 'transient_only',
     })
+    const heard = await LiveEvents.follow(device)
+    await device.call('rooms.join', { id: room }, 'before')
+    const say = (text: string) =>
+      server.http('messages.send', { to: room, text, transient: true }, server.token(owner, null))
+    await say('All together')
+    await heard.next('message')
     await server.http('groups.ban', { id: room, uid: fan }, server.token(owner, null))
+    await until(
+      async () => (await server.metrics()).sum('wochat_room_connections') === 0,
+      'the ban to end the seat',
+    )
+    await say('Among us')
+    await device.settle()
+    expect(heard.events.filter(({ kind }) => kind === 'message')).toHaveLength(1)
     expect(await device.call('rooms.join', { id: room }, 'join')).toMatchObject({ code: 'banned' })
     device.publishSend(hello(room, 'b1'))
     expect(await device.reply(({ id }) => id === 'b1')).toMatchObject({ code: 'not_member' })
