@@ -7,7 +7,7 @@ import type { MessageIntake, TracedMessage } from '../../services/messages/ports
 import { RefusedSend } from '../../services/messages/refused-send.ts'
 import { applyVerdict, type Screening, type Verdict } from '../../services/messages/screening.ts'
 import { ScreeningOrder } from '../../services/messages/screening-order.ts'
-import { type SendJob, type Store, TO_NOBODY } from '../../services/store/contract.ts'
+import { OF_VISITOR, type SendJob, type Store, TO_NOBODY } from '../../services/store/contract.ts'
 import type { Tracing } from '../trace/tracing.ts'
 import { Answer, type Answers } from './answers.ts'
 import type { Clock } from './clock.ts'
@@ -85,9 +85,12 @@ class MessageSend extends Answer implements SendJob {
 
   #acceptedTransient(seq: number, at: number): void {
     const { log, uid: from, device, id, type, bodyJson } = this
-    if (seq !== TO_NOBODY) {
-      this.connection.services.intake.transient.sendTransient({ log, from, device, id, type, bodyJson, at })
+    const { transient } = this.connection.services.intake
+    if (seq === OF_VISITOR && !transient.isSeated(log, from, device)) {
+      this.refused(new WochatError('not_member'))
+      return
     }
+    if (seq !== TO_NOBODY) transient.sendTransient({ log, from, device, id, type, bodyJson, at })
     this.connection.publishes.transientAccepted(this, log, at, id)
   }
 

@@ -2,7 +2,7 @@
  * Brings what is live to devices: those of this node at once, those of others over the bus. Every event is serialised
  * once. Nothing is kept or tried again, and a device that does not keep up misses some.
  */
-import type { LogId, UserId } from '../../protocol/ids.ts'
+import type { DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import type { LiveEvent } from '../../protocol/reply.ts'
 import type { LiveListener } from '../../services/presence/ports.ts'
 import type { Bus } from '../cluster/bus.ts'
@@ -50,6 +50,16 @@ export class LiveDelivery {
     const payload = encode(event)
     this.#toGroupHere(group, payload, except)
     this.#bus.signal({ group }, encodeLiveFrame({ kind: 'group', group, except, payload }))
+  }
+
+  /** Whether a device has a seat in a room by a connection to this node. */
+  isSeated(room: LogId, uid: UserId, device: DeviceId | null): boolean {
+    const seated = this.#rooms.listenersOf(room)
+    let found = false
+    this.#here.eachOfUser(uid, (listener) => {
+      found ||= listener.device === device && seated.has(listener)
+    })
+    return found
   }
 
   /** Ends the seats of a person in a room, on all nodes. */

@@ -1,5 +1,5 @@
 /** Everything that is live on a node: typing, presence, receipts, messages that are not kept, rooms without entries. */
-import { type LogId, logKind, peopleOf, type UserId } from '../../protocol/ids.ts'
+import { type DeviceId, type LogId, logKind, peopleOf, type UserId } from '../../protocol/ids.ts'
 import type { Target } from '../../protocol/send.ts'
 import type { TransientMessage, TransientSender } from '../../services/messages/ports.ts'
 import type { LiveListener, LiveRoomSeats } from '../../services/presence/ports.ts'
@@ -60,6 +60,10 @@ export class Live implements TransientSender, LiveRoomSeats {
   /** Tells those who may read it; where the sender may not write, nobody. */
   typing(from: LiveListener, target: Target): void {
     this.#tellTyping(from, target).catch(this.#parts.onError)
+  }
+
+  isSeated(room: LogId, uid: UserId, device: DeviceId | null): boolean {
+    return this.delivery.isSeated(room, uid, device)
   }
 
   sendTransient(message: TransientMessage): void {

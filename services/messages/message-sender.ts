@@ -1,9 +1,9 @@
 /** How a message that comes by a call, is forwarded, or was scheduled goes the way of all others. */
 import type { TraceStep } from '../../protocol/admin/rows.ts'
-import type { WochatError } from '../../protocol/errors.ts'
+import { WochatError } from '../../protocol/errors.ts'
 import type { LogId } from '../../protocol/ids.ts'
 import type { Send } from '../../protocol/send.ts'
-import { type Caller, type Store, TO_NOBODY } from '../store/contract.ts'
+import { type Caller, OF_VISITOR, type Store, TO_NOBODY } from '../store/contract.ts'
 import { sendAndWait } from './awaited-send.ts'
 import type { MessageIntake } from './ports.ts'
 import { applyVerdict, screenAlone } from './screening.ts'
@@ -48,12 +48,17 @@ export class MessageSender {
     const refusal = await this.screen(caller, send)
     const { log, seq, at } = await sendAndWait(this.#store, caller, send, refusal)
     if (seq > 0) return { log, seq, at }
+    if (seq === OF_VISITOR && !this.#isOperators) this.#assertSeated(caller, log)
     if (seq !== TO_NOBODY) {
       const { id, type, bodyJson } = send
       const { uid: from, device } = caller
       this.#intake.transient.sendTransient({ log, from, device, id, type, bodyJson, at })
     }
     return { log, seq: 0, at, transient: true }
+  }
+
+  #assertSeated({ uid, device }: Caller, room: LogId): void {
+    if (!this.#intake.transient.isSeated(room, uid, device)) throw new WochatError('not_member')
   }
 
   /**

@@ -17,9 +17,11 @@ export type TransientMessage = {
 export interface TransientSender {
   /** Brings a message to those of the log who are online, as a live event. Never throws; nothing is tried again. */
   sendTransient(message: TransientMessage): void
+  /** Whether the device has a seat in a room that keeps no entries, by a connection to this node. */
+  isSeated(room: LogId, uid: UserId, device: DeviceId | null): boolean
 }
 
-const NO_TRANSIENT_SENDER: TransientSender = { sendTransient() {} }
+const NO_TRANSIENT_SENDER: TransientSender = { sendTransient() {}, isSeated: () => false }
 
 /** The message that takes a step, and the device: its author's, or the one that it is sent to. */
 export type TracedMessage = {

@@ -48,7 +48,8 @@ export interface SendJob {
   readonly marks: SendMarks | null
   /**
    * Committed now, or by an earlier send of the same id. Of a transient message, which is not stored: `seq` is
-   * {@link TRANSIENT} when it may go out, {@link TO_NOBODY} when its sender is not to know that nobody gets it.
+   * {@link TRANSIENT} when it may go out, {@link TO_NOBODY} when its sender is not to know that nobody gets it, and
+   * {@link OF_VISITOR} when it may go out if its sender has a seat in the room.
    */
   accepted(seq: number, at: number): void
   refused(error: WochatError): void
@@ -56,6 +57,7 @@ export interface SendJob {
 
 export const TRANSIENT = 0
 export const TO_NOBODY = -1
+export const OF_VISITOR = -2
 
 /** A committed entry, ready for the wire: `bytes[start, end)` is its JSON in UTF-8. Valid during the call only, unless `bytes` is kept. */
 export type CommittedEntry = {

@@ -5,8 +5,8 @@
  */
 import type { ErrorCode } from '../../protocol/errors.ts'
 
-/** `withheld`: they may, and nobody sees it. */
-export type WriteRight = { refusal: ErrorCode | null; withheld: boolean }
+/** `withheld`: they may, and nobody sees it. `visits`: they are no member, and may while they have a seat. */
+export type WriteRight = { refusal: ErrorCode | null; withheld: boolean; visits?: true }
 
 /** What somebody is about to do; an edit is a `write`. */
 export type Act = 'write' | 'react' | 'pin'
@@ -57,7 +57,7 @@ export const GROUP_FACTS = `
 
 /**
  * Of account $1 in the log $2 at the time $3, who is no member: in a room that keeps nothing, nobody is one but who made
- * it, and all may write who are not banned.
+ * it, and all may write who have a seat and are not banned.
  */
 export const VISITOR_FACTS = `
   select 'member' as role, null as "mutedUntil", g.who_writes as "whoWrites", g.who_pins as "whoPins",

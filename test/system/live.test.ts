@@ -212,10 +212,16 @@ describe('a room that keeps no entries', () => {
     await other.call('rooms.leave', { id: room }, 'leave')
     stage.publishSend(hello(room, 'h1'))
     expect(await ofFan!.next('message')).toMatchObject({ log: room, from: owner, body: { text: 'Hello!' } })
+    // Who has left says nothing there, on any road; who came again does.
     other.publishSend(hello(room, 'h2'))
-    expect(await ofFan!.next('message', ({ id }) => id === 'h2')).toMatchObject({ from: late })
-    await other.settle()
+    expect(await other.reply(({ id }) => id === 'h2')).toMatchObject({ code: 'not_member' })
+    const byHttp = server.http('messages.send', JSON.parse(hello(room, 'h3')), server.token(late, null))
+    await expect(byHttp).rejects.toMatchObject({ code: 'not_member' })
     expect(ofLate!.events).toEqual([])
+    await other.call('rooms.join', { id: room }, 'again')
+    other.publishSend(hello(room, 'h4'))
+    expect(await ofFan!.next('message', ({ id }) => id === 'h4')).toMatchObject({ from: late })
+    await other.call('rooms.leave', { id: room }, 'gone')
     expect((await server.metrics()).sum('wochat_room_connections')).toBe(1)
     listener.cut()
     await until(

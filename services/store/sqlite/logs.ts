@@ -35,6 +35,8 @@ export type Writer = {
   refusal: ErrorCode | null
   /** They may write, and nobody sees it. */
   withheld: boolean
+  /** They are no member. */
+  visits: boolean
   own: number
   dirty: boolean
 }
@@ -187,7 +189,8 @@ export class Logs {
   }
 
   #recheck(state: LogState, uid: UserId, writer: Writer): void {
-    Object.assign(writer, this.#rules.rightOf(writer.account, uid, state.name, state.n, this.#now))
+    const right = this.#rules.rightOf(writer.account, uid, state.name, state.n, this.#now)
+    Object.assign(writer, { visits: false }, right)
   }
 
   /** Opens a batch: what `lines` held belongs to the one before. States are only forgotten here, so that an operation may hold one. */
@@ -209,7 +212,7 @@ export class Logs {
         .prepare('select own from reader where account = ? and log = ?')
         .get(account, state.n) as { own: number } | undefined
       const right = this.#rules.rightOf(account, uid, state.name, state.n, this.#now)
-      writer = { account, ...right, own: row?.own ?? 0, dirty: false }
+      writer = { account, visits: false, ...right, own: row?.own ?? 0, dirty: false }
       if (writer.refusal === null) state.writers.set(uid, writer)
     } else if (writer.refusal !== null) {
       // What a refusal rests on ends unheard: the time of a mute, an account that does not exist yet.

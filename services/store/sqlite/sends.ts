@@ -1,7 +1,7 @@
 /** The sends of a batch: idempotency, then permission, then the entry, each in the order of arrival. */
 import type { ErrorCode } from '../../../protocol/errors.ts'
 import { isSameBody } from '../body-hash.ts'
-import { TO_NOBODY, TRANSIENT } from '../contract.ts'
+import { OF_VISITOR, TO_NOBODY, TRANSIENT } from '../contract.ts'
 import { WITHHELD as WITHHELD_KIND } from '../withheld.ts'
 import { refusalOfMarks } from './entry-marks.ts'
 import type { AuthorId } from './filed-ids.ts'
@@ -106,7 +106,7 @@ export class SendDecider {
     const refused = refusal ?? refusalOfMarks(db, logs, writer.account, send.log, marks)
     this.#lookUpAgainIfFiled()
     if (refused !== null) this.#refuse(refused)
-    else if (isTransient) this.#answer(NOTHING_NEW, withheld ? TO_NOBODY : TRANSIENT, now, 0)
+    else if (isTransient) this.#answer(NOTHING_NEW, placeOf(withheld, writer), now, 0)
     else this.#append(send, state, withheld)
   }
 
@@ -129,4 +129,10 @@ export class SendDecider {
     this.decisions[place + 2] = code
     this.decisions[place + 3] = epoch
   }
+}
+
+/** What a transient message has in place of a seq. */
+function placeOf(withheld: boolean, { visits }: Writer): number {
+  if (withheld) return TO_NOBODY
+  return visits ? OF_VISITOR : TRANSIENT
 }

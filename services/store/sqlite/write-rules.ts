@@ -39,12 +39,9 @@ export class WriteRules {
       return directRight(facts, this.#policy.contactsRequired)
     }
     if (logKind(name) !== 'group' || log === 0) return UNKNOWN_GROUP
-    return groupRight(this.#findGroupFacts(account, log, now), now, 'write')
-  }
-
-  #findGroupFacts(account: number, log: number, now: number): GroupFacts | undefined {
-    const facts =
-      this.#db.prepare(GROUP).get(account, log) ?? this.#db.prepare(VISITOR).get(account, log, now)
-    return facts as GroupFacts | undefined
+    const facts = this.#db.prepare(GROUP).get(account, log) as GroupFacts | undefined
+    if (facts !== undefined) return groupRight(facts, now, 'write')
+    const visitor = this.#db.prepare(VISITOR).get(account, log, now) as GroupFacts | undefined
+    return { ...groupRight(visitor, now, 'write'), visits: true }
   }
 }

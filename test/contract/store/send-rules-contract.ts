@@ -3,7 +3,13 @@ import type { Params } from '../../../protocol/catalogue/catalogue.ts'
 import type { LogId } from '../../../protocol/ids.ts'
 import type { SendMarks } from '../../../protocol/message-types.ts'
 import { sendAndWait } from '../../../services/messages/awaited-send.ts'
-import { type Caller, type Store, TO_NOBODY, TRANSIENT } from '../../../services/store/contract.ts'
+import {
+  type Caller,
+  OF_VISITOR,
+  type Store,
+  TO_NOBODY,
+  TRANSIENT,
+} from '../../../services/store/contract.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { recordFeed } from './feed-recorder.ts'
 import {
@@ -123,7 +129,8 @@ export function sendRulesContract(engine: () => StoreEngine): void {
       const join = store.run({ name: 'rooms.join', caller: ann, params: { id } })
       expect(await refusalOf(join)).toBe('connection_required')
       expect(await refusalOf(send(store, ann, id as LogId, 'kept?'))).toBe('transient_only')
-      expect((await sendMarked(store, ann, id as LogId, { transient: true })).seq).toBe(TRANSIENT)
+      const say = async (who: Caller) => (await sendMarked(store, who, id as LogId, { transient: true })).seq
+      expect([await say(owner), await say(ann)]).toEqual([TRANSIENT, OF_VISITOR])
     })
   })
 

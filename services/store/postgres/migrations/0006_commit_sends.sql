@@ -8,7 +8,7 @@
 --   ids, devices, types, bodies     of the entry; the first two may be null
 --   marks     what the message asks for beside being stored, as JSON (SendMarks); else null, all of an empty array
 -- Returns arrays in the same order: codes (see send-codes.ts), seqs, ats (ms), epochs. Of a transient message, which is
--- not stored, the seq is 0, or -1 when nobody gets it. The same author and id come once in a batch.
+-- not stored, the seq is 0, -1 when nobody gets it, or -2 when its author is no member and needs a seat. The same author and id come once in a batch.
 --
 -- Each statement of the function sees what was committed before it began (READ COMMITTED), so that what is read after
 -- the rows of the logs are locked stays true until the commit: heads, stored ids, windows and the rules of groups, which
@@ -43,6 +43,7 @@ begin
     select send.*, log.n as log_n, log.epoch, log.head, log.messages, greatest(log.last_at, now_ms) as now_at,
       stored.seq as stored_seq, stored.at as stored_at,
       theirs.blocked = 1 or coalesce(send.mark ? 'withheld', false) as withheld,
+      send.kind = 1 and member.role is null as visits,
       case
         when stored.seq is not null then
           -- One that was edited or recalled has another body than it was sent with; of one that screening has
@@ -89,7 +90,7 @@ begin
       where send.kind = 1 and m.account = send.account and m.log = send.log and m.to_seq is null offset 0
     ) member on true
     left join lateral (
-      -- In a room that keeps nothing, nobody is a member but who made it: all may write who are not banned.
+      -- In a room that keeps nothing, nobody is a member but who made it: all may write who have a seat and are not banned.
       select g.who_writes, g.muted_until, g.keeps_entries,
         g.keeps_entries = 0 and g.dissolved_at is null and not exists (
           select 1 from group_ban b
@@ -140,7 +141,8 @@ begin
   into codes, seqs, ats, epochs
   from (
     select decided.code::smallint as code,
-      coalesce(numbered.head + numbered.k, decided.stored_seq, case when decided.withheld then -1 else 0 end) as seq,
+      coalesce(numbered.head + numbered.k, decided.stored_seq, 
+        case when decided.withheld then -1 when decided.visits then -2 else 0 end) as seq,
       coalesce(numbered.now_at, decided.stored_at, now_ms) as at,
       coalesce(decided.epoch, 0) as epoch
     from decided left join numbered on numbered.i = decided.i
