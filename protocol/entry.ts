@@ -51,6 +51,12 @@ const EntryStateSchema = Type.Object(
         at: Type.Integer({ description: 'Of the last edit, ms.' }),
         count: Type.Integer({ description: 'How often it was edited.' }),
         seq: Type.Optional(Type.Integer({ description: 'Of the entry that told of the last edit.' })),
+        unseen: Type.Optional(
+          Type.Boolean({
+            description:
+              'True: the last edit came when the reader was not in the group, and is not for them. The body is empty.',
+          }),
+        ),
       }),
     ),
     recalled: Type.Optional(

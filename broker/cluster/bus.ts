@@ -60,8 +60,6 @@ export type NodeLoad = {
 
 /** What reaches a node from the others: the doorbells of their commits, and what concerns its own connections. */
 export interface BusListener extends CommitFeed {
-  /** A doorbell that does not carry its entry. */
-  logGrew(log: LogId, epoch: string, head: number): void
   /**
    * Doorbells that left, or should have left, within the last `ageMs` may have been lost; the store knows what they would
    * have said.

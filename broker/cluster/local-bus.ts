@@ -16,6 +16,7 @@ import {
 
 export const SILENT_FEED: CommitFeed = {
   entryCommitted() {},
+  logGrew() {},
   memberJoined() {},
   memberLeft() {},
   readMoved() {},
@@ -24,7 +25,6 @@ export const SILENT_FEED: CommitFeed = {
 
 export const SILENT_LISTENER: BusListener = {
   ...SILENT_FEED,
-  logGrew() {},
   doorbellsLost() {},
   nodeGone() {},
   deviceLost() {},

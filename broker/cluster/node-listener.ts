@@ -119,6 +119,10 @@ export function feedBoth(here: CommitFeed, others: CommitFeed): CommitFeed {
       here.entryCommitted(entry)
       others.entryCommitted(entry)
     },
+    logGrew(log, epoch, head) {
+      here.logGrew(log, epoch, head)
+      others.logGrew(log, epoch, head)
+    },
     memberJoined(log, uid, fromSeq) {
       here.memberJoined(log, uid, fromSeq)
       others.memberJoined(log, uid, fromSeq)

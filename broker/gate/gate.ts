@@ -47,6 +47,10 @@ export class Gate implements CommitFeed {
     this.#hub.entryCommitted(entry)
   }
 
+  logGrew(log: LogId, epoch: string, head: number): void {
+    this.#hub.logGrew(log, epoch, head)
+  }
+
   memberJoined(log: LogId, uid: UserId, fromSeq: number): void {
     this.#hub.memberJoined(log, uid, fromSeq)
   }

@@ -204,6 +204,8 @@ export class InboxSession {
     const place = this.places.get(log)
     if (place !== undefined && place.sent !== UNKNOWN) {
       this.#markBehind(place, head)
+    } else if (place === undefined && this.#placing === null) {
+      this.#markBehind(this.#addPlace(log, epoch, head - 1), head)
     } else if (place === undefined) {
       this.#addPlace(log, epoch, UNKNOWN).head = head
       this.#placing!.add(log)

@@ -42,6 +42,9 @@ test('history names the entry without its log, and says what became of the messa
     '[text, recalled]',
   )
   const edit = { seq: 41, body: { text: 'so\nbe it' }, count: 1 }
+  expect(line({ body: {}, state: { edited: { at: 1, count: 1, unseen: true } } })).toBe(
+    '[text, edited while you were out] (edited)',
+  )
   expect(line({ kind: 'edit', type: 'edited', body: edit })).toBe('[edit of 41] so\\nbe it')
   expect(line({ kind: 'edit', type: 'edited', body: { seq: 41, count: 1 } })).toBe('[edit of 41]')
   expect(line({ kind: 'recall', type: 'recalled', body: { seq: 41, by: 'bob' } })).toBe('[recall of 41]')

@@ -63,6 +63,7 @@ function formatAt(place: string, entry: Entry, paint: Paint): string {
 
 function formatContent({ kind, type, body, state }: Entry): string {
   if (state?.recalled !== undefined) return escapeText(`[${type}, ${state.recalled.reason}]`)
+  if (state?.edited?.unseen === true) return escapeText(`[${type}, edited while you were out]`)
   if (kind === 'message') return formatBody(type, body)
   const { seq, body: edited, emoji } = body as { seq?: unknown; body?: unknown; emoji?: unknown }
   if (kind === 'edit' && edited !== undefined) return `[edit of ${Number(seq)}] ${formatBody('text', edited)}`

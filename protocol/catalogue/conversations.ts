@@ -198,6 +198,6 @@ export const conversationOperations = {
       }),
       cursor: Type.Optional(Type.String({ description: 'There is more; ask with it.' })),
     }),
-    errors: ['unknown_log', 'unknown_entry', 'receipts_off'],
+    errors: ['unknown_log', 'unknown_entry', 'not_member', 'receipts_off'],
   }),
 } as const

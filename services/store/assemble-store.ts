@@ -4,6 +4,7 @@ import type { CommitFeed, SendJob, Store, StoreHealth, StoreMetrics } from './co
 /** Until somebody listens. */
 export const NO_FEED: CommitFeed = {
   entryCommitted() {},
+  logGrew() {},
   memberJoined() {},
   memberLeft() {},
   readMoved() {},

@@ -79,6 +79,8 @@ export type CommittedEntry = {
  */
 export interface CommitFeed {
   entryCommitted(entry: CommittedEntry): void
+  /** An entry was committed that is not the same for all, up to `head`: each device reads it from the store. */
+  logGrew(log: LogId, epoch: string, head: number): void
   memberJoined(log: LogId, uid: UserId, fromSeq: number): void
   memberLeft(log: LogId, uid: UserId, toSeq: number): void
   readMoved(uid: UserId, log: LogId, seq: number): void

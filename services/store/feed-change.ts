@@ -10,6 +10,8 @@ export type EntryChange = {
   seq: number
   uid: UserId
   device: DeviceId | null
+  /** Not the same for all: each device reads it from the store. */
+  isPersonal: boolean
 }
 
 /** Anything but an entry: the calls of {@link CommitFeed}. */

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { STORE_FILE } from '../../services/store/sqlite/files.ts'
 import { Device, type InboxEntry } from '../harness/device.ts'
-import { makeGroup, newFriends } from '../harness/people.ts'
+import { befriendAll, makeGroup, newFriends, newUids } from '../harness/people.ts'
 import { IN_CLUSTER, sharedServer, startServer, type TestServer } from '../harness/server.ts'
 import { until } from '../harness/wait.ts'
 
@@ -71,6 +71,41 @@ test('devices that are online hear of an edit, a reaction and a recall at once, 
   expect(kindsOf(phone)).toEqual(['reaction'])
   const again = await phone.call('messages.edit', { log, seq, body: { text: 'no' } }, 'again')
   expect(again).toMatchObject({ kind: 'refused', code: 'recalled' })
+})
+
+test('an edit says what a message is now to those alone who may see it, at once', async () => {
+  const [alice, bob, carol, dora] = newUids('alice', 'bob', 'carol', 'dora') as [
+    string,
+    string,
+    string,
+    string,
+  ]
+  await befriendAll(server, alice, [bob, carol, dora])
+  const group = await makeGroup(server, alice, [bob, carol])
+  const { seq } = await say(alice, group, 'one')
+  await server.http('messages.delete', { log: group, seqs: [seq] }, as(carol))
+  await server.http('groups.add', { id: group, members: [dora] }, as(alice))
+  const direct = await say(alice, bob, 'between us')
+  await server.http('conversations.clear', { log: direct.log }, as(bob))
+
+  using bobs = await Device.connect(server, bob, 'phone')
+  using carols = await Device.connect(server, carol, 'phone')
+  using doras = await Device.connect(server, dora, 'phone')
+  const phones = [bobs, carols, doras]
+  await server.http('messages.edit', { log: group, seq, body: { text: 'two' } }, as(alice))
+  await server.http('messages.edit', { log: direct.log, seq: direct.seq, body: { text: 'us' } }, as(alice))
+  await say(alice, group, 'after')
+  for (const phone of phones) await phone.untilText('after')
+  const told = (phone: Device, log: string) =>
+    phone.inbox.filter((entry) => entry.log === log && entry.kind === 'edit').map(({ body }) => body)
+  const without = { seq, count: 1 }
+  expect(phones.map((phone) => told(phone, group))).toEqual([
+    [{ ...without, body: { text: 'two' } }],
+    [without],
+    [without],
+  ])
+  await until(() => told(bobs, direct.log).length > 0, 'the edit between two')
+  expect(told(bobs, direct.log)).toEqual([{ seq: direct.seq, count: 1 }])
 })
 
 /** Two starts of a server. */

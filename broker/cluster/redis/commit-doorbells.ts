@@ -23,15 +23,22 @@ export class CommitDoorbells implements CommitFeed {
   }
 
   entryCommitted(entry: CommittedEntry): void {
-    const { log } = entry
+    this.#ring(entry.log, (writer) => writeEntry(writer, entry))
+  }
+
+  logGrew(log: LogId, epoch: string, head: number): void {
+    this.#ring(log, (writer) => writeFrame(writer, { kind: 'grew', log, epoch, head }))
+  }
+
+  #ring(log: LogId, write: (writer: FrameWriter) => void): void {
     if (logKind(log) === 'group') {
       this.#scratch.at = 0
-      writeEntry(this.#scratch, entry)
+      write(this.#scratch)
       this.#append(log, this.#scratch.copyFrom(0))
       return
     }
     const [uid, other] = peopleOf(log)
-    this.#routed.ring((writer) => writeEntry(writer, entry), uid!, other ?? null)
+    this.#routed.ring(write, uid!, other ?? null)
   }
 
   memberJoined(log: LogId, uid: UserId, fromSeq: number): void {

@@ -111,7 +111,7 @@ export const TABLES: readonly TableMove[] = [
     key: ['account', 'log', 'from_seq'],
     columns: {
       ...numbers('account', 'log', 'from_seq', 'to_seq', 'joined_at'),
-      ...texts('role', 'nickname'),
+      ...texts('role', 'nickname', 'left_name'),
       ...numbers('muted_until'),
     },
   },

@@ -10,6 +10,7 @@ import {
 import { WochatError } from '../../../protocol/errors.ts'
 import type { UserId } from '../../../protocol/ids.ts'
 import { checkBody, type SendMarks } from '../../../protocol/message-types.ts'
+import { sawContent } from './message-access.ts'
 import type { OperatorOperations } from './operator.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -101,8 +102,9 @@ async function assertSendable(tx: Transaction, account: number, marks: SendMarks
     `select id from media where id in ${tx.list('$1', 'text')} and state = 'ready' and retired_at is null
        and (account = $2 or exists (
          select 1 from media_use join membership on membership.log = media_use.log
+           join entry on entry.log = media_use.log and entry.seq = media_use.seq
          where media_use.media = media.id and membership.account = $2 and media_use.seq >= membership.from_seq
-           and coalesce(membership.to_seq, media_use.seq) >= media_use.seq))`,
+           and coalesce(membership.to_seq, media_use.seq) >= media_use.seq and ${sawContent(tx, '$2', 'entry')}))`,
     [files, account],
   )
   if (usable.length < files.length) throw new WochatError('unknown_media')

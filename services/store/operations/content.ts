@@ -112,8 +112,20 @@ async function tellEdit(
   { caller: { uid, device }, log, message: { seq }, body }: NewContent,
   count: number,
 ): Promise<number> {
-  const entry = { kind: 'edit', uid, device, type: 'edited', body: { seq, body, count } }
+  const isPersonal = await isUnseenBySome(tx, log.n, seq)
+  const entry = { kind: 'edit', uid, device, type: 'edited', body: { seq, body, count }, isPersonal }
   return (await tx.append(log.name, entry)).seq
+}
+
+/** Whether people who are told of an edit may not see the message: who came later, or has deleted or cleared it. */
+async function isUnseenBySome(tx: Transaction, log: number, seq: number): Promise<boolean> {
+  const some = await tx.first(
+    `select 1 as one where exists (select 1 from membership where log = $1 and from_seq > $2 and to_seq is null)
+       or exists (select 1 from hidden where log = $1 and seq = $2)
+       or exists (select 1 from conversation_state where log = $1 and cleared_seq >= $2 and cleared_seq > 0)`,
+    [log, seq],
+  )
+  return some !== undefined
 }
 
 async function saveMentions(

@@ -3,6 +3,7 @@ import type { Result } from '../../../protocol/catalogue/catalogue.ts'
 import { peerOf, type UserId } from '../../../protocol/ids.ts'
 import { ANSWER_BYTES_MAX } from '../answer-bytes.ts'
 import { encodeEpoch } from '../epoch.ts'
+import { asSeen, type Eyes } from '../seen-content.ts'
 import type { ListedView } from './conversation-views.ts'
 import { buildEntry, type EntryRow } from './entry-row.ts'
 import { lastShown } from './last-shown.ts'
@@ -20,19 +21,26 @@ type ItemRow = {
   /** Null, both, for what is no group. */
   groupName: string | null
   groupKind: 'group' | 'room' | null
+  /** 1: the person is in it now. */
+  open: number
   /** Of the last entry; null when there is none to show. */
   seq: number | null
 } & Omit<EntryRow, 'seq'>
 
 /** Of account $1. $2 is a JSON object: the seq of the last entry by the number of its log. */
 const ITEMS = `
-  select wanted.log as n, mine.draft, chat_group.name as "groupName", chat_group.kind as "groupKind",
+  select wanted.log as n, mine.draft, chat_group.kind as "groupKind",
+    case when stay.log is null then 0 else 1 end as open,
+    case when stay.log is null then (
+      select gone.left_name from membership as gone where gone.account = $1 and gone.log = wanted.log
+      order by gone.from_seq desc limit 1) else chat_group.name end as "groupName",
     entry.seq, entry.at, entry.kind, account.uid, entry.device, entry.id, entry.type, entry.body, entry.state
   from (
     select cast(key as bigint) as log, cast(cast(value as text) as bigint) as seq from json_each($2)) as wanted
   left join entry on entry.log = wanted.log and entry.seq = wanted.seq
   left join account on account.n = entry.account
   left join chat_group on chat_group.log = wanted.log
+  left join membership as stay on stay.account = $1 and stay.log = wanted.log and stay.to_seq is null
   left join conversation_state as mine on mine.account = $1 and mine.log = wanted.log`
 
 /** Of account $1. $2 is a JSON object: by the number of a log, between which two seqs the last entry is looked for. */
@@ -120,7 +128,7 @@ function buildItem(view: ListedView, row: ItemRow, whatItIs: WhatItIs): Conversa
     mentions: view.mentions,
     readSeq: view.readSeq,
     clearedSeq: view.clearedSeq,
-    last: hasEntry(row) ? buildEntry(view, row) : null,
+    last: hasEntry(row) ? buildEntry(view, asSeen(row, eyesOf(view, row))) : null,
     pinned: view.pinnedAt !== null,
     muted: view.mutedUntil !== null,
     ...(view.mutedUntil !== null && { mutedUntil: view.mutedUntil }),
@@ -128,6 +136,11 @@ function buildItem(view: ListedView, row: ItemRow, whatItIs: WhatItIs): Conversa
     markedUnread: view.markedUnread === 1,
     ...(row.draft !== null && { draft: row.draft }),
   }
+}
+
+/** Of the last entry, which lies in the last window, and is none that says what another is now. */
+function eyesOf({ head }: ListedView, { open }: ItemRow): Eyes {
+  return { isIn: open === 1, sees: (seq) => open === 1 || seq <= head, isDeleted: () => false }
 }
 
 function hasEntry(row: ItemRow): row is ItemRow & EntryRow {

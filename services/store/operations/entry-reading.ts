@@ -1,8 +1,9 @@
 /** Entries of one log as one person sees them, read up to a number, a size and a part of the log. */
 import type { Entry } from '../../../protocol/entry.ts'
+import { asSeen, editedBy } from '../seen-content.ts'
 import { isTold, WRITTEN_KINDS } from '../withheld.ts'
 import { buildEntry, type EntryRow } from './entry-row.ts'
-import { canSee, type Readable } from './message-access.ts'
+import { canSee, deletedOf, eyesOf, type Readable } from './message-access.ts'
 import type { Transaction, Value } from './transaction.ts'
 
 /** Seqs that one read passes at most, whether it shows them or not: some 5 ms of work. */
@@ -86,7 +87,7 @@ export class EntryReader {
       if (newestFirst) start = end - looks + 1
       else end = start + looks - 1
       const found = await this.#readStretch(start, end, newestFirst)
-      entries.push(...found)
+      entries.push(...(await this.#build(found)))
       const stop = this.#isAnswerFull ? found.at(-1)!.seq : newestFirst ? start : end
       const isDone = stop === (newestFirst ? Math.max(low, window.from) : Math.min(high, window.to))
       if (isCut || !isDone) return { entries, next: newestFirst ? stop - 1 : stop + 1 }
@@ -100,7 +101,7 @@ export class EntryReader {
     if (visible.length === 0) return []
     const wanted = `select ${COLUMNS} from entry
       where log = $1 and seq in ${this.#tx.list('$4', 'number')} and ${SHOWN}`
-    return this.#take(await this.#query(read(wanted, 'asc'), visible))
+    return this.#build(this.#take(await this.#query(read(wanted, 'asc'), visible)))
   }
 
   get #isAnswerFull(): boolean {
@@ -111,7 +112,7 @@ export class EntryReader {
     return this.#isAnswerFull || this.#looksLeft <= 0
   }
 
-  async #readStretch(low: number, high: number, newestFirst: boolean): Promise<Entry[]> {
+  async #readStretch(low: number, high: number, newestFirst: boolean): Promise<Row[]> {
     const order = newestFirst ? 'desc' : 'asc'
     if (this.#filter === null) {
       return this.#take(await this.#query(stretch(order), low, high, this.#entriesLeft))
@@ -130,9 +131,18 @@ export class EntryReader {
     return this.#tx.query<Row>(sql, [log.n, account, this.#bytesLeft, ...values])
   }
 
-  #take(rows: readonly Row[]): Entry[] {
+  #take(rows: Row[]): Row[] {
     this.#entriesLeft -= rows.length
     for (const { bytes } of rows) this.#bytesLeft -= bytes
-    return rows.map((row) => buildEntry(this.#readable.log, row))
+    return rows
+  }
+
+  /** With the content that the person may see; under a filter, only those that have it. */
+  async #build(rows: readonly Row[]): Promise<Entry[]> {
+    const edited = rows.flatMap((row) => editedBy(row) ?? [])
+    const eyes = eyesOf(this.#readable, await deletedOf(this.#tx, this.#readable, edited))
+    const seen = rows.map((row) => asSeen(row, eyes))
+    const wanted = this.#filter === null ? seen : seen.filter(({ body }) => body !== '{}')
+    return wanted.map((row) => buildEntry(this.#readable.log, row))
   }
 }

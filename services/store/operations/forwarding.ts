@@ -13,8 +13,8 @@ export type Origin = { from: UserId; at: number; type: string; body: Record<stri
 
 export const forwardingTasks = {
   /**
-   * Messages with their content, in the order of the log. Refuses `unknown_log`, `unknown_entry` when one of them is no
-   * message that the caller sees, `recalled`, and `forbidden` for one that destroys itself.
+   * Messages with their content, in the order of the log. Refuses `unknown_log`, `unknown_entry` when the caller does not
+   * see the content of one of them, `recalled`, and `forbidden` for one that destroys itself.
    */
   async readOrigins(
     tx: Transaction,
@@ -27,6 +27,7 @@ export const forwardingTasks = {
     if (messages.length < seqs.length) throw new WochatError('unknown_entry')
     return messages.map(({ from, at, type, body, state }) => {
       if (state?.recalled !== undefined) throw new WochatError('recalled')
+      if (state?.edited?.unseen === true) throw new WochatError('unknown_entry')
       const content = body as Record<string, unknown>
       if (content.expire !== undefined) {
         throw new WochatError('forbidden', 'a message that destroys itself is not forwarded')

@@ -1,6 +1,7 @@
 /** Files as the store keeps them: their rows, who may see one, and what shows one. */
 import type { Result } from '../../../protocol/catalogue/catalogue.ts'
 import { WochatError } from '../../../protocol/errors.ts'
+import { sawContent } from './message-access.ts'
 import type { Transaction } from './transaction.ts'
 
 /** Most parts of an upload; the parts of a larger file are larger. */
@@ -82,14 +83,14 @@ export async function findVisible(tx: Transaction, uid: string, id: string): Pro
   return (await isInVisibleMessage(tx, account, id)) || (await isAvatar(tx, row)) ? row : undefined
 }
 
-/** A message that moderation withheld is there for its author alone. */
+/** A message that moderation withheld is there for its author alone, a file that an edit brought for who was in then. */
 async function isInVisibleMessage(tx: Transaction, account: number, id: string): Promise<boolean> {
   const use = await tx.first(
     `select 1 from media_use as carried
      join membership on membership.account = $2 and membership.log = carried.log
        and carried.seq >= membership.from_seq and (membership.to_seq is null or carried.seq <= membership.to_seq)
      join entry on entry.log = carried.log and entry.seq = carried.seq
-     where carried.media = $1 and (entry.kind = 'message' or entry.account = $2)
+     where carried.media = $1 and (entry.kind = 'message' or entry.account = $2) and ${sawContent(tx, '$2', 'entry')}
        and not exists (
          select 1 from hidden
          where hidden.account = $2 and hidden.log = carried.log and hidden.seq = carried.seq)

@@ -3,6 +3,7 @@ import type { EntryState } from '../../../protocol/entry.ts'
 import { WochatError } from '../../../protocol/errors.ts'
 import { parseLog } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
+import type { Eyes } from '../seen-content.ts'
 import { isMessageTold, WITHHELD } from '../withheld.ts'
 import type { LogFacts, Transaction } from './transaction.ts'
 
@@ -68,6 +69,36 @@ async function clearedUpTo(tx: Transaction, account: number, log: number): Promi
 
 export function canSee({ windows }: Readable, seq: number): boolean {
   return windows.some(({ from, to }) => from <= seq && seq <= to)
+}
+
+/** SQL: account `account` was in the log of a message when the content came that it has now. */
+export const sawContent = (tx: Transaction, account: string, message: string): string => `exists (
+  select 1 from membership as stay where stay.account = ${account} and stay.log = ${message}.log
+    and ${tx.contentSeq(message)} between stay.from_seq and coalesce(stay.to_seq, ${tx.contentSeq(message)}))`
+
+/** Those of some seqs that the person has deleted for themselves. */
+export async function deletedOf(
+  tx: Transaction,
+  { account, log }: Readable,
+  seqs: readonly number[],
+): Promise<ReadonlySet<number>> {
+  if (seqs.length === 0) return new Set()
+  const rows = await tx.query<{ seq: number }>(
+    `select seq from hidden where account = $1 and log = $2 and seq in ${tx.list('$3', 'number')}`,
+    [account, log.n, seqs],
+  )
+  return new Set(rows.map(({ seq }) => seq))
+}
+
+/** `deleted`: of the seqs that will be asked for. */
+export function eyesOf(readable: Readable, deleted: ReadonlySet<number>): Eyes {
+  const { isOpen, head } = readable
+  return {
+    isIn: isOpen,
+    // Who is in also sees what came since the log was looked at.
+    sees: (seq) => canSee(readable, seq) || (isOpen && seq > head),
+    isDeleted: (seq) => deleted.has(seq),
+  }
 }
 
 // ---------------------------------------------------------------- one message

@@ -5,7 +5,14 @@ import { PINS_MAX } from '../../../protocol/limits.ts'
 import { ANSWER_BYTES_MAX } from '../answer-bytes.ts'
 import type { Caller } from '../contract.ts'
 import { EntryReader } from './entry-reading.ts'
-import { canSee, getReadable, getWholeMessage, lockReadable, type Readable } from './message-access.ts'
+import {
+  canSee,
+  deletedOf,
+  getReadable,
+  getWholeMessage,
+  lockReadable,
+  type Readable,
+} from './message-access.ts'
 import { getRight } from './message-rights.ts'
 import type { StoredOperations } from './stored.ts'
 import type { Transaction } from './transaction.ts'
@@ -43,6 +50,8 @@ export const pinOperations: StoredOperations<'messages.pin' | 'messages.unpin' |
 
   async 'messages.pins'(tx, { caller, log }) {
     const readable = await getReadable(tx, caller, log)
+    // Who has left is not told what the others pin.
+    if (!readable.isOpen) return { items: [] }
     const pins = await seenBy(tx, readable, await pinsOf(tx, readable))
     const limits = { entriesMax: pins.length, bytesMax: ANSWER_BYTES_MAX, filter: null }
     const entries = await new EntryReader(tx, readable, limits).pick(pins.map(({ seq }) => seq))
@@ -67,12 +76,12 @@ function pinsOf(tx: Transaction, { log }: Readable): Promise<PinRow[]> {
 
 /** Without those of messages that are not for the person, or that they deleted for themselves. */
 async function seenBy(tx: Transaction, readable: Readable, pins: readonly PinRow[]): Promise<PinRow[]> {
-  const rows = await tx.query<{ seq: number }>(
-    `select seq from hidden where account = $1 and log = $2 and seq in ${tx.list('$3', 'number')}`,
-    [readable.account, readable.log.n, pins.map(({ seq }) => seq)],
+  const deleted = await deletedOf(
+    tx,
+    readable,
+    pins.map(({ seq }) => seq),
   )
-  const hidden = new Set(rows.map(({ seq }) => seq))
-  return pins.filter(({ seq }) => canSee(readable, seq) && !hidden.has(seq))
+  return pins.filter(({ seq }) => canSee(readable, seq) && !deleted.has(seq))
 }
 
 /** An event of the group, or of the two; no message, so that it is not unread. */

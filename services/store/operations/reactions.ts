@@ -53,8 +53,8 @@ export const reactionOperations: StoredOperations<'messages.react' | 'messages.r
   async 'messages.reactions'(tx, { caller, log, seq, emoji, limit = LIST_ITEMS_DEFAULT, cursor }) {
     const readable = await getReadable(tx, caller, log)
     const { state } = await getMessage(tx, readable, seq)
-    // Those that are left go in the background.
-    if (state.recalled !== undefined) return { items: [] }
+    // Those that are left of a recalled message go in the background. Who has left the group is not told of later ones.
+    if (state.recalled !== undefined || !readable.isOpen) return { items: [] }
     const after = cursor === undefined ? { emoji: '', account: 0 } : await parseCursor(tx, cursor)
     const rows = await tx.query<{ uid: UserId; emoji: string; at: number }>(
       `select account.uid, reaction.emoji, reaction.reacted_at as at

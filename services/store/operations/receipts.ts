@@ -74,6 +74,7 @@ export const receiptOperations: StoredOperations<
 
   async 'messages.readers'(tx, { caller, log, seq, limit = LIST_ITEMS_DEFAULT, cursor = '' }) {
     const readable = await getReadable(tx, caller, log)
+    if (!readable.isOpen) throw new WochatError('not_member')
     await assertSmallGroup(tx, readable)
     const author = await authorOf(tx, readable, seq)
     const counted = await tx.first<{ read: number; of: number }>(

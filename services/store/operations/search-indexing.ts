@@ -5,6 +5,7 @@
 import { type LogId, logKind, peopleOf } from '../../../protocol/ids.ts'
 import { joinTexts, messageTexts } from '../../search/message-text.ts'
 import { termsOf } from '../../search/terms.ts'
+import { editedBy } from '../seen-content.ts'
 import { isWritten } from '../withheld.ts'
 import { authorTerm, logTerm, personTerm, typeTerm } from './search-terms.ts'
 import type { CommittedRow, Transaction } from './transaction.ts'
@@ -36,8 +37,8 @@ async function indexEntry(
   audiences: Map<number, string[]>,
 ): Promise<void> {
   if (isWritten(entry.kind)) await indexMessage(tx, entry, audiences)
-  else if (entry.kind === 'edit') {
-    const { seq } = JSON.parse(entry.body) as { seq: number }
+  const seq = editedBy(entry)
+  if (seq !== undefined) {
     const message = await tx.first<CommittedRow>(
       `select log, seq, kind, account, type, body from entry where log = $1 and seq = $2 and kind = 'message'`,
       [entry.log, seq],

@@ -5,8 +5,10 @@ import type { LogId } from '../../../protocol/ids.ts'
 import { SEARCH_ITEMS_DEFAULT } from '../../../protocol/limits.ts'
 import { joinTexts, messageTexts } from '../../search/message-text.ts'
 import { findHighlights, hasTerms, type QueryTerm, queryTerms } from '../../search/terms.ts'
+import { asSeen } from '../seen-content.ts'
 import { isMessageTold } from '../withheld.ts'
 import { buildEntry, type EntryRow } from './entry-row.ts'
+import { sawContent } from './message-access.ts'
 import { authorTerm, logTerm, personTerm, typeTerm } from './search-terms.ts'
 import type { StoredInput, StoredOperations } from './stored.ts'
 import type { TermQuery, Transaction } from './transaction.ts'
@@ -104,18 +106,26 @@ async function findNewest(
 
 // ---------------------------------------------------------------- what was found
 
-type Row = EntryRow & { place: number; name: LogId; epoch: number }
+type Row = EntryRow & {
+  place: number
+  name: LogId
+  epoch: number
+  /** 1: the person is in it now. */
+  open: number
+}
 
 const WANTED = Array.from(
   { length: LOOK_AT },
   (_, i) => `(cast($${3 * i + 2} as bigint), cast($${3 * i + 3} as bigint), cast($${3 * i + 4} as bigint))`,
 ).join(', ')
 
-/** Inside a window of the person, kept, and neither hidden nor cleared by them. */
-const VISIBLE = `
+/** Inside a window of the person, as is what it says now, kept, and neither hidden nor cleared by them. */
+const visible = (tx: Transaction): string => `
   with wanted (place, log, seq) as (values ${WANTED})
   select wanted.place, log.name, log.epoch, entry.seq, entry.at, entry.kind, author.uid, entry.device, entry.id, entry.type,
-    entry.body, entry.state
+    entry.body, entry.state,
+    (select count(*) from membership where membership.account = $1 and membership.log = wanted.log
+      and membership.to_seq is null) as open
   from wanted
   join log on log.n = wanted.log
   join entry on entry.log = wanted.log and entry.seq = wanted.seq
@@ -126,9 +136,13 @@ const VISIBLE = `
     and exists (
       select 1 from membership where membership.account = $1 and membership.log = wanted.log
         and membership.from_seq <= wanted.seq and coalesce(membership.to_seq, wanted.seq) >= wanted.seq)
+    and ${sawContent(tx, '$1', 'entry')}
     and not exists (
       select 1 from hidden where hidden.account = $1 and hidden.log = wanted.log and hidden.seq = wanted.seq)
   order by wanted.place desc`
+
+/** What is not for them was not found. */
+const SEES_ALL = { sees: () => true, isDeleted: () => false }
 
 async function lookAt(
   tx: Transaction,
@@ -140,12 +154,12 @@ async function lookAt(
   if (found.length === 0) return []
   const values = found.flatMap(({ place, log, seq }) => [place, log, seq])
   const padding = new Array<number>(LOOK_AT * 3 - values.length).fill(0)
-  const rows = await tx.query<Row>(VISIBLE, [account, ...values, ...padding])
+  const rows = await tx.query<Row>(visible(tx), [account, ...values, ...padding])
   return rows.flatMap((row) => {
     if (after !== undefined && row.at < after) return []
     if (before !== undefined && row.at >= before) return []
     if (types !== undefined && !types.includes(row.type)) return []
-    const entry = buildEntry(row, row)
+    const entry = buildEntry(row, asSeen(row, { isIn: row.open === 1, ...SEES_ALL }))
     const texts = messageTexts(entry.body)
     // The index may be older than an edit.
     if (!hasTerms(joinTexts(texts), words)) return []

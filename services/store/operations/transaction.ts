@@ -22,6 +22,8 @@ export type CallEntry = {
   device: DeviceId | null
   type: string
   body: object
+  /** It is not the same for all: devices are told that the log grew, and read it with their reader's eyes. */
+  isPersonal?: boolean
 }
 
 /** A log as it stands in this transaction. */
@@ -79,6 +81,8 @@ export interface Transaction {
    * Also a source of rows: `from ${tx.list(...)} as wanted` has the column `value`.
    */
   list(parameter: `$${number}`, type: 'number' | 'text'): string
+  /** SQL of the seq of the entry with which the content of a message came: its last edit, or itself. */
+  contentSeq(entry: string): string
   /** Time of this transaction, ms since 1970. */
   readonly now: number
   readonly policy: StorePolicy
@@ -99,7 +103,7 @@ export interface Transaction {
   append(log: LogId, entry: CallEntry): Promise<{ seq: number; at: number }>
   /** Opens windows from `fromSeq` on; what came before counts as read. Devices of these people hear of the log at once. */
   letIn(log: LogFacts, people: readonly Person[], fromSeq: number): Promise<void>
-  /** Closes the open windows after `toSeq`. */
+  /** Closes the open windows after `toSeq`; of a group they keep the name that it has now. */
   letOut(log: LogFacts, people: readonly Person[], toSeq: number): Promise<void>
   /** Entries after a position in the order of their commits, at most `limit`; none is skipped for good. */
   entriesAfter(

@@ -4,6 +4,7 @@ import type { LogId } from '../../../protocol/ids.ts'
 import type { DrainPage, SessionStore } from '../contract.ts'
 import { encodeEpoch } from '../epoch.ts'
 import type { EntryRow } from '../operations/entry-row.ts'
+import { asSeen, type Eyes, editedBy } from '../seen-content.ts'
 import { WITHHELD, wireKind } from '../withheld.ts'
 import { int8Array, textArray } from './array-values.ts'
 import type { Together } from './gathered-calls.ts'
@@ -17,6 +18,8 @@ type Range = {
   to: number
   /** The reader's account, if they have deleted entries of this log for themselves; else 0. */
   hider: number
+  /** What the page's windows show. */
+  sees: Pick<Eyes, 'isIn' | 'sees'>
 }
 
 type PlaceRow = {
@@ -36,6 +39,8 @@ type DrainedRow = EntryRow & {
   i: number
   /** Deleted by the reader for themselves. */
   hidden: boolean
+  /** Of an edit: the reader has deleted the message for themselves. */
+  about_hidden: boolean
   /** Of the bodies up to this one. */
   bytes: number
 }
@@ -64,7 +69,11 @@ const ENTRIES = `
     part.state, part.bytes,
     case when part.hider = 0 then false else exists (
       select 1 from hidden where hidden.account = part.hider and hidden.log = part.log and hidden.seq = part.seq
-    ) end as hidden
+    ) end as hidden,
+    case when part.hider = 0 or part.kind <> 'edit' then false else exists (
+      select 1 from hidden where hidden.account = part.hider and hidden.log = part.log
+        and hidden.seq = (part.body::json ->> 'seq')::bigint
+    ) end as about_hidden
   from (
     select range.i, range.bytes_max, range.hider, entry.*,
       (sum(octet_length(entry.body)) over (partition by range.reader order by range.i, entry.seq))::bigint as bytes
@@ -140,6 +149,7 @@ function planPage(
   ranges: Range[],
   entriesMax: number,
 ): number {
+  const sees = eyesOn(windows)
   let left = entriesMax
   let planned = page.after
   let isCut = false
@@ -161,12 +171,23 @@ function planPage(
     // What lies between the windows, or was cleared, is not for this user.
     page.through = ranges.at(-1)?.page === page ? page.through : start
     const to = Math.min(end, start + left)
-    if (to > start) ranges.push({ page, log: n, after: start, to, hider })
+    if (to > start) ranges.push({ page, log: n, after: start, to, hider, sees })
     left -= to - start
     planned = to
     isCut = to < end || left <= 0
   }
   return left
+}
+
+function eyesOn(windows: readonly PlaceRow[]): Range['sees'] {
+  return {
+    isIn: windows.some(({ to_seq }) => to_seq === null),
+    sees: (seq) =>
+      windows.some(
+        ({ from_seq, to_seq, cleared_seq }) =>
+          from_seq !== null && Math.max(from_seq, (cleared_seq ?? 0) + 1) <= seq && seq <= (to_seq ?? seq),
+      ),
+  }
 }
 
 /** The entries of all ranges, by the position of their range. */
@@ -193,14 +214,17 @@ function fillPages({ input, pages, ranges }: Plan, rowsOf: (i: number) => readon
   const lines: string[] = []
   let end = 0
   let last: DrainPage | null = null
-  for (const [i, { page }] of ranges.entries()) {
-    for (const row of rowsOf(i)) {
+  for (const [i, { page, sees }] of ranges.entries()) {
+    const rows = rowsOf(i)
+    const deleted = new Set(rows.flatMap((row) => (row.about_hidden ? (editedBy(row) ?? []) : [])))
+    const eyes = { ...sees, isDeleted: (seq: number) => deleted.has(seq) }
+    for (const row of rows) {
       page.through = row.seq
       last = row.bytes >= bytesMax ? page : null
       const isOwn = row.uid === uid
       if (isOwn ? row.device !== null && row.device === device : row.kind === WITHHELD) continue
       if (row.hidden) continue
-      const { seq, at, id, type, body: bodyJson, state: stateJson } = row
+      const { seq, at, id, type, body: bodyJson, state: stateJson } = asSeen(row, eyes)
       const place = { log: page.log, epoch: page.epoch, seq, at, kind: wireKind(row.kind) }
       const line = encodeEntry({ ...place, from: row.uid, device: row.device, id, type, bodyJson, stateJson })
       lines.push(line)

@@ -11,10 +11,11 @@ export function reportItems(feed: CommitFeed, items: readonly FeedItem[]): void 
   let end = 0
   for (const item of items) {
     if (item.kind === 'entry') {
-      const { log, epoch, seq, uid, device, json } = item
+      const { log, epoch, seq, uid, device, isPersonal, json } = item
       const start = end
       end += Buffer.byteLength(json)
-      feed.entryCommitted({ log, epoch, seq, uid, device, withheld: false, bytes, start, end })
+      if (isPersonal) feed.logGrew(log, epoch, seq)
+      else feed.entryCommitted({ log, epoch, seq, uid, device, withheld: false, bytes, start, end })
     } else tellChange(feed, item)
   }
 }

@@ -10,6 +10,7 @@ export type NewEntry = {
   device: DeviceId | null
   type: string
   bodyJson: string
+  isPersonal?: boolean
 }
 
 type GrownLog = { n: number; epoch: number; head: number; messages: number; last_at: number }
@@ -40,10 +41,10 @@ export async function appendEntry(
   if (isMessage) {
     await work.query('update reader set own = own + 1 where account = $1 and log = $2', [account, n])
   }
-  const { kind, uid, device, type, bodyJson } = entry
+  const { kind, uid, device, type, bodyJson, isPersonal = false } = entry
   const place = { log, epoch: encodeEpoch(epoch), seq: head }
   const json = encodeEntry({ ...place, at: last_at, kind, from: uid, device, id: null, type, bodyJson })
-  work.feed.push({ kind: 'entry', ...place, uid, device, json })
+  work.feed.push({ kind: 'entry', ...place, uid, device, isPersonal, json })
   return { seq: head, at: last_at }
 }
 

@@ -49,6 +49,10 @@ export class PostgresTransaction implements Transaction {
     return `(select value from unnest(${parameter}::${type === 'number' ? 'bigint' : 'text'}[]) as value)`
   }
 
+  contentSeq(entry: string): string {
+    return `coalesce((${entry}.state::json #>> '{edited,seq}')::bigint, ${entry}.seq)`
+  }
+
   findAccount(uid: string): Promise<number | undefined> {
     return this.#work.findAccount(uid as UserId)
   }
@@ -117,7 +121,7 @@ export class PostgresTransaction implements Transaction {
   async letOut(log: LogFacts, people: readonly Person[], toSeq: number): Promise<void> {
     // Each window by its key: a condition on both would be looked for among all members of the log.
     await this.#work.query(
-      `update membership set to_seq = $1 where ctid = any(array(
+      `update membership set to_seq = $1, left_name = (select name from chat_group where log = $2) where ctid = any(array(
          select (
            select ctid from membership as stay
            where stay.account = gone and stay.log = $2 and stay.to_seq is null)

@@ -11,6 +11,7 @@ const READ = 3
 const LOGIN_ENDED = 4
 const DEVICE_ENDED = 5
 const WITHHELD = 6
+const GREW = 7
 
 /** Kind, seq, start and end of the bytes, and lengths of log, epoch, uid, device. */
 const ITEM_NUMBERS = 8
@@ -46,6 +47,10 @@ export class FeedPacker {
     this.#end = end
     const kind = withheld ? WITHHELD : ENTRY
     this.#add(kind, seq, start - this.#start, end - this.#start, log, epoch, uid, device ?? '')
+  }
+
+  grew(log: LogId, epoch: string, head: number): void {
+    this.#add(GREW, head, 0, 0, log, epoch, '', '')
   }
 
   joined(log: LogId, uid: UserId, fromSeq: number): void {
@@ -123,6 +128,9 @@ export function tellFeed({ numbers, text, bytes }: Frame, feed: CommitFeed): voi
         feed.entryCommitted({ log, epoch, seq, uid, device: author, withheld, bytes, start, end })
         break
       }
+      case GREW:
+        feed.logGrew(log, epoch, seq)
+        break
       case JOINED:
         feed.memberJoined(log, uid, seq)
         break

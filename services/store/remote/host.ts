@@ -82,6 +82,10 @@ export class StoreHost implements CommitFeed {
     if (this.#beforeFeed(entry)) this.#feed.entry(entry)
   }
 
+  logGrew(log: LogId, epoch: string, head: number): void {
+    if (this.#beforeFeed(null)) this.#feed.grew(log, epoch, head)
+  }
+
   memberJoined(log: LogId, uid: UserId, fromSeq: number): void {
     if (this.#beforeFeed(null)) this.#feed.joined(log, uid, fromSeq)
   }

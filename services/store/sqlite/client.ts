@@ -222,8 +222,16 @@ class SqliteClient {
   }
 
   #tell(item: FeedItem, range: () => { bytes: Buffer; start: number; end: number }): void {
-    if (item.kind === 'entry') this.feed.entryCommitted({ ...item, withheld: false, ...range() })
+    if (item.kind === 'entry') this.#tellEntry(item, range())
     else tellChange(this.feed, item)
+  }
+
+  #tellEntry(
+    { log, epoch, seq, uid, device, isPersonal }: Extract<FeedItem, { kind: 'entry' }>,
+    place: { bytes: Buffer; start: number; end: number },
+  ): void {
+    if (isPersonal) this.feed.logGrew(log, epoch, seq)
+    else this.feed.entryCommitted({ log, epoch, seq, uid, device, withheld: false, ...place })
   }
 
   #settleCall(result: CallResult): void {

@@ -6,6 +6,7 @@ import { MENTIONED_ALL } from '../mentions.ts'
 import { NOT_DUE } from '../operations/expiry.ts'
 import type { AccountsIndex } from './accounts-index.ts'
 import type { Database } from './database.ts'
+import { contentSeq } from './entry-row.ts'
 import type { Logs, UnfiledEntry } from './logs.ts'
 
 const MAY_SEE = `
@@ -15,8 +16,12 @@ const MAY_SEE = `
 const MAY_USE = `
   select 1 from media where id = ?1 and state = 'ready' and retired_at is null and (account = ?2 or exists (
     select 1 from media_use u join membership m on m.log = u.log
+    join entry e on e.log = u.log and e.seq = u.seq
     where u.media = media.id and m.account = ?2
-      and u.seq >= m.from_seq and (m.to_seq is null or u.seq <= m.to_seq)))`
+      and u.seq >= m.from_seq and (m.to_seq is null or u.seq <= m.to_seq)
+      and exists (
+        select 1 from membership c where c.account = ?2 and c.log = u.log
+          and ${contentSeq('e')} between c.from_seq and coalesce(c.to_seq, ${contentSeq('e')}))))`
 
 /** Why the author cannot send this: an answered entry or a file that they may not see. */
 export function refusalOfMarks(

@@ -11,3 +11,7 @@ export type EntryRow = {
   /** Of the wire's `EntryState`, as JSON; null for an entry that nothing happened to. */
   state: string | null
 }
+
+/** SQL of the seq of the entry with which the content of a message came: its last edit, or itself. */
+export const contentSeq = (entry: string): string =>
+  `coalesce(json_extract(${entry}.state, '$.edited.seq'), ${entry}.seq)`

@@ -72,6 +72,7 @@ async function useEverything(): Promise<void> {
   await run('groups.list', bob, {})
   await changeMessages(alice, bob)
   for (const caller of [alice, bob]) await readEverything(caller, id)
+  await run('messages.readers', bob, { log: id, seq: 3 })
   await knowPeople(alice, bob)
   await run('messages.react', alice, { log: buildDirectLog(alice.uid, bob.uid), seq: 2, emoji: ':x:' })
   await run('contacts.remove', alice, { uid: bob.uid })
@@ -157,7 +158,6 @@ async function readEverything(caller: Caller, log: LogId): Promise<void> {
   await run('conversations.list', caller, { cursor: `0.0.0.${log}` })
   await run('conversations.changes', caller, { since: 0 })
   await run('conversations.badge', caller, {})
-  await run('messages.readers', caller, { log, seq: 3 })
   await run('conversations.clear', caller, { log, seq: 1 })
   await run('conversations.readAll', caller, {})
 }

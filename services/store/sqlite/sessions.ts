@@ -13,6 +13,7 @@ import {
   type VisibleLog,
 } from '../inbox-place.ts'
 import { resumeAccount } from '../operations/account-state.ts'
+import { asSeen, type Eyes } from '../seen-content.ts'
 import { WITHHELD, wireKind } from '../withheld.ts'
 import { judgeLogin } from './accounts.ts'
 import type { EntryRow } from './entry-row.ts'
@@ -262,7 +263,7 @@ class DrainReader {
   readonly #device: string | null
   readonly #bytesMax: number
   readonly #lines: string[] = []
-  readonly #entriesSql: string
+  readonly #hasDeleted: boolean
   #entriesLeft: number
   #bytes = 0
 
@@ -272,8 +273,8 @@ class DrainReader {
     this.#device = device
     this.#entriesLeft = entriesMax
     this.#bytesMax = bytesMax
-    const hasHidden = work.db.prepare('select 1 from hidden where account = ? limit 1').get(account)
-    this.#entriesSql = hasHidden === undefined ? ALL_ENTRIES : SHOWN_ENTRIES
+    this.#hasDeleted =
+      work.db.prepare('select 1 from hidden where account = ? limit 1').get(account) !== undefined
   }
 
   get isFull(): boolean {
@@ -301,7 +302,9 @@ class DrainReader {
       ends: [],
       gap: null,
     }
-    for (const window of this.#windows(state.n)) {
+    const windows = this.#windows(state.n)
+    const eyes = this.#eyesOn(state.n, windows, cleared)
+    for (const window of windows) {
       const to = window.to_seq ?? state.head
       page.head = Math.max(page.head, to)
       if (to <= page.through || this.isFull) continue
@@ -311,16 +314,16 @@ class DrainReader {
         if (page.seqs.length > 0) break
         page.gap = { to: Math.min(first - 1, to), reason: 'retention' }
       }
-      this.#readWindow(page, state.n, state.name, Math.max(start, Math.min(first - 1, to)), to)
+      this.#readWindow(page, state.n, Math.max(start, Math.min(first - 1, to)), to, eyes)
     }
     return page
   }
 
-  #readWindow(page: DrainPage, n: number, log: LogId, after: number, to: number): void {
+  #readWindow(page: DrainPage, n: number, after: number, to: number, eyes: Eyes): void {
     page.through = Math.max(page.through, after)
     const limit = this.#entriesLeft
     const rows = this.#work.db
-      .prepare(this.#entriesSql)
+      .prepare(this.#hasDeleted ? SHOWN_ENTRIES : ALL_ENTRIES)
       .iterate(n, after, to, limit, this.#account) as IterableIterator<EntryRow>
     let read = 0
     for (const row of rows) {
@@ -328,15 +331,15 @@ class DrainReader {
       page.through = row.seq
       const isOwn = row.account === this.#account
       if (isOwn ? row.device !== null && row.device === this.#device : row.kind === WITHHELD) continue
-      this.#add(page, log, row)
+      this.#add(page, asSeen(row, eyes))
       if (this.isFull) return
     }
     if (read < limit) page.through = to
   }
 
-  #add(page: DrainPage, log: LogId, row: EntryRow): void {
+  #add(page: DrainPage, row: EntryRow): void {
     const line = encodeEntry({
-      log,
+      log: page.log,
       epoch: page.epoch,
       seq: row.seq,
       at: row.at,
@@ -353,6 +356,17 @@ class DrainReader {
     this.#entriesLeft--
     page.seqs.push(row.seq)
     page.ends.push(this.#bytes)
+  }
+
+  #eyesOn(n: number, windows: readonly Window[], cleared: number): Eyes {
+    const deleted = 'select 1 from hidden where account = ? and log = ? and seq = ?'
+    return {
+      isIn: windows.some(({ to_seq }) => to_seq === null),
+      sees: (seq) =>
+        seq > cleared && windows.some(({ from_seq, to_seq }) => from_seq <= seq && seq <= (to_seq ?? seq)),
+      isDeleted: (seq) =>
+        this.#hasDeleted && this.#work.db.prepare(deleted).get(this.#account, n, seq) !== undefined,
+    }
   }
 
   #windows(n: number): Window[] {

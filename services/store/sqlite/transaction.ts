@@ -16,6 +16,7 @@ import type {
 } from '../operations/transaction.ts'
 import type { StorePolicy } from '../policy.ts'
 import { endDeviceSession } from './device-session.ts'
+import { contentSeq } from './entry-row.ts'
 import { watchSources } from './event-triggers.ts'
 import { endOwnSpace, readOwnSpace } from './own-space.ts'
 import { withNumberedParameters } from './parameters.ts'
@@ -53,6 +54,10 @@ export class SqliteTransaction implements Transaction {
 
   list(parameter: `$${number}`): string {
     return `(select value from json_each(${parameter}))`
+  }
+
+  contentSeq(entry: string): string {
+    return contentSeq(entry)
   }
 
   async findAccount(uid: string): Promise<number | undefined> {
@@ -102,10 +107,11 @@ export class SqliteTransaction implements Transaction {
   async letOut({ name, n }: LogFacts, people: readonly Person[], toSeq: number): Promise<void> {
     const { db, logs, feed } = this.#work
     const close = db.prepare(
-      'update membership set to_seq = ? where account = ? and log = ? and to_seq is null',
+      `update membership set to_seq = ?1, left_name = (select name from chat_group where log = ?2)
+       where account = ?3 and log = ?2 and to_seq is null`,
     )
     for (const { uid, account } of people) {
-      close.run(toSeq, account, n)
+      close.run(toSeq, n, account)
       logs.recheckWriter(name, uid)
       feed.push({ kind: 'left', log: name, uid, toSeq })
     }

@@ -27,7 +27,11 @@ export function errorIndex(code: ErrorCode): number {
 }
 
 /** Appends an entry of a call (not of a send) and has the feed report it. */
-export function appendEntry(work: Work, log: LogId, entry: Omit<NewEntry, 'id'>): UnfiledEntry {
+export function appendEntry(
+  work: Work,
+  log: LogId,
+  { isPersonal = false, ...entry }: Omit<NewEntry, 'id'> & { isPersonal?: boolean },
+): UnfiledEntry {
   const state = work.logs.state(log)
   const appended = work.logs.append(state, { ...entry, id: null }, work.now)
   work.feed.push({
@@ -37,6 +41,7 @@ export function appendEntry(work: Work, log: LogId, entry: Omit<NewEntry, 'id'>)
     seq: appended.seq,
     uid: entry.uid,
     device: entry.device,
+    isPersonal,
   })
   return appended
 }

@@ -2,8 +2,8 @@ import type { Entry } from '../../../protocol/entry.ts'
 import type { CommitFeed, Store } from '../../../services/store/contract.ts'
 
 /**
- * What a store's feed said, one short text an event: `entry alice 3 hello`, `joined bob 1`, `left bob 4`, `read bob 2`.
- * `withheld`: seqs of entries that only their author sees.
+ * What a store's feed said, one short text an event: `entry alice 3 hello`, `grew 5`, `joined bob 1`, `left bob 4`,
+ * `read bob 2`. `withheld`: seqs of entries that only their author sees.
  */
 type FeedRecord = { readonly said: string[]; readonly entries: Entry[]; readonly withheld: number[] }
 
@@ -22,6 +22,7 @@ export function recordFeed(store: Store): FeedRecord {
       if (isWithheld) withheld.push(seq)
       said.push(`entry ${nameOf(uid)} ${seq} ${(entry.body as { text?: string }).text ?? entry.type}`)
     },
+    logGrew: (_log, _epoch, head) => said.push(`grew ${head}`),
     memberJoined: (_log, uid, fromSeq) => said.push(`joined ${nameOf(uid)} ${fromSeq}`),
     memberLeft: (_log, uid, toSeq) => said.push(`left ${nameOf(uid)} ${toSeq}`),
     readMoved: (uid, _log, seq) => said.push(`read ${nameOf(uid)} ${seq}`),

@@ -152,6 +152,21 @@ export function searchContract(engine: () => StoreEngine): void {
       expect(await textsOf(store, bob, 'giraffe')).toEqual(['giraffe two'])
     })
 
+    test('goes on behind an edit of somebody who was erased before it was read', async () => {
+      const store = shared()
+      const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const log = directLog(alice, bob)
+      const { seq } = await send(store, alice, log, 'one')
+      await store.run({ name: 'messages.edit', caller: alice, params: { log, seq, body: { text: 'two' } } })
+      {
+        await using tables = await openRawTables(engine())
+        const emptied = `update entry set body = '{}' where kind = 'edit' and log = (select n from log where name = '${log}')`
+        await tables.query(emptied)
+      }
+      await say(store, alice, log, 'three')
+      expect(await textsOf(store, bob, 'three')).toEqual(['three'])
+    })
+
     test('a person in many groups searches all of them', async () => {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')

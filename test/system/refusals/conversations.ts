@@ -89,6 +89,9 @@ export const conversationSituations: { [Name in Names]: Situation<Params<Name>>[
     refuses('bad_request', 'of two people', (town) =>
       town.as('anna', { log: town.direct('anna', 'ben'), seq: 1 }),
     ),
+    refuses('not_member', 'by who has left the group', (town) =>
+      town.as('left', { log: town.groups.ours, seq: town.said.ofLeft }),
+    ),
     refuses('receipts_off', 'of a group that is too large', (town) =>
       town.as('full', { log: town.groups.packed, seq: 1 }),
     ),

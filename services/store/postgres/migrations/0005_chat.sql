@@ -74,6 +74,7 @@ create table conversation_state (
   changed_at bigint not null,
   primary key (account, log)
 );
+create index conversation_cleared on conversation_state (log, cleared_seq) where cleared_seq > 0;
 
 alter table chat_group add column kind text collate "C" not null default 'group';
 alter table chat_group add column avatar text;
@@ -98,6 +99,10 @@ alter table membership add column role text collate "C" not null default 'member
 update membership set role = 'owner' from chat_group
 where chat_group.log = membership.log and chat_group.owner = membership.account and membership.to_seq is null;
 alter table membership add column nickname text;
+-- Of a closed window of a group: its name at the end.
+alter table membership add column left_name text;
+update membership set left_name = chat_group.name from chat_group
+where chat_group.log = membership.log and membership.to_seq is not null;
 alter table membership add column muted_until bigint;
 -- The one open window of a person in a log. Without it, PostgreSQL looks for it among all members: membership_by_log has
 -- every column that is asked for, and seems as cheap while most groups are small or the tables have just been made.

@@ -174,7 +174,13 @@ begin
       select from media where media.id = wanted.id and media.state = 'ready' and media.retired_at is null
         and (media.account = author or exists (
         select from media_use u join membership m on m.log = u.log and m.account = author
-        where u.media = media.id and u.seq >= m.from_seq and (m.to_seq is null or u.seq <= m.to_seq)))
+        join entry e on e.log = u.log and e.seq = u.seq
+        where u.media = media.id and u.seq >= m.from_seq and (m.to_seq is null or u.seq <= m.to_seq)
+          -- A file that an edit brought is for who was in then.
+          and (m.to_seq is null or e.state is null or exists (
+            select from membership c where c.account = author and c.log = u.log
+              and coalesce((e.state::json #>> '{edited,seq}')::bigint, e.seq) between c.from_seq
+              and coalesce(c.to_seq, 9007199254740991)))))
     )
   ) then return 14; end if;
   return 0;

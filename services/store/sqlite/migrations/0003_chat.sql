@@ -63,6 +63,7 @@ create table conversation_state (
   changed_at bigint not null,
   primary key (account, log)
 ) without rowid;
+create index conversation_cleared on conversation_state (log, cleared_seq) where cleared_seq > 0;
 
 alter table chat_group add column kind text not null default 'group';
 alter table chat_group add column avatar text;
@@ -84,6 +85,9 @@ alter table membership add column role text not null default 'member';
 update membership set role = 'owner'
   where to_seq is null and account = (select owner from chat_group where chat_group.log = membership.log);
 alter table membership add column nickname text;
+alter table membership add column left_name text;
+update membership set left_name = (select name from chat_group where chat_group.log = membership.log)
+where to_seq is not null;
 alter table membership add column muted_until bigint;
 create index membership_by_role on membership (log, role, account) where to_seq is null and role <> 'member';
 
