@@ -42,7 +42,8 @@ test('500 jumps between three nodes: the earlier connection is closed, and every
   const log = directLog('alice', 'bob')
   await until(
     () => new Set(record.delivered.get('bob/phone')?.map(({ seq }) => seq)).size >= sender.total,
-    () => `messages ${missingOf(record, sender.total)}, in ${record.delivered.get('bob/phone')?.length} deliveries`,
+    () =>
+      `messages ${missingOf(record, sender.total)}, in ${record.delivered.get('bob/phone')?.length} deliveries`,
     60_000,
   )
   held.cut()

@@ -9,7 +9,7 @@
  */
 import type { LogId } from '../../../protocol/ids.ts'
 import { isMentioned } from '../mentions.ts'
-import { isMessageTold, isTold } from '../withheld.ts'
+import { isMessageTold, isTold, WITHHELD } from '../withheld.ts'
 import { isDeletedForMe, isShown } from './last-shown.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -52,6 +52,10 @@ export type ListedView = Pick<
   due: number
 }
 
+/** Of a log in which nobody was heard: whether the person wrote there, too. */
+const HAS_SPOKEN = `exists (
+  select 1 from entry as own where own.log = log.n and own.account = $1 and own.kind = '${WITHHELD}')`
+
 /** One row a log of account $1; `which` narrows its windows. */
 const seen = (which: string): string => `
   select account, log, min(from_seq) as since, max(from_seq) as entered, max(to_seq) as until,
@@ -71,7 +75,8 @@ const facts = (which: string): string => `
     reader.read_seq, reader.read_messages, reader.own, reader.read_own,
     coalesce(case when seen.is_open = 1 then log.messages else tail.message_no end, 0)
       - reader.read_messages - (reader.own - reader.read_own) as behind,
-    case when log.name like 'd:%' and log.messages = 0 and not ${isTold('tail', '$1')} then 1 else 0 end as unheard,
+    case when log.name like 'd:%' and log.messages = 0 and not ${isTold('tail', '$1')} and not ${HAS_SPOKEN}
+      then 1 else 0 end as unheard,
     mine.pinned_at, mine.archived_at, mine.hidden_seq, coalesce(mine.cleared_seq, 0) as cleared_seq,
     coalesce(mine.marked_unread, 0) as marked_unread,
     case when mine.muted_until > $2 then mine.muted_until end as muted_until

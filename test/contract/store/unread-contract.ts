@@ -21,7 +21,7 @@ import { ModelLog, PEOPLE } from './unread-model.ts'
 
 /** A run is some hundred calls one after the other, each a few round trips to a database. */
 const RUNS_MS = 120_000
-const RUNS = 15
+const RUNS = 20
 const STEPS_MAX = 60
 const DEVICES = ['phone', 'tablet', 'desk'] as DeviceId[]
 const FOREVER = Number.MAX_SAFE_INTEGER

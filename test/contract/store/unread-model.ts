@@ -115,7 +115,8 @@ export class ModelLog {
 
   /** A conversation of which somebody has heard nothing. */
   #isUnheard(who: number): boolean {
-    return this.entries.every(({ from, isWithheld }) => isWithheld && from !== who)
+    const isHeard = this.entries.some(({ isWithheld }) => !isWithheld)
+    return !isHeard && this.#kept(who).length === 0
   }
 
   #unreadSeqs(who: number): number[] {
