@@ -166,7 +166,13 @@ export const broadcastTasks = {
       [id, node, tx.now + leaseMs],
     )
     if (row === undefined) return null
-    const scanned = Math.min(row.last, row.reached + SCANNED_TOGETHER)
+    // By how many there are: the numbers of accounts have gaps.
+    const looked = await tx.first<{ count: number; through: number }>(
+      `select count(*) as count, max(n) as through
+       from (select n from account where n > $1 and n <= $2 order by n limit $3) as next`,
+      [row.reached, row.last, SCANNED_TOGETHER],
+    )
+    const scanned = looked!.count < SCANNED_TOGETHER ? row.last : looked!.through
     const filter = JSON.parse(row.filter) as BroadcastFilter
     const to = await tx.query<{ account: number; uid: UserId }>(
       `select n as account, uid from account
