@@ -26,7 +26,8 @@ const ENGINES_OF_THEIR_OWN = { postgresUrl: '', redisUrl: '' }
 
 export default defineConfig({
   test: {
-    testTimeout: 30_000,
+    // A guard against tests that hang, far from what any of them takes.
+    testTimeout: 60_000,
     hookTimeout: 90_000,
     pool: 'forks',
     // One more than the two cores of the check: many tests wait for processes and leases.
@@ -46,7 +47,6 @@ export default defineConfig({
           name: 'cluster',
           include: SYSTEM_TESTS.map((name) => `test/system/${name}`),
           globalSetup: 'test/harness/cluster-setup.ts',
-          testTimeout: 60_000,
           provide: { topology: 'cluster', ...ENGINES_OF_THEIR_OWN },
         },
       },
