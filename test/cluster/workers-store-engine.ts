@@ -44,7 +44,8 @@ export function createHost(embedded: Store): StoreHost {
   return host
 }
 
-async function openStore(location: string, options: EngineOptions = {}): Promise<Store> {
+/** Loaded by name in the process that is killed, too (store-process.ts). */
+export async function openStore(location: string, options: EngineOptions = {}): Promise<Store> {
   const embedded = await openEmbeddedStore(location, options)
   const { store } = attachWorker(createHost(embedded), options.waitingSendsMax)
   const close = store[Symbol.asyncDispose]
