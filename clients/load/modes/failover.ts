@@ -201,7 +201,7 @@ class Failover implements ConnectionEvents {
   }
 
   private send(device: number, sentUs: number): void {
-    const { stamp } = this
+    const stamp = this.stamp
     const publisher = device % this.options.pubs
     const sequence = this.sequences[device]! + 1
     this.sequences[device] = sequence

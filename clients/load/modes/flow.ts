@@ -186,13 +186,13 @@ class Flow implements ConnectionEvents {
   }
 
   private send(publisher: number, sentUs: number): void {
-    const { stamp, windows } = this
+    const stamp = this.stamp
     stamp.publisher = publisher
     stamp.sentUs = sentUs
-    stamp.sequence = windows.send(publisher, sentUs)
+    stamp.sequence = this.windows.send(publisher, sentUs)
     this.fleet.connections[publisher]!.publish(this.messages[publisher]!, stamp)
     if (this.measuring) this.published += 1
-    if (this.options.qos === 0) windows.acknowledge(publisher)
+    if (this.options.qos === 0) this.windows.acknowledge(publisher)
   }
 
   /**

@@ -208,7 +208,8 @@ class Offline implements ConnectionEvents {
   /** A publisher goes round its devices, so that message k + 1 of all follows message k of all. */
   private sendWhileRoom(publisher: number): void {
     if (!this.sending) return
-    const { options, stamp } = this
+    const { options } = this
+    const stamp = this.stamp
     const devices = Math.ceil((options.devices - publisher) / this.publishers)
     const last = devices * options.messages
     let sent = this.sentCount[publisher]!

@@ -11,7 +11,7 @@ import type { Transaction } from './transaction.ts'
 /** Items of one page, and entries of a log looked at for it. */
 const ITEMS_EACH = 200
 const ENTRIES_EACH = 5000
-/** Retained messages may be as long as any. */
+/** Fewer than other items: each may be as large as a payload may be, and a page is held in memory. */
 const RETAINED_EACH = 20
 
 export const EXPORT_PARTS = [
