@@ -111,9 +111,9 @@ export class Town {
     return { as: this.who(role), params }
   }
 
-  /** A connection for calls that last as long as it. */
+  /** A connection for calls that last as long as it, and for minutes of silence: no keep-alive closes it. */
   connect(role: string): Promise<Device> {
-    return Device.connect(this.server, this.who(role), DEVICE)
+    return Device.connect(this.server, this.who(role), DEVICE, { connect: { keepalive: 0 } })
   }
 
   /** The id of the direct conversation of two roles. */
