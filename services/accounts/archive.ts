@@ -9,7 +9,7 @@ import {
   type ExportCursor,
   type ExportedFile,
   type ExportPart,
-} from '../store/operations/account-export.ts'
+} from '../store/operations/accounts/export.ts'
 import { TAR_END, tarFile, tarHeader, tarPadding } from './tar.ts'
 
 /** A file of lines ends when it is this long; a part goes on in the next. So much is in memory at a time. */

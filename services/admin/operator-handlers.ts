@@ -1,7 +1,7 @@
 /** Handlers of the admin operations that the store answers alone. */
 import type { AdminParams, AdminResult } from '../../protocol/admin/operations.ts'
 import type { OperationStore } from '../store/contract.ts'
-import { OPERATOR_OPERATIONS, type OperatorName } from '../store/operations/operator.ts'
+import { OPERATOR_OPERATIONS, type OperatorName } from '../store/operations/operator/operator.ts'
 
 type OperatorHandlers = {
   readonly [Name in OperatorName]: (params: AdminParams<Name>) => Promise<AdminResult<Name>>

@@ -10,7 +10,7 @@ import { type CallContext, callerOf, type Dispatcher } from '../dispatcher.ts'
 import type { MediaLinks } from '../media/links.ts'
 import type { MediaService } from '../media/media-service.ts'
 import { isShown } from '../media/types.ts'
-import type { MediaView } from '../store/operations/media-rows.ts'
+import type { MediaView } from '../store/operations/media/rows.ts'
 import { type AskedRange, parseRange } from './byte-range.ts'
 import { routeUrl } from './route-url.ts'
 

@@ -1,7 +1,7 @@
 /** API keys of bots as tokens: what verifies them in place of a signature is the store. */
 import { WochatError } from '../../protocol/errors.ts'
 import type { OperationStore } from '../store/contract.ts'
-import { hashApiKey, type KeyHolder } from '../store/operations/bots.ts'
+import { hashApiKey, type KeyHolder } from '../store/operations/operator/bots.ts'
 import type { VerifiedToken } from './token.ts'
 
 const API_KEY = /^wck_[\w-]{43}$/

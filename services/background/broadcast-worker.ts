@@ -9,7 +9,7 @@ import { buildDirectLog } from '../../protocol/ids.ts'
 import { findMarks } from '../../protocol/message-types.ts'
 import type { MessageSender } from '../messages/message-sender.ts'
 import type { OperationStore } from '../store/contract.ts'
-import type { BroadcastPage } from '../store/operations/broadcasts.ts'
+import type { BroadcastPage } from '../store/operations/operator/broadcasts.ts'
 import { LeasedWork } from './leased-work.ts'
 
 type BroadcastSettings = {

@@ -1,7 +1,7 @@
 /** Deletes what is older than its kind of conversation keeps, in rounds over all logs. */
 import type { Logger } from 'pino'
 import type { Store } from '../store/contract.ts'
-import type { ExpiredLog, RetainedKind } from '../store/operations/retention.ts'
+import type { ExpiredLog, RetainedKind } from '../store/operations/operator/retention.ts'
 import { startBackgroundTask } from './background-task.ts'
 
 type RetentionSettings = {

@@ -5,7 +5,7 @@ import { peerOf } from '../../protocol/ids.ts'
 import { findMarks } from '../../protocol/message-types.ts'
 import type { MessageSender } from '../messages/message-sender.ts'
 import type { Store } from '../store/contract.ts'
-import type { DueSend } from '../store/operations/scheduled.ts'
+import type { DueSend } from '../store/operations/messages/scheduled.ts'
 import { startBackgroundTask } from './background-task.ts'
 
 /** How late a message may be, ms. */

@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino'
 import type { OperationStore } from '../store/contract.ts'
-import type { MediaCursor } from '../store/operations/media-tasks.ts'
+import type { MediaCursor } from '../store/operations/media/tasks.ts'
 import { fileName, idOfName, isPart, type MediaStorage, partName, thumbnailName } from './storage.ts'
 
 /** Rows that one step looks at. */

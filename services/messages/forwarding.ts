@@ -6,7 +6,7 @@ import { FORWARD_COPIES_MAX } from '../../protocol/limits.ts'
 import { checkBody } from '../../protocol/message-types.ts'
 import { parseTarget, type Target } from '../../protocol/send.ts'
 import type { Caller, OperationStore } from '../store/contract.ts'
-import type { Origin } from '../store/operations/forwarding.ts'
+import type { Origin } from '../store/operations/messages/forwarding.ts'
 import type { MessageSender } from './message-sender.ts'
 
 /** What only made sense where the message was. */

@@ -1,5 +1,5 @@
 /** One POST of events to a webhook. */
-import type { Delivery } from '../store/operations/webhooks.ts'
+import type { Delivery } from '../store/operations/operator/webhooks.ts'
 import { signatureHeaders } from './signature.ts'
 
 const USER_AGENT = 'wochat-webhooks'

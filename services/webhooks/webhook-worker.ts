@@ -8,7 +8,7 @@ import type { Logger } from 'pino'
 import { startBackgroundTask } from '../background/background-task.ts'
 import { LeasedWork } from '../background/leased-work.ts'
 import type { OperationStore } from '../store/contract.ts'
-import type { Delivery, DeliveryOutcome } from '../store/operations/webhooks.ts'
+import type { Delivery, DeliveryOutcome } from '../store/operations/operator/webhooks.ts'
 import { postEvents } from './delivery.ts'
 
 export type WebhookSettings = {

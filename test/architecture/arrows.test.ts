@@ -28,6 +28,20 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ['config', 'the configuration is read before anything else exists'],
 ])
 
+/** Folders of the store's operations: each builds on those before it, never on a later one. */
+const OPERATIONS = 'services/store/operations/'
+const LAYERS_OF_OPERATIONS = [
+  'entries',
+  'media',
+  'groups',
+  'people',
+  'messages',
+  'conversations',
+  'history',
+  'operator',
+  'accounts',
+]
+
 /** The files of the root are the composition root, but for the configuration. */
 const PART_OF_FILE: readonly [RegExp, string][] = [
   [/^(config\.ts|config\/)/, 'config'],
@@ -103,6 +117,20 @@ const g = await import('./g.ts')
 `
   const found = [...forms.matchAll(IMPORT)].map((match) => match[1] ?? match[2])
   expect(found).toEqual(['./a.ts', './b.ts', './d.ts', './e.ts', './f.ts', './g.ts'])
+})
+
+test("the store's operations build on each other one way", () => {
+  const layerOf = (path: string) => LAYERS_OF_OPERATIONS.indexOf(path.slice(OPERATIONS.length).split('/')[0]!)
+  const inFolders = SHIPPED.filter((path) => path.startsWith(OPERATIONS) && layerOf(path) !== -1)
+  const wrong = inFolders.flatMap((path) =>
+    importsOf(path)
+      .map((name) => relative(REPO, join(REPO, dirname(path), name)))
+      .filter((target) => target.startsWith(OPERATIONS) && layerOf(target) > layerOf(path))
+      .map((target) => `${path} imports ${target}`),
+  )
+  const folders = new Set(inFolders.map((path) => path.slice(OPERATIONS.length).split('/')[0]))
+  expect([...folders].sort()).toEqual([...LAYERS_OF_OPERATIONS].sort())
+  expect(wrong).toEqual([])
 })
 
 test('nothing that is shipped imports the tests', () => {

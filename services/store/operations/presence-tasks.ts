@@ -2,9 +2,9 @@
 import { WochatError } from '../../../protocol/errors.ts'
 import { type DeviceId, type LogId, peerOf, type UserId } from '../../../protocol/ids.ts'
 import type { Caller } from '../contract.ts'
-import { getGroup } from './group-lookup.ts'
-import { rightIn } from './message-rights.ts'
-import { defaultSettings } from './settings.ts'
+import { getGroup } from './groups/lookup.ts'
+import { rightIn } from './messages/rights.ts'
+import { defaultSettings } from './people/settings.ts'
 import type { Person, Transaction } from './transaction.ts'
 
 /** Members of one page of {@link presenceTasks.pageMembersSeen}. */

@@ -11,7 +11,7 @@
  */
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
 import type { StorePolicy } from '../policy.ts'
-import type { EventSources } from './events.ts'
+import type { EventSources } from './operator/events.ts'
 
 export type Value = string | number | null | readonly string[] | readonly number[]
 

@@ -13,7 +13,7 @@ import {
   assertNotSuspended,
   judgeToken,
   resumeAccount,
-} from '../operations/account-state.ts'
+} from '../operations/people/account-state.ts'
 import { openCodeCounters, raiseCodeCounters, sweepCodes } from './account-codes.ts'
 import { activateDevice, forgetDevice, listDevices, revokeDeviceRow } from './account-devices.ts'
 import { endDeviceSession } from './device-session.ts'

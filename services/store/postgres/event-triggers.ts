@@ -2,7 +2,7 @@
  * Triggers that write events down, each in the transaction of what it tells. They exist only while a webhook wants what
  * they tell, so that a store without webhooks does nothing for them. Their functions are in migrations/0005_chat.sql.
  */
-import type { EventSource, EventSources } from '../operations/events.ts'
+import type { EventSource, EventSources } from '../operations/operator/events.ts'
 import type { Work } from './work.ts'
 
 const EACH_STATEMENT = 'referencing new table as entered for each statement execute function'

@@ -1,7 +1,7 @@
 /** The {@link Transaction} of an operation on PostgreSQL, over the {@link Work} of its call. */
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildClientId, type DeviceId, type LogId, parseLog, type UserId } from '../../../protocol/ids.ts'
-import type { EventSources } from '../operations/events.ts'
+import type { EventSources } from '../operations/operator/events.ts'
 import type {
   CallEntry,
   CommittedRow,

@@ -8,7 +8,7 @@ import {
   assertNotSuspended,
   judgeToken,
   resumeAccount,
-} from '../operations/account-state.ts'
+} from '../operations/people/account-state.ts'
 import { endDeviceSession } from './device-session.ts'
 import type { Operations } from './operations.ts'
 import { SqliteTransaction } from './transaction.ts'

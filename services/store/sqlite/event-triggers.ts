@@ -2,8 +2,9 @@
  * Triggers that write events down, each in the transaction of what it tells. They exist only while a webhook wants what
  * they tell, so that a store without webhooks does nothing for them. Entries of sends are told when they are filed.
  */
-import { FOR_GOOD } from '../operations/account-state.ts'
-import type { EventSource, EventSources } from '../operations/events.ts'
+
+import type { EventSource, EventSources } from '../operations/operator/events.ts'
+import { FOR_GOOD } from '../operations/people/account-state.ts'
 import type { Database } from './database.ts'
 
 /** When the event was written down, ms. */

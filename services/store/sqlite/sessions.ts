@@ -12,7 +12,7 @@ import {
   placeRestored,
   type VisibleLog,
 } from '../inbox-place.ts'
-import { resumeAccount } from '../operations/account-state.ts'
+import { resumeAccount } from '../operations/people/account-state.ts'
 import { asSeen, type Eyes } from '../seen-content.ts'
 import { WITHHELD, wireKind } from '../withheld.ts'
 import { judgeLogin } from './accounts.ts'

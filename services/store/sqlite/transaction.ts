@@ -2,7 +2,7 @@
 import type { SQLInputValue } from 'node:sqlite'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildClientId, type DeviceId, type LogId, type UserId } from '../../../protocol/ids.ts'
-import type { EventSources } from '../operations/events.ts'
+import type { EventSources } from '../operations/operator/events.ts'
 import type {
   CallEntry,
   CommittedRow,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { UserId } from '../../../protocol/ids.ts'
 import type { Store } from '../../../services/store/contract.ts'
-import { hashApiKey } from '../../../services/store/operations/bots.ts'
+import { hashApiKey } from '../../../services/store/operations/operator/bots.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { operate } from './operator.ts'
 import { createPeople, createUid, directLog, refusalOf, send } from './people.ts'

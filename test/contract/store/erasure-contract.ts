@@ -16,7 +16,7 @@ import {
   type ExportCursor,
   type ExportPage,
   type ExportPart,
-} from '../../../services/store/operations/account-export.ts'
+} from '../../../services/store/operations/accounts/export.ts'
 import type { StoreEngine } from './engine.ts'
 import { handsOf } from './group-calls.ts'
 import { befriend, createGroup, createPeople, createUid, directLog, readAll, send } from './people.ts'

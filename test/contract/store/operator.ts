@@ -1,7 +1,7 @@
 /** Admin operations that the store answers alone, as the admin port asks for them. */
 import { type AdminParams, type AdminResult, parseAdminParams } from '../../../protocol/admin/operations.ts'
 import type { Store } from '../../../services/store/contract.ts'
-import type { OperatorName } from '../../../services/store/operations/operator.ts'
+import type { OperatorName } from '../../../services/store/operations/operator/operator.ts'
 
 export function operate<Name extends OperatorName>(
   store: Pick<Store, 'perform'>,

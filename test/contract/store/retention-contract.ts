@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { LogId } from '../../../protocol/ids.ts'
 import type { Store } from '../../../services/store/contract.ts'
-import type { RetentionTimes } from '../../../services/store/operations/retention.ts'
+import type { RetentionTimes } from '../../../services/store/operations/operator/retention.ts'
 import { untilAfter } from '../../harness/wait.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import { badgeOf, conversationOf, createFriends, createGroup, directLog, refusalOf, send } from './people.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { LogId } from '../../../protocol/ids.ts'
 import type { Caller, Store } from '../../../services/store/contract.ts'
-import type { ScheduledSend } from '../../../services/store/operations/scheduled.ts'
+import type { ScheduledSend } from '../../../services/store/operations/messages/scheduled.ts'
 import { type StoreEngine, shareStore } from './engine.ts'
 import {
   conversationOf,
