@@ -31,6 +31,9 @@ export function encodeReply(reply: Reply): string {
  * What is live: QoS 0, kept nowhere. `read` without `from` is the pointer of the user's own other devices; with it the
  * other person of a direct conversation has read up to `seq`.
  */
+/** What a device keeps a copy of, and asks for by version: the operation is `{scope}.changes`. */
+export type ChangeScope = 'contacts' | 'conversations' | 'groups' | 'settings'
+
 export type LiveEvent =
   | { kind: 'read'; log: string; seq: number; from?: string }
   /** A device of `from` has acknowledged what was written up to `seq`. */
@@ -38,6 +41,8 @@ export type LiveEvent =
   | { kind: 'typing'; from: string; log: string }
   /** Of somebody who is watched; `lastSeen` (ms since 1970) comes with `offline`. */
   | { kind: 'presence'; uid: string; state: 'online' | 'away' | 'offline'; lastSeen?: number }
+  /** Something of one's own changed, on whatever device: `{scope}.changes` of an earlier version answers what. */
+  | { kind: 'changed'; scope: ChangeScope; version: number }
   | TransientMessage
 
 /** A message that no log keeps: it has no `seq`, and who is not there does not get it. */

@@ -28,6 +28,7 @@ const frame = fc.oneof(
   fc.record({ kind: fc.constant('joined'), log, uid: id, fromSeq: seq }),
   fc.record({ kind: fc.constant('left'), log, uid: id, toSeq: seq }),
   fc.record({ kind: fc.constant('read'), uid: id, log, seq }),
+  fc.record({ kind: fc.constant('changed'), uid: id, scope: id, version: seq }),
   fc.record({ kind: fc.constant('loginEnded'), uid: id, device: fc.option(id), sid: fc.option(text) }),
   fc.record({ kind: fc.constant('plain'), bytes: payload }),
   fc.record({ kind: fc.constant('deviceLost'), clientId: id, order: fc.maxSafeNat() }),

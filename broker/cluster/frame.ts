@@ -4,6 +4,7 @@
  * so that two versions can run side by side.
  */
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { ChangeScope } from '../../protocol/reply.ts'
 import { PRESENCE_STATES, type PresencePart } from '../../services/presence/ports.ts'
 import type { CommittedEntry } from '../../services/store/contract.ts'
 import { FrameReader, FrameWriter } from './frame-writer.ts'
@@ -25,6 +26,7 @@ const LEAVING = 11
 const LOST = 12
 const SIGNAL = 13
 const PRESENCE = 14
+const CHANGED = 15
 
 export type EntryFrame = CommittedEntry & { kind: 'entry' }
 
@@ -35,6 +37,7 @@ export type Frame =
   | { kind: 'joined'; log: LogId; uid: UserId; fromSeq: number }
   | { kind: 'left'; log: LogId; uid: UserId; toSeq: number }
   | { kind: 'read'; uid: UserId; log: LogId; seq: number }
+  | { kind: 'changed'; uid: UserId; scope: ChangeScope; version: number }
   | { kind: 'loginEnded'; uid: UserId; device: DeviceId | null; sid: string | null }
   | { kind: 'plain'; bytes: Buffer }
   /** A claim above `order` is held by the sender. */
@@ -82,6 +85,9 @@ export function writeFrame(writer: FrameWriter, frame: Frame): void {
       return
     case 'read':
       writeSeq(writer, READ, frame.log, frame.uid, frame.seq)
+      return
+    case 'changed':
+      writeSeq(writer, CHANGED, frame.scope, frame.uid, frame.version)
       return
     case 'loginEnded':
       writer.u8(LOGIN_ENDED)
@@ -160,6 +166,13 @@ export function readFrame(bytes: Buffer, start: number, end: number): Frame | nu
       return { kind: 'left', ...readMember(reader), toSeq: reader.u48() }
     case READ:
       return { kind: 'read', ...readMember(reader), seq: reader.u48() }
+    case CHANGED:
+      return {
+        kind: 'changed',
+        scope: reader.short() as ChangeScope,
+        uid: reader.short() as UserId,
+        version: reader.u48(),
+      }
     case LOGIN_ENDED:
       return readLoginEnded(reader)
     case PLAIN:

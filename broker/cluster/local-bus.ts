@@ -20,6 +20,7 @@ export const SILENT_FEED: CommitFeed = {
   memberJoined() {},
   memberLeft() {},
   readMoved() {},
+  stateChanged() {},
   loginEnded() {},
 }
 

@@ -1,5 +1,6 @@
 /** What other nodes say to this one, and what the store knows when they could not. */
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
+import type { ChangeScope } from '../../protocol/reply.ts'
 import type { PresencePart } from '../../services/presence/ports.ts'
 import type { CommitFeed, CommittedEntry } from '../../services/store/contract.ts'
 import type { StoreChanges } from '../../services/store/shared-store.ts'
@@ -50,6 +51,10 @@ export class NodeListener implements BusListener {
 
   readMoved(uid: UserId, log: LogId, seq: number): void {
     this.#parts.gate.tellRead(uid, log, seq)
+  }
+
+  stateChanged(uid: UserId, scope: ChangeScope, version: number): void {
+    this.#parts.gate.stateChanged(uid, scope, version)
   }
 
   /** The node that committed it ends what the store holds; here only connections are to be closed. */
@@ -134,6 +139,10 @@ export function feedBoth(here: CommitFeed, others: CommitFeed): CommitFeed {
     readMoved(uid, log, seq) {
       here.readMoved(uid, log, seq)
       others.readMoved(uid, log, seq)
+    },
+    stateChanged(uid, scope, version) {
+      here.stateChanged(uid, scope, version)
+      others.stateChanged(uid, scope, version)
     },
     loginEnded(uid, device, sid) {
       here.loginEnded(uid, device, sid)

@@ -1,6 +1,7 @@
 /** The gate: it owns every socket, and hands each to a {@link Connection}. */
 import { asWochatError, type ErrorCode } from '../../protocol/errors.ts'
 import { buildClientId, type ClientId, type DeviceId, type LogId, type UserId } from '../../protocol/ids.ts'
+import type { ChangeScope } from '../../protocol/reply.ts'
 import type { CommitFeed, CommittedEntry } from '../../services/store/contract.ts'
 import type { Hub } from '../inbox/hub.ts'
 import { ReasonCode } from './codec/constants.ts'
@@ -67,6 +68,11 @@ export class Gate implements CommitFeed {
   /** Tells the user's own devices; whoever committed it tells the other person. */
   tellRead(uid: UserId, log: LogId, seq: number): void {
     this.#services.live.delivery.toUserHere(uid, { kind: 'read', log, seq })
+  }
+
+  /** Tells the user's own devices here. */
+  stateChanged(uid: UserId, scope: ChangeScope, version: number): void {
+    this.#services.live.delivery.toUserHere(uid, { kind: 'changed', scope, version })
   }
 
   loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {

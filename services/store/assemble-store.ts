@@ -8,6 +8,7 @@ export const NO_FEED: CommitFeed = {
   memberJoined() {},
   memberLeft() {},
   readMoved() {},
+  stateChanged() {},
   loginEnded() {},
 }
 

@@ -21,6 +21,7 @@ import type { GapReason } from '../../protocol/entry.ts'
 import type { ErrorBody, WochatError } from '../../protocol/errors.ts'
 import type { ClientId, DeviceId, LogId, UserId } from '../../protocol/ids.ts'
 import type { SendMarks } from '../../protocol/message-types.ts'
+import type { ChangeScope } from '../../protocol/reply.ts'
 import type { InspectionStore } from './inspection.ts'
 import type { StoredName } from './operations/operations.ts'
 import type { StoreTask, TaskName, TaskResult } from './operations/tasks.ts'
@@ -84,6 +85,8 @@ export interface CommitFeed {
   memberJoined(log: LogId, uid: UserId, fromSeq: number): void
   memberLeft(log: LogId, uid: UserId, toSeq: number): void
   readMoved(uid: UserId, log: LogId, seq: number): void
+  /** Something of a person's own has changed, up to this version. */
+  stateChanged(uid: UserId, scope: ChangeScope, version: number): void
   /**
    * A login or a whole device was ended: its live connections must go. `sid` null: every connection of the device;
    * `device` null: every connection of the user, whose sessions stay.

@@ -58,6 +58,7 @@ export class BusNode implements AsyncDisposable {
       logGrew: (log, epoch, head) => hear(`grew ${log} ${epoch} ${head}`),
       memberJoined: (log, uid, seq) => hear(`joined ${log} ${uid} ${seq}`),
       memberLeft: (log, uid, seq) => hear(`left ${log} ${uid} ${seq}`),
+      stateChanged: (uid, scope, version) => hear(`changed ${uid} ${scope} ${version}`),
       readMoved: (uid, log, seq) => hear(`read ${uid} ${log} ${seq}`),
       loginEnded: (uid, device, sid) => hear(`ended ${uid} ${device} ${sid}`),
       plainReceived: (frame) => hear(`plain ${frame}`),

@@ -151,14 +151,16 @@ test('each other kind of doorbell reaches whom it concerns', async () => {
   outgoing.memberJoined(group, bob, 6)
   outgoing.memberLeft(group, bob, 7)
   outgoing.readMoved(bob, group, 8)
+  outgoing.stateChanged(bob, 'settings', 9)
   a.bus.sendPlain(Buffer.from('to bob'), bob)
-  await until(() => b.heard.length === 6, 'what concerns bob')
+  await until(() => b.heard.length === 7, 'what concerns bob')
   expect(b.heard).toEqual([
     'n:bob/4/{}',
     'grew d:alice:bob k1 5',
     'joined g:friends bob 6',
     'left g:friends bob 7',
     'read bob g:friends 8',
+    'changed bob settings 9',
     'plain to bob',
   ])
   expect(c.heard).toEqual([])

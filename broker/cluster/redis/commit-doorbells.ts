@@ -1,5 +1,6 @@
 /** What the commits of this node bring about, on its way to the others. */
 import { type DeviceId, type LogId, logKind, peopleOf, type UserId } from '../../../protocol/ids.ts'
+import type { ChangeScope } from '../../../protocol/reply.ts'
 import type { CommitFeed, CommittedEntry } from '../../../services/store/contract.ts'
 import { encodeFrame, writeEntry, writeFrame } from '../frame.ts'
 import { FrameWriter } from '../frame-writer.ts'
@@ -51,6 +52,10 @@ export class CommitDoorbells implements CommitFeed {
 
   readMoved(uid: UserId, log: LogId, seq: number): void {
     this.#routed.ring((writer) => writeFrame(writer, { kind: 'read', uid, log, seq }), uid, null)
+  }
+
+  stateChanged(uid: UserId, scope: ChangeScope, version: number): void {
+    this.#routed.ring((writer) => writeFrame(writer, { kind: 'changed', uid, scope, version }), uid, null)
   }
 
   /** A device of the user may be on its way to any node, so that all hear it. */

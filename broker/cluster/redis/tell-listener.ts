@@ -20,6 +20,9 @@ export function tellListener(listener: BusListener, frame: Frame, sender: NodeId
     case 'read':
       listener.readMoved(frame.uid, frame.log, frame.seq)
       return true
+    case 'changed':
+      listener.stateChanged(frame.uid, frame.scope, frame.version)
+      return true
     case 'loginEnded':
       listener.loginEnded(frame.uid, frame.device, frame.sid)
       return true

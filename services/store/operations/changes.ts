@@ -5,20 +5,22 @@
  * other, so that versions become visible in their order, and a device that asks with the last version it was given
  * misses none.
  */
+import type { UserId } from '../../../protocol/ids.ts'
+import type { ChangeScope } from '../../../protocol/reply.ts'
 import type { Transaction } from './transaction.ts'
 
-/** The kinds of things that are followed by version. The key of an item: a uid, a log, a group, the name of a setting. */
-export type ChangeScope = 'contacts' | 'conversations' | 'groups' | 'settings'
-
-/** Notes that items of an account changed in this transaction. Of several accounts: in the order of their numbers. */
+/**
+ * Notes that items of an account changed in this transaction, and tells its devices that are there. Of several accounts:
+ * in the order of their numbers. The key of an item: a uid, a log, a group, the name of a setting.
+ */
 export async function touch(
   tx: Transaction,
   account: number,
   scope: ChangeScope,
   ...keys: readonly string[]
 ): Promise<void> {
-  const { version } = (await tx.first<{ version: number }>(
-    'update account set version = version + 1 where n = $1 returning version',
+  const { uid, version } = (await tx.first<VersionRow>(
+    'update account set version = version + 1 where n = $1 returning uid, version',
     [account],
   ))!
   for (const key of keys) {
@@ -28,7 +30,10 @@ export async function touch(
       [account, scope, key, version],
     )
   }
+  tx.stateChanged(uid, scope, version)
 }
+
+type VersionRow = { uid: UserId; version: number }
 
 /** {@link touch} of one item for many accounts, which are locked before. */
 export async function touchEach(
@@ -37,13 +42,17 @@ export async function touchEach(
   scope: ChangeScope,
   key: string,
 ): Promise<void> {
-  await tx.query(`update account set version = version + 1 where n in ${tx.list('$1', 'number')}`, [accounts])
+  const versions = await tx.query<VersionRow>(
+    `update account set version = version + 1 where n in ${tx.list('$1', 'number')} returning uid, version`,
+    [accounts],
+  )
   await tx.query(
     `insert into change (account, scope, key, version)
      select n, $2, $3, version from account where n in ${tx.list('$1', 'number')}
      on conflict (account, scope, key) do update set version = excluded.version`,
     [accounts, scope, key],
   )
+  for (const { uid, version } of versions) tx.stateChanged(uid, scope, version)
 }
 
 export type ChangedKeys = {

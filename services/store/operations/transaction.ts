@@ -10,6 +10,7 @@
  * - Every statement is bounded, by `limit` or by its keys.
  */
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import type { ChangeScope } from '../../../protocol/reply.ts'
 import type { StorePolicy } from '../policy.ts'
 import type { EventSources } from './operator/events.ts'
 
@@ -123,6 +124,8 @@ export interface Transaction {
   accountChanged(uid: UserId): void
   /** Tells a person's devices that a read pointer moved. */
   readMoved(uid: UserId, log: LogId, seq: number): void
+  /** Tells a person's devices that something of their own changed. */
+  stateChanged(uid: UserId, scope: ChangeScope, version: number): void
   /** Ends the stored MQTT session of a device, its offline queue and its plain side. */
   endDeviceSession(uid: UserId, device: DeviceId): Promise<void>
   /**

@@ -1,6 +1,7 @@
 /** The {@link Transaction} of an operation on PostgreSQL, over the {@link Work} of its call. */
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildClientId, type DeviceId, type LogId, parseLog, type UserId } from '../../../protocol/ids.ts'
+import type { ChangeScope } from '../../../protocol/reply.ts'
 import type { EventSources } from '../operations/operator/events.ts'
 import type {
   CallEntry,
@@ -164,6 +165,10 @@ export class PostgresTransaction implements Transaction {
 
   readMoved(uid: UserId, log: LogId, seq: number): void {
     this.#work.feed.push({ kind: 'read', uid, log, seq })
+  }
+
+  stateChanged(uid: UserId, scope: ChangeScope, version: number): void {
+    this.#work.feed.push({ kind: 'changed', uid, scope, version })
   }
 
   endDeviceSession(uid: UserId, device: DeviceId): Promise<void> {

@@ -1,5 +1,6 @@
 /** The feed of a turn as one frame, which is the same for every worker; entries keep their bytes together. */
 import type { DeviceId, LogId, UserId } from '../../../protocol/ids.ts'
+import type { ChangeScope } from '../../../protocol/reply.ts'
 import type { CommitFeed, CommittedEntry } from '../contract.ts'
 import { encodeFrame, type Frame } from './frame.ts'
 import { FEED } from './messages.ts'
@@ -12,6 +13,7 @@ const LOGIN_ENDED = 4
 const DEVICE_ENDED = 5
 const WITHHELD = 6
 const GREW = 7
+const CHANGED = 8
 
 /** Kind, seq, start and end of the bytes, and lengths of log, epoch, uid, device. */
 const ITEM_NUMBERS = 8
@@ -63,6 +65,10 @@ export class FeedPacker {
 
   read(uid: UserId, log: LogId, seq: number): void {
     this.#add(READ, seq, 0, 0, log, '', uid, '')
+  }
+
+  changed(uid: UserId, scope: ChangeScope, version: number): void {
+    this.#add(CHANGED, version, 0, 0, scope, '', uid, '')
   }
 
   loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {
@@ -139,6 +145,9 @@ export function tellFeed({ numbers, text, bytes }: Frame, feed: CommitFeed): voi
         break
       case READ:
         feed.readMoved(uid, log, seq)
+        break
+      case CHANGED:
+        feed.stateChanged(uid, log as string as ChangeScope, seq)
         break
       default:
         feed.loginEnded(uid, device === '' ? null : device, numbers[at] === DEVICE_ENDED ? null : epoch)

@@ -9,6 +9,7 @@ import { deserialize, serialize } from 'node:v8'
 import { asWochatError, WochatError } from '../../../protocol/errors.ts'
 import { type DeviceId, type LogId, peerOf, type UserId } from '../../../protocol/ids.ts'
 import type { SendMarks } from '../../../protocol/message-types.ts'
+import type { ChangeScope } from '../../../protocol/reply.ts'
 import type { CommitFeed, CommittedEntry, OpenedSession, SendJob, Store } from '../contract.ts'
 import { type PackedSend, readSends } from '../sqlite/send-batch.ts'
 import type { Channel } from './channel.ts'
@@ -96,6 +97,10 @@ export class StoreHost implements CommitFeed {
 
   readMoved(uid: UserId, log: LogId, seq: number): void {
     if (this.#beforeFeed(null)) this.#feed.read(uid, log, seq)
+  }
+
+  stateChanged(uid: UserId, scope: ChangeScope, version: number): void {
+    if (this.#beforeFeed(null)) this.#feed.changed(uid, scope, version)
   }
 
   loginEnded(uid: UserId, device: DeviceId | null, sid: string | null): void {

@@ -2,6 +2,7 @@
 import type { SQLInputValue } from 'node:sqlite'
 import { WochatError } from '../../../protocol/errors.ts'
 import { buildClientId, type DeviceId, type LogId, type UserId } from '../../../protocol/ids.ts'
+import type { ChangeScope } from '../../../protocol/reply.ts'
 import type { EventSources } from '../operations/operator/events.ts'
 import type {
   CallEntry,
@@ -156,6 +157,10 @@ export class SqliteTransaction implements Transaction {
 
   readMoved(uid: UserId, log: LogId, seq: number): void {
     this.#work.feed.push({ kind: 'read', uid, log, seq })
+  }
+
+  stateChanged(uid: UserId, scope: ChangeScope, version: number): void {
+    this.#work.feed.push({ kind: 'changed', uid, scope, version })
   }
 
   async endDeviceSession(uid: UserId, device: DeviceId): Promise<void> {

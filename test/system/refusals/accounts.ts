@@ -2,7 +2,6 @@
 import { expect } from 'vitest'
 import type { OperationName, Params } from '../../../protocol/catalogue/catalogue.ts'
 import { admin } from '../../harness/admin.ts'
-import { Device } from '../../harness/device.ts'
 import { type Login, logIn, newPhone, newUid, requestCode } from '../../harness/people.ts'
 import { inGroup } from './groups.ts'
 import {
@@ -68,7 +67,7 @@ const whoIs = (): Situation<{ uids: string[] }>[] => [
 async function watchFrom(town: Town, role: string, uid: string): Promise<Call<Params<'presence.watch'>>> {
   return {
     ...town.as(role, { uids: [uid] }),
-    over: await Device.connect(town.server, town.who(role), 'watch'),
+    over: await town.connect(role, 'watch'),
   }
 }
 

@@ -112,8 +112,8 @@ export class Town {
   }
 
   /** A connection for calls that last as long as it, and for minutes of silence: no keep-alive closes it. */
-  connect(role: string): Promise<Device> {
-    return Device.connect(this.server, this.who(role), DEVICE, { connect: { keepalive: 0 } })
+  connect(role: string, device = DEVICE): Promise<Device> {
+    return Device.connect(this.server, this.who(role), device, { connect: { keepalive: 0 } })
   }
 
   /** The id of the direct conversation of two roles. */
