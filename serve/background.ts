@@ -10,6 +10,7 @@ import { startRetention } from '../services/background/retention.ts'
 import { startScheduledSender } from '../services/background/scheduled-sender.ts'
 import { startSearchIndexer } from '../services/background/search-indexer.ts'
 import { startSuspensionEnds } from '../services/background/suspension-ends.ts'
+import { WorkWatch } from '../services/background/work-watch.ts'
 import type { MediaStorage } from '../services/media/storage.ts'
 import { MessageSender } from '../services/messages/message-sender.ts'
 import type { MessageIntake } from '../services/messages/ports.ts'
@@ -36,13 +37,14 @@ type BackgroundParts = {
 export function startBackground(background: BackgroundParts): void {
   const { config, store, intake, endPlainSession, log, parts } = background
   if (endPlainSession !== null) expireSessions({ store, endPlainSession, log, parts })
-  parts.use(startSearchIndexer(store, log))
-  parts.use(startErasure(store, log))
-  parts.use(startSuspensionEnds(store, log))
-  parts.use(startScheduledSender({ store, sender: new MessageSender(store, intake) }, log))
-  parts.use(startGroupDissolver(store, log))
-  parts.use(startImportedReading(store, log))
-  parts.use(startExpirySweeper(store, log))
+  const watch = parts.use(new WorkWatch(store, log))
+  parts.use(startSearchIndexer(store, watch, log))
+  parts.use(startErasure(store, watch, log))
+  parts.use(startSuspensionEnds(store, watch, log))
+  parts.use(startScheduledSender({ store, sender: new MessageSender(store, intake) }, watch, log))
+  parts.use(startGroupDissolver(store, watch, log))
+  parts.use(startImportedReading(store, watch, log))
+  parts.use(startExpirySweeper(store, watch, log))
   const keepMs = {
     direct: config.retentionDirectMs,
     system: config.retentionSystemMs,
@@ -52,6 +54,6 @@ export function startBackground(background: BackgroundParts): void {
   }
   const retention = startRetention(store, { keepMs, everyMs: config.retentionEveryMs }, log)
   if (retention !== null) parts.use(retention)
-  startIntegration(background)
+  startIntegration({ ...background, watch })
   sweepMedia(background)
 }

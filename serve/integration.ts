@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { BroadcastWorker } from '../services/background/broadcast-worker.ts'
+import type { WorkWatch } from '../services/background/work-watch.ts'
 import { MessageSender } from '../services/messages/message-sender.ts'
 import type { MessageIntake } from '../services/messages/ports.ts'
 import type { Store } from '../services/store/contract.ts'
@@ -11,6 +12,7 @@ import { WebhookWorker } from '../services/webhooks/webhook-worker.ts'
 type IntegrationParts = {
   config: Config
   store: Store
+  watch: WorkWatch
   /** Broadcasts pass it like all other messages. */
   intake: MessageIntake
   /** Other processes have the store, too: what one of them was about is taken over when its lease ends, and not before. */
@@ -20,11 +22,20 @@ type IntegrationParts = {
 }
 
 /** Any number of nodes may run them: each webhook and each broadcast is taken by one. */
-export function startIntegration({ config, store, intake, isShared, log, parts }: IntegrationParts): void {
+export function startIntegration({
+  config,
+  store,
+  watch,
+  intake,
+  isShared,
+  log,
+  parts,
+}: IntegrationParts): void {
   const holder = { node: randomUUID(), isAlone: !isShared }
   parts.use(
     new WebhookWorker(
       store,
+      watch,
       {
         ...holder,
         timeoutMs: config.webhookTimeoutMs,
@@ -39,5 +50,5 @@ export function startIntegration({ config, store, intake, isShared, log, parts }
   )
   const sender = new MessageSender(store, intake, { isOperators: true })
   const { broadcastsPerSecondMax: perSecondMax } = config
-  parts.use(new BroadcastWorker({ store, sender, settings: { ...holder, perSecondMax }, log }))
+  parts.use(new BroadcastWorker({ store, watch, sender, settings: { ...holder, perSecondMax }, log }))
 }

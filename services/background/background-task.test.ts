@@ -23,6 +23,29 @@ test('steps follow each other, and one that fails is tried again', async () => {
   expect(steps).toHaveLength(length)
 })
 
+test('a task that is idle goes on when there is work, and stops without any', async () => {
+  let steps = 0
+  let found = () => {}
+  const task = startBackgroundTask({
+    name: 'test',
+    async step() {
+      steps++
+      return 'idle'
+    },
+    work: () =>
+      new Promise((resolve) => {
+        found = resolve
+      }),
+    retryMs: 1,
+    log: QUIET,
+  })
+  await until(() => steps === 1, 'the first step')
+  found()
+  await until(() => steps === 2, 'a step for the work')
+  await task[Symbol.asyncDispose]()
+  expect(steps).toBe(2)
+})
+
 test('stopping waits for the step under way', async () => {
   let isOver = false
   const { promise: begun, resolve: begin } = Promise.withResolvers<void>()

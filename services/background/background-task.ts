@@ -5,8 +5,10 @@ import type { Logger } from 'pino'
 type BackgroundTask = {
   /** For the log: `messages are indexed`. */
   name: string
-  /** One bounded step; answers how long to wait before the next one, ms. */
-  step: () => Promise<number>
+  /** One bounded step; answers how long to wait before the next one, ms, or `idle`: until there is work again. */
+  step: () => Promise<number | 'idle'>
+  /** Resolves when there is work, of a task whose steps say `idle`; it may go on waiting after a stop. */
+  work?: () => Promise<void>
   /** The wait before the first step, ms. */
   firstAfterMs?: number
   /** The wait after a step that failed. */
@@ -21,14 +23,16 @@ type BackgroundTask = {
 export function startBackgroundTask({
   name,
   step,
+  work,
   firstAfterMs = 0,
   retryMs,
   log,
 }: BackgroundTask): AsyncDisposable {
   const stop = new AbortController()
   let isFailing = false
+  let wake = () => {}
 
-  async function tryStep(): Promise<number> {
+  async function tryStep(): Promise<number | 'idle'> {
     try {
       const waitMs = await step()
       isFailing = false
@@ -41,8 +45,13 @@ export function startBackgroundTask({
     }
   }
 
-  async function pause(ms: number): Promise<void> {
-    await sleep(ms, undefined, { signal: stop.signal, ref: false }).catch(() => {})
+  async function pause(ms: number | 'idle'): Promise<void> {
+    if (stop.signal.aborted) return
+    if (ms !== 'idle') return sleep(ms, undefined, { signal: stop.signal, ref: false }).catch(() => {})
+    await new Promise<void>((resolve) => {
+      wake = resolve
+      void work!().then(resolve)
+    })
   }
 
   async function run(): Promise<void> {
@@ -54,6 +63,7 @@ export function startBackgroundTask({
   return {
     async [Symbol.asyncDispose]() {
       stop.abort()
+      wake()
       await running
     },
   }

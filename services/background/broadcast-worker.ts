@@ -11,6 +11,7 @@ import type { MessageSender } from '../messages/message-sender.ts'
 import type { OperationStore } from '../store/contract.ts'
 import type { BroadcastPage } from '../store/operations/operator/broadcasts.ts'
 import { LeasedWork } from './leased-work.ts'
+import type { WorkWatch } from './work-watch.ts'
 
 type BroadcastSettings = {
   /** Who holds the broadcasts that are sent from here. */
@@ -21,7 +22,6 @@ type BroadcastSettings = {
   perSecondMax: number
 }
 
-const LOOK_EVERY_MS = 500
 const LEASE_MS = 20_000
 const PAGE_MAX = 500
 /** After a page that the store did not take in whole. */
@@ -42,6 +42,7 @@ const SKIPPED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 
 type BroadcastParts = {
   store: Pick<OperationStore, 'perform'>
+  watch: WorkWatch
   sender: MessageSender
   settings: BroadcastSettings
   log: Pick<Logger, 'warn'>
@@ -54,14 +55,14 @@ export class BroadcastWorker implements AsyncDisposable {
   readonly #log: Pick<Logger, 'warn'>
   readonly #sending: LeasedWork
 
-  constructor({ store, sender, settings, log }: BroadcastParts) {
+  constructor({ store, watch, sender, settings, log }: BroadcastParts) {
     this.#store = store
     this.#sender = sender
     this.#settings = settings
     this.#log = log
     this.#sending = new LeasedWork({
       name: 'broadcasts are sent',
-      lookEveryMs: LOOK_EVERY_MS,
+      waits: () => watch.found('broadcasts'),
       lease: () => this.#lease(),
       work: (id, signal) => this.#sendAll(id, signal),
       log,
@@ -73,7 +74,6 @@ export class BroadcastWorker implements AsyncDisposable {
   }
 
   async #lease(): Promise<readonly string[]> {
-    if (!(await this.#store.perform({ task: 'broadcastsWait', input: {} }))) return []
     const { node, isAlone } = this.#settings
     return this.#store.perform({ task: 'leaseBroadcasts', input: { node, isAlone, leaseMs: LEASE_MS } })
   }

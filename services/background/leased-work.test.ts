@@ -2,7 +2,11 @@ import { expect, test } from 'vitest'
 import { until } from '../../test/harness/wait.ts'
 import { LeasedWork } from './leased-work.ts'
 
-const BASE = { name: 'test', lookEveryMs: 1, log: { warn() {} } }
+const BASE = {
+  name: 'test',
+  waits: () => new Promise<void>((resolve) => setTimeout(resolve, 1)),
+  log: { warn() {} },
+}
 
 test('a piece under way is not begun again, and one that failed is', async () => {
   const begun: string[] = []

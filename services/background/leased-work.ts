@@ -5,11 +5,14 @@
 import type { Logger } from 'pino'
 import { startBackgroundTask } from './background-task.ts'
 
+/** After a look that failed. */
+const RETRY_MS = 1000
+
 type Leases = {
   /** For the log: `broadcasts are sent`. */
   name: string
-  /** How often is looked for pieces. */
-  lookEveryMs: number
+  /** Resolves when pieces wait. */
+  waits: () => Promise<void>
   /** Takes what waits; resolves with what is held here now, pieces under way among them. */
   lease: () => Promise<readonly string[]>
   /** Does what there is to do for a piece, and gives it back. Ends early, and soon, when the signal says so. */
@@ -26,8 +29,14 @@ export class LeasedWork implements AsyncDisposable {
 
   constructor(leases: Leases) {
     this.#leases = leases
-    const { name, lookEveryMs, log } = leases
-    this.#looking = startBackgroundTask({ name, step: () => this.#look(), retryMs: lookEveryMs, log })
+    const { name, waits, log } = leases
+    this.#looking = startBackgroundTask({
+      name,
+      step: () => this.#look(),
+      work: waits,
+      retryMs: RETRY_MS,
+      log,
+    })
   }
 
   /** Resolves when nothing is under way any more. */
@@ -37,16 +46,15 @@ export class LeasedWork implements AsyncDisposable {
     await Promise.all(this.#running.values())
   }
 
-  async #look(): Promise<number> {
-    const { lease, lookEveryMs } = this.#leases
-    for (const id of await lease()) {
+  async #look(): Promise<'idle'> {
+    for (const id of await this.#leases.lease()) {
       if (this.#running.has(id)) continue
       this.#running.set(
         id,
         this.#work(id).then(() => void this.#running.delete(id)),
       )
     }
-    return lookEveryMs
+    return 'idle'
   }
 
   /** What fails is tried again when it is leased again. */

@@ -7,9 +7,8 @@ import type { MessageSender } from '../messages/message-sender.ts'
 import type { Store } from '../store/contract.ts'
 import type { DueSend } from '../store/operations/messages/scheduled.ts'
 import { startBackgroundTask } from './background-task.ts'
+import type { WorkWatch } from './work-watch.ts'
 
-/** How late a message may be, ms. */
-const EVERY_MS = 500
 const RETRY_MS = 5000
 const SENDS_EACH = 100
 
@@ -19,15 +18,20 @@ type Parts = { store: Pick<Store, 'perform'>; sender: MessageSender }
  * Each passes what every message passes at that time, also the screening that it passed when it was scheduled. One that
  * cannot be sent now, such as while the disk is full, is tried again later.
  */
-export function startScheduledSender(parts: Parts, log: Pick<Logger, 'warn'>): AsyncDisposable {
+export function startScheduledSender(
+  parts: Parts,
+  watch: WorkWatch,
+  log: Pick<Logger, 'warn'>,
+): AsyncDisposable {
   const { store } = parts
   return startBackgroundTask({
     name: 'scheduled messages are sent',
     async step() {
       const due = await store.perform({ task: 'takeDueSends', input: { limit: SENDS_EACH } })
       await Promise.all(due.map((message) => sendScheduled(parts, message)))
-      return due.length === SENDS_EACH ? 0 : EVERY_MS
+      return due.length === SENDS_EACH ? 0 : 'idle'
     },
+    work: () => watch.found('scheduled'),
     retryMs: RETRY_MS,
     log,
   })

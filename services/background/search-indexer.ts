@@ -2,11 +2,10 @@
 import type { Logger } from 'pino'
 import type { Store } from '../store/contract.ts'
 import { startBackgroundTask } from './background-task.ts'
+import type { WorkWatch } from './work-watch.ts'
 
 /** Entries of one step: some 10 ms of the store. */
 const STEP_ENTRIES = 200
-/** With nothing to index; how long a new message is at most not found. */
-const IDLE_MS = 500
 /** While sends wait for a commit, the index may fall behind. */
 const BUSY_MS = 500
 /** With more to index: the store is free for sends this many times as long as a step took. */
@@ -15,6 +14,7 @@ const RETRY_MS = 5000
 
 export function startSearchIndexer(
   store: Pick<Store, 'perform' | 'metrics'>,
+  watch: WorkWatch,
   log: Pick<Logger, 'warn'>,
 ): AsyncDisposable {
   return startBackgroundTask({
@@ -22,9 +22,10 @@ export function startSearchIndexer(
     async step() {
       const begin = performance.now()
       const indexed = await store.perform({ task: 'indexMessages', input: { limit: STEP_ENTRIES } })
-      if (indexed < STEP_ENTRIES) return IDLE_MS
+      if (indexed < STEP_ENTRIES) return 'idle'
       return store.metrics.waiting > 0 ? BUSY_MS : REST_FACTOR * (performance.now() - begin)
     },
+    work: () => watch.found('indexing'),
     retryMs: RETRY_MS,
     log,
   })

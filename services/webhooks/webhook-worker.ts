@@ -7,6 +7,7 @@
 import type { Logger } from 'pino'
 import { startBackgroundTask } from '../background/background-task.ts'
 import { LeasedWork } from '../background/leased-work.ts'
+import type { WorkWatch } from '../background/work-watch.ts'
 import type { OperationStore } from '../store/contract.ts'
 import type { Delivery, DeliveryOutcome } from '../store/operations/operator/webhooks.ts'
 import { postEvents } from './delivery.ts'
@@ -28,8 +29,6 @@ export type WebhookSettings = {
   eventsKeptMs: number
 }
 
-/** How often is looked for something to deliver. */
-const LOOK_EVERY_MS = 200
 /** Beyond the time of one attempt, for the store to answer. */
 const LEASE_SPARE_MS = 5000
 const BATCH_EVENTS_MAX = 100
@@ -47,13 +46,18 @@ export class WebhookWorker implements AsyncDisposable {
   /** The store writes down the events that webhooks want. */
   #isWatching = false
 
-  constructor(store: Pick<OperationStore, 'perform'>, settings: WebhookSettings, log: Pick<Logger, 'warn'>) {
+  constructor(
+    store: Pick<OperationStore, 'perform'>,
+    watch: WorkWatch,
+    settings: WebhookSettings,
+    log: Pick<Logger, 'warn'>,
+  ) {
     this.#store = store
     this.#settings = settings
     this.#log = log
     this.#delivering = new LeasedWork({
       name: 'webhooks are delivered',
-      lookEveryMs: LOOK_EVERY_MS,
+      waits: () => watch.found('webhooks'),
       lease: () => this.#lease(),
       work: (id, signal) => this.#deliverAll(id, signal),
       log,
@@ -73,7 +77,6 @@ export class WebhookWorker implements AsyncDisposable {
   async #lease(): Promise<readonly string[]> {
     if (!this.#isWatching) await this.#store.perform({ task: 'watchEvents', input: {} })
     this.#isWatching = true
-    if (!(await this.#store.perform({ task: 'webhooksWait', input: {} }))) return []
     return this.#store.perform({
       task: 'leaseWebhooks',
       input: { ...this.#holder(), isAlone: this.#settings.isAlone },

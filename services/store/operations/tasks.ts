@@ -21,6 +21,7 @@ import { suspensionTasks } from './operator/suspensions.ts'
 import { webhookTasks } from './operator/webhooks.ts'
 import { presenceTasks } from './presence-tasks.ts'
 import type { Transaction } from './transaction.ts'
+import { waitingWorkTasks } from './waiting-work.ts'
 
 type Task = (tx: Transaction, input: never) => Promise<unknown>
 
@@ -42,6 +43,7 @@ export const STORE_TASKS = {
   ...scheduledTasks,
   ...searchTasks,
   ...suspensionTasks,
+  ...waitingWorkTasks,
 } as const satisfies Readonly<Record<string, Task>>
 
 export type TaskName = keyof typeof STORE_TASKS
@@ -50,8 +52,8 @@ export type TaskResult<Name extends TaskName> = Awaited<ReturnType<(typeof STORE
 
 /** Tasks that only look: they need no transaction id, however often they are run. */
 export const READING_TASKS: ReadonlySet<TaskName> = new Set<TaskName>([
-  'webhooksWait',
-  'broadcastsWait',
+  'findWork',
+  'bannedWords',
   'findApiKey',
   'assertMaySend',
 ])

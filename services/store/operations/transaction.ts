@@ -111,6 +111,8 @@ export interface Transaction {
     position: EntryPosition,
     limit: number,
   ): Promise<{ entries: CommittedRow[]; position: EntryPosition }>
+  /** Whether {@link entriesAfter} may find any from there, or at least a later position without any. */
+  hasEntriesAfter(position: EntryPosition): Promise<boolean>
   readonly search: SearchIndex
   /** True for one process at a time, until the end of the transaction: work that must not run twice at once. */
   claim(work: string): Promise<boolean>

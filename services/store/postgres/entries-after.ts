@@ -23,8 +23,7 @@ export async function readEntriesAfter(
     [position],
   )
   const { oldest, xmin } = ends!
-  let place: Place =
-    position === '' ? [oldest ?? xmin, 0, 0] : (position.split('.').map(Number) as unknown as Place)
+  let place: Place = position === '' ? [oldest ?? xmin, 0, 0] : parsePlace(position)
   while (place[0] < xmin) {
     const end = Math.min(place[0] + STRETCH, xmin)
     const rows = await work.query<CommittedRow & { xid: number }>(
@@ -39,4 +38,21 @@ export async function readEntriesAfter(
     place = [end, 0, 0]
   }
   return { entries: [], position: place.join('.') }
+}
+
+/** Whether there are entries behind a position, or so many transactions without any that it should move on. */
+export async function hasEntriesAfter(work: Work, position: EntryPosition): Promise<boolean> {
+  if (position === '') return true
+  const place = parsePlace(position)
+  // A count, and not `exists`: for a first row the planner may prefer to look through the whole table.
+  const [found] = await work.query<{ entries: number; isFar: boolean }>(
+    `select pg_snapshot_xmin(pg_current_snapshot())::text::bigint > $4 as "isFar",
+       (select count(*) from entry where xid >= $1 and xid < $4 and (xid, log, seq) > ($1, $2, $3)) as entries`,
+    [...place, place[0] + STRETCH],
+  )
+  return found!.isFar || found!.entries > 0
+}
+
+function parsePlace(position: EntryPosition): Place {
+  return position.split('.').map(Number) as unknown as Place
 }

@@ -16,7 +16,7 @@ import type {
 } from '../operations/transaction.ts'
 import type { StorePolicy } from '../policy.ts'
 import { endDeviceSession } from './device-session.ts'
-import { readEntriesAfter } from './entries-after.ts'
+import { hasEntriesAfter, readEntriesAfter } from './entries-after.ts'
 import { watchSources } from './event-triggers.ts'
 import { appendEntry } from './logs.ts'
 import { endOwnSpace, readOwnSpace } from './own-space.ts'
@@ -137,6 +137,10 @@ export class PostgresTransaction implements Transaction {
     limit: number,
   ): Promise<{ entries: CommittedRow[]; position: EntryPosition }> {
     return readEntriesAfter(this.#work, position, limit)
+  }
+
+  hasEntriesAfter(position: EntryPosition): Promise<boolean> {
+    return hasEntriesAfter(this.#work, position)
   }
 
   get search(): SearchIndex {

@@ -130,6 +130,11 @@ export class SqliteTransaction implements Transaction {
     return { entries: rows, position: last === undefined ? position : String(last.n) }
   }
 
+  async hasEntriesAfter(position: EntryPosition): Promise<boolean> {
+    const sql = 'select 1 as one from entry where n > $1 limit 1'
+    return (await this.first(sql, [Number(position)])) !== undefined
+  }
+
   get search(): SearchIndex {
     return new SqliteSearchIndex(this)
   }

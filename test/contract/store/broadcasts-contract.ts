@@ -2,6 +2,7 @@ import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import type { UserId } from '../../../protocol/ids.ts'
 import { BroadcastWorker } from '../../../services/background/broadcast-worker.ts'
+import { WorkWatch } from '../../../services/background/work-watch.ts'
 import { MessageSender } from '../../../services/messages/message-sender.ts'
 import { createIntake } from '../../../services/messages/ports.ts'
 import type { Store } from '../../../services/store/contract.ts'
@@ -78,11 +79,14 @@ export function broadcastsContract(engine: () => StoreEngine): void {
       expect(await refusalOf(operate(store, 'broadcast', stranger))).toBe('unknown_media')
 
       await operate(store, 'broadcast', input)
+      const log = pino({ level: 'silent' })
+      await using watch = new WorkWatch(store, log)
       await using _ = new BroadcastWorker({
         store,
+        watch,
         sender: new MessageSender(store, createIntake()),
         settings: { node: 'a', isAlone: true, perSecondMax: 1000 },
-        log: pino({ level: 'silent' }),
+        log,
       })
       await until(async () => (await stateOf(store, id))?.state === 'done', 'the broadcast to be done')
       for (const [person, mentions] of [[alice, 0] as const, [bob, 1] as const]) {

@@ -5,7 +5,12 @@ import type { CommitFeed, Store } from '../../../services/store/contract.ts'
  * What a store's feed said, one short text an event: `entry alice 3 hello`, `grew 5`, `joined bob 1`, `left bob 4`,
  * `read bob 2`. `withheld`: seqs of entries that only their author sees. `changed`: `bob settings 3`, apart.
  */
-type FeedRecord = { readonly said: string[]; readonly entries: Entry[]; readonly withheld: number[]; readonly changed: string[] }
+type FeedRecord = {
+  readonly said: string[]
+  readonly entries: Entry[]
+  readonly withheld: number[]
+  readonly changed: string[]
+}
 
 export function recordFeed(store: Store): FeedRecord {
   const said: string[] = []

@@ -30,6 +30,9 @@ type Erasure = Person & { stage: Stage; log: number; seq: number }
 /** How long the rows of {@link LOGIN_PARTS} stay. */
 const LOGINS_KEPT_MS = 10 * 60 * 1000
 
+/** SQL of erasures that have a step to be done at `$1`. */
+export const ERASURE_WAITS = `select 1 from erasure where stage <> 'logins' or asked_at <= $1 - ${LOGINS_KEPT_MS}`
+
 export const erasureTasks = {
   /** Does one step of the erasure that was asked for first; false when none is left to do. */
   async eraseStep(tx: Transaction, _input: object): Promise<{ more: boolean }> {

@@ -35,6 +35,9 @@ export async function dissolve(tx: Transaction, caller: Caller, group: MyGroup):
   await tellGroup(tx, caller, group, 'dissolved', {})
 }
 
+/** SQL of dissolved groups that still have members. */
+export const DISSOLVED_WAIT = 'select 1 from chat_group where dissolved_at is not null and members > 0'
+
 export const groupDissolvingTasks = {
   /** Lets some members of a dissolved group out; answers how many. */
   async letOutOfDissolved(tx: Transaction, _input: Record<string, never>): Promise<number> {

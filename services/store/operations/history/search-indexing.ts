@@ -7,20 +7,25 @@ import { joinTexts, messageTexts } from '../../../search/message-text.ts'
 import { termsOf } from '../../../search/terms.ts'
 import { editedBy } from '../../seen-content.ts'
 import { isWritten } from '../../withheld.ts'
-import type { CommittedRow, Transaction } from '../transaction.ts'
+import type { CommittedRow, EntryPosition, Transaction } from '../transaction.ts'
 import { authorTerm, logTerm, personTerm, typeTerm } from './search-terms.ts'
 
 const NAME = 'search'
+
+/** Whether a step of the index may find something. */
+export async function isIndexBehind(tx: Transaction): Promise<boolean> {
+  return tx.hasEntriesAfter((await positionOf(tx)) ?? '')
+}
 
 export const searchTasks = {
   /** Indexes up to `limit` entries; answers how many it has read. One process at a time; the others read none. */
   async indexMessages(tx: Transaction, { limit }: { limit: number }): Promise<number> {
     if (!(await tx.claim(NAME))) return 0
-    const at = await tx.first<{ position: string }>('select position from progress where name = $1', [NAME])
-    const { entries, position } = await tx.entriesAfter(at?.position ?? '', limit)
+    const from = await positionOf(tx)
+    const { entries, position } = await tx.entriesAfter(from ?? '', limit)
     const audiences = new Map<number, string[]>()
     for (const entry of entries) await indexEntry(tx, entry, audiences)
-    if (position !== at?.position) {
+    if (position !== from) {
       await tx.query(
         `insert into progress (name, position) values ($1, $2)
          on conflict (name) do update set position = excluded.position`,
@@ -29,6 +34,11 @@ export const searchTasks = {
     }
     return entries.length
   },
+}
+
+async function positionOf(tx: Transaction): Promise<EntryPosition | undefined> {
+  const at = await tx.first<{ position: string }>('select position from progress where name = $1', [NAME])
+  return at?.position
 }
 
 async function indexEntry(

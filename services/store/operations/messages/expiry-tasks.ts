@@ -4,6 +4,9 @@ import { WITHHELD } from '../../withheld.ts'
 import { emptyMessage, forgetContent } from '../entries/content.ts'
 import type { LogFacts, Transaction } from '../transaction.ts'
 
+/** SQL of messages whose time has come at `$1`. */
+export const EXPIRY_WAITS = 'select 1 from expiry where due_at <= $1'
+
 export const expiryTasks = {
   /**
    * Empties messages of one log whose time has come, as if their authors took them back, and goes on with those that are

@@ -136,12 +136,10 @@ export type BroadcastPage = {
   through: number
 }
 
-export const broadcastTasks = {
-  /** Whether a broadcast runs. It writes nothing, because it is asked all the time. */
-  async broadcastsWait(tx: Transaction, _: object): Promise<boolean> {
-    return (await tx.first(`select 1 as one from broadcast where state = 'running' limit 1`)) !== undefined
-  },
+/** SQL of broadcasts that are not over. */
+export const BROADCASTS_WAIT = `select 1 from broadcast where state = 'running'`
 
+export const broadcastTasks = {
   /** Takes the running broadcasts that no node has; answers their ids. */
   async leaseBroadcasts(
     tx: Transaction,

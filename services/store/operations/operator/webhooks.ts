@@ -235,25 +235,20 @@ export type DeliveryOutcome =
   /** After the last attempt: the events become dead letters, or the webhook waits for its operator. */
   | { kind: 'givenUp'; error: string; pause: boolean }
 
+/** SQL of webhooks for which there may be something at `$1`. */
+export const WEBHOOKS_WAIT = `
+  select 1 from webhook, event_order
+  where webhook.paused = 0 and webhook.next_at <= $1 and (
+    webhook.acked < event_order.last
+    or exists (select 1 from event where seq is null)
+    or exists (select 1 from dead_letter where webhook = webhook.n and retry = 1)
+  )`
+
 export const webhookTasks = {
   /** At a start: what webhooks want is written down, also where the store was moved or its triggers are those of an earlier version. */
   async watchEvents(tx: Transaction, _: object): Promise<void> {
     await lockOrder(tx)
     await watchWanted(tx)
-  },
-
-  /** Whether there may be something to deliver. It writes nothing, because it is asked all the time. */
-  async webhooksWait(tx: Transaction, _: object): Promise<boolean> {
-    const row = await tx.first(
-      `select 1 as one from webhook, event_order
-       where webhook.paused = 0 and webhook.next_at <= $1 and (
-         webhook.acked < event_order.last
-         or exists (select 1 from event where seq is null)
-         or exists (select 1 from dead_letter where webhook = webhook.n and retry = 1)
-       ) limit 1`,
-      [tx.now],
-    )
-    return row !== undefined
   },
 
   /** Takes the webhooks that have something to be delivered now, and that no other node has; answers their ids. */
