@@ -10,6 +10,10 @@ const ONE_PROCESS_ONLY: ReadonlyMap<string, string> = new Map([
   ['admin', 'the admin port of one process; test/cluster/admin.test.ts is that of a cluster'],
   ['admin-forms', 'the admin port of one process, before and after in its file'],
   ['admin-drain', 'the drain of one process; test/cluster/admin.test.ts drains a node of several'],
+  [
+    'authorisation',
+    'who may do what is decided by the same operations; refusals tries each of them on a cluster',
+  ],
   ['cli', 'the command line, which talks to one address'],
   ['metrics', 'the page of one process'],
   ['migrate', 'starts with an installation on one process'],

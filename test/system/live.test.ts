@@ -10,6 +10,39 @@ const server = sharedServer({
   env: { WOCHAT_SIGNALS_PER_SECOND_MAX: '20', WOCHAT_TYPING_MEMBERS_MAX: '3' },
 })
 
+describe('what one changes on one device', () => {
+  test('is told to the own devices that are there, and what it was is among the changes of that version', async () => {
+    const { alice, bob } = await newFriends(server)
+    using phone = await Device.connect(server, alice, 'phone')
+    using pc = await Device.connect(server, alice, 'pc')
+    using other = await Device.connect(server, bob, 'phone')
+    const live = await LiveEvents.follow(pc)
+    const ofOther = await LiveEvents.follow(other)
+    await phone.send({ id: 'first', to: bob, text: 'hello' })
+    const log = directLog(alice, bob)
+    const token = server.token(alice, 'phone')
+    const changedSince = async (scope: string, since: number) => {
+      const answer = await server.http<Record<string, unknown>>(`${scope}.changes`, { since }, token)
+      return JSON.stringify(answer)
+    }
+    await phone.call('conversations.update', { log, pinned: true }, 'pin')
+    await phone.call('contacts.update', { uid: bob, remark: 'Bobby' }, 'name')
+    await phone.call('settings.set', { language: 'zh' }, 'language')
+    for (const [scope, what] of [
+      ['conversations', log],
+      ['contacts', 'Bobby'],
+      ['settings', 'zh'],
+    ] as const) {
+      const event = await live.next('changed', (one) => one.scope === scope)
+      expect(event).toEqual({ kind: 'changed', scope, version: expect.any(Number) })
+      expect(await changedSince(scope, Number(event.version) - 1)).toContain(what)
+      expect(await changedSince(scope, Number(event.version))).not.toContain(what)
+    }
+    await other.settle()
+    expect(ofOther.ofKind('changed')).toEqual([])
+  })
+})
+
 describe('typing', () => {
   test('reaches the live devices of a friend, in both versions of MQTT, and nobody else', async () => {
     const { alice, bob } = await newFriends(server)
