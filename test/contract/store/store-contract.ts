@@ -38,6 +38,7 @@ import { sendsContract } from './sends-contract.ts'
 import { suspensionsContract } from './suspensions-contract.ts'
 import { unreadContract } from './unread-contract.ts'
 import { unseenContract } from './unseen-contract.ts'
+import { waitingWorkContract } from './waiting-work-contract.ts'
 import { webhooksContract } from './webhooks-contract.ts'
 import { writeRulesContract } from './write-rules-contract.ts'
 
@@ -59,7 +60,8 @@ export function transportContract(engine: () => StoreEngine): void {
 
 /** Registers the whole suite. */
 export function storeContract(engine: () => StoreEngine): void {
-  // First, while the store is small: these two go through all of it.
+  // First, while the store is small: these go through all of it.
+  waitingWorkContract(engine)
   searchContract(engine)
   retentionContract(engine)
   transportContract(engine)
