@@ -2,11 +2,12 @@
  * What an inbox is behind with, read from the store: log after log, as the window has room. It works in the inbox's mode
  * `draining` only, so that a live inbox pays nothing for it.
  */
-import type { LogId } from '../../protocol/ids.ts'
+import { type LogId, logKind } from '../../protocol/ids.ts'
 import type { DrainPage } from '../../services/store/contract.ts'
 import { DrainPace } from './drain-pace.ts'
 import type { InboxSession } from './inbox-session.ts'
 import type { InboxServices, InboxWire } from './inbox-wire.ts'
+import { letOutBy } from './let-out.ts'
 import type { LogPlace } from './log-place.ts'
 
 /** Bytes of one read of the store. */
@@ -17,7 +18,7 @@ const READ_LOGS_MAX = 64
 /** The inbox, as its drain needs it. */
 type DrainedInbox = Pick<
   InboxSession,
-  'uid' | 'device' | 'inflight' | 'pump' | 'room' | 'write' | 'writeGap'
+  'uid' | 'device' | 'inflight' | 'letOut' | 'pump' | 'room' | 'write' | 'writeGap'
 > & {
   readonly places: ReadonlyMap<LogId, LogPlace>
   isSentOver(wire: InboxWire): boolean
@@ -26,12 +27,12 @@ type DrainedInbox = Pick<
 
 export class Drain {
   readonly #inbox: DrainedInbox
-  readonly #services: Pick<InboxServices, 'store' | 'metrics'>
+  readonly #services: Pick<InboxServices, 'store' | 'metrics' | 'shared'>
   readonly #pace: DrainPace
   #behind: LogPlace[] = []
   #isReading = false
 
-  constructor(inbox: DrainedInbox, services: Pick<InboxServices, 'store' | 'metrics'>) {
+  constructor(inbox: DrainedInbox, services: Pick<InboxServices, 'store' | 'metrics' | 'shared'>) {
     this.#inbox = inbox
     this.#services = services
     this.#pace = new DrainPace(() => inbox.pump())
@@ -105,6 +106,9 @@ export class Drain {
       this.#reportGap(wire, place)
     }
     if (page.head > place.head) place.head = page.head
+    const { uid } = this.#inbox
+    // A live entry behind this page must not find a place in the group that its doorbell has yet to end.
+    const isUnordered = this.#services.shared !== null && logKind(place.log) === 'group'
     let start = from
     for (let i = 0; i < page.seqs.length; i++) {
       const seq = page.seqs[i]!
@@ -112,6 +116,7 @@ export class Drain {
       if (seq > place.sent) {
         if (seq > place.sent + 1) place.pass(seq - 1)
         this.#inbox.write(wire, place, seq, bytes, start, end)
+        if (isUnordered && letOutBy(bytes, start, end).includes(uid)) this.#inbox.letOut(place.log, seq)
       }
       start = end
     }

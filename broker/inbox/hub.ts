@@ -10,6 +10,7 @@ import { Few } from '../few.ts'
 import type { Tracing } from '../trace/tracing.ts'
 import type { GroupWatch } from './group-watch.ts'
 import type { InboxSession } from './inbox-session.ts'
+import { letOutBy } from './let-out.ts'
 import type { LogPlace } from './log-place.ts'
 
 export class Hub {
@@ -62,6 +63,7 @@ export class Hub {
       const places = this.#groups.get(log)
       if (places !== undefined)
         for (let i = 0; i < places.length; i++) places[i]!.session.rungAt(places[i]!, entry)
+      if (places !== undefined && this.#watch !== null) this.#letOut(entry)
       return
     }
     const peer = peerOf(log, uid)
@@ -71,6 +73,12 @@ export class Hub {
     }
     this.#ring(peer, entry)
     if (peer !== uid) this.#ring(uid, entry)
+  }
+
+  /** Before anything that is written after it rings here. */
+  #letOut({ log, seq, bytes, start, end }: CommittedEntry): void {
+    for (const uid of letOutBy(bytes, start, end))
+      this.#users.each(uid, (session) => session.letOut(log, seq))
   }
 
   memberJoined(log: LogId, uid: UserId, fromSeq: number): void {

@@ -151,7 +151,9 @@ export class InboxSession {
       if (this.#leftWhileStarting!.has(log)) continue
       const place = this.places.get(log) ?? this.#addPlace(log, epoch, head)
       if (place.sent === UNKNOWN) this.#placed([], [{ log, epoch, cursor: head, head, gap: null }])
-      if (logKind(log) === 'group') this.#hear(place, head)
+      if (logKind(log) !== 'group') continue
+      place.inFrom = head + 1
+      this.#hear(place, head)
     }
   }
 
@@ -174,16 +176,27 @@ export class InboxSession {
   joined(log: LogId, fromSeq: number): void {
     this.#leftWhileStarting?.delete(log)
     const place = this.places.get(log) ?? this.#addPlace(log, '', fromSeq - 1)
+    if (fromSeq <= place.outAfter) return
+    place.inFrom = fromSeq
     this.#hear(place, fromSeq)
     // The entry that let them in may have rung before this was heard.
     if (this.#placing !== null) this.#markBehind(place, fromSeq)
   }
 
+  /** An entry lets the user out of its group. */
+  letOut(log: LogId, seq: number): void {
+    const place = this.places.get(log)
+    if (place !== undefined && seq >= place.inFrom) this.left(log, seq)
+  }
+
   /** The user is no member any more; what came up to `toSeq` is still theirs. */
   left(log: LogId, toSeq: number): void {
-    this.#leftWhileStarting?.add(log)
     const place = this.places.get(log)
+    // A doorbell that came behind a later `joined`. Rooms may be left without an entry: `toSeq` is then before the own window.
+    if (place !== undefined && toSeq < place.inFrom - 1) return
+    this.#leftWhileStarting?.add(log)
     if (place === undefined) return
+    place.outAfter = Math.max(place.outAfter, toSeq)
     if (place.sent !== UNKNOWN) this.#markBehind(place, toSeq)
     this.#services.hub.removeFromGroup(place)
   }

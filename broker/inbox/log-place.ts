@@ -22,6 +22,10 @@ export class LogPlace {
   isAcked = false
   /** The log waits in the session's queue to be read from the store. */
   isBehind = false
+  /** Of a group: the user is in it from here on, or was when this was known; who was let out before is in again. */
+  inFrom = 0
+  /** Of a group: the user was let out after this entry. */
+  outAfter = 0
   /** Entries right after `sent` that a gap must report before the log goes on. */
   gap: MissingEntries | null = null
 

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { Device } from '../harness/device.ts'
 import { createLossyFilter } from '../harness/lossy-redis.ts'
-import { newUid } from '../harness/people.ts'
+import { makeAccounts, makeGroup, newUid } from '../harness/people.ts'
 import { PostgresServer } from '../harness/postgres.ts'
 import { QuietChat } from '../harness/quiet-chat.ts'
 import { RedisServer } from '../harness/redis.ts'
@@ -30,6 +30,8 @@ let redis: RedisServer
 let chat: QuietChat
 const wires: TcpProxy[] = []
 const dropped = { count: 0 }
+/** Messages that a wire with a filter loses. */
+let isLost = (message: Buffer) => message.includes(MARK)
 
 const server = sharedServer(async () => {
   postgres = await PostgresServer.start()
@@ -37,7 +39,7 @@ const server = sharedServer(async () => {
   redis = await RedisServer.create({ persistent: true })
   await redis.start()
   for (let place = 0; place < 3; place++) {
-    const filter = createLossyFilter((message) => message.includes(MARK), dropped)
+    const filter = createLossyFilter((message) => isLost(message), dropped)
     wires.push(await TcpProxy.start(redis.port, place === READING ? filter : undefined))
   }
   const brokers = wires.map(({ port }) => ({ ...BROKER, WOCHAT_REDIS_URL: `redis://127.0.0.1:${port}` }))
@@ -149,6 +151,32 @@ test('the doorbell is dropped on its way', async () => {
   await chat.say(`this ${MARK}`)
   await chat.untilRead(`this ${MARK}`, READ_MS)
   expect(dropped.count).toBeGreaterThan(before)
+})
+
+test('who was removed gets nothing that is written after it, also when the doorbell that says so is lost', async () => {
+  const [owner, member] = [newUid('owner'), newUid('member')]
+  server.serveFrom(SENDING)
+  await makeAccounts(server, owner, member)
+  const group = await makeGroup(server, owner, [member])
+  using sender = await Device.connect(server, owner, 'phone')
+  server.serveFrom(READING)
+  using device = await Device.connect(server, member, 'phone', { clean: false })
+  await sender.send({ id: 'm1', to: group, text: 'a member' })
+  await device.untilText('a member')
+  const before = dropped.count
+  // The first that names the member without an entry: that they have left.
+  isLost = (message) => dropped.count === before && message.includes(member) && !message.includes('"kind"')
+  server.serveFrom(SENDING)
+  const asOwner = server.token(owner, null)
+  await server.http('groups.remove', { id: group, members: [member] }, asOwner)
+  await sender.send({ id: 'm2', to: group, text: 'hidden' })
+  await server.http('groups.add', { id: group, members: [member] }, asOwner)
+  await sender.send({ id: 'm3', to: group, text: 'a member again' })
+  await device.untilText('a member again')
+  await sender.send({ id: 'm4', to: group, text: 'and still' })
+  await device.untilText('and still')
+  expect(device.texts).toEqual(['a member', 'a member again', 'and still'])
+  expect(dropped.count).toBe(before + 1)
 })
 
 /** A second device of the reader, whose login is to be ended during the fault. */
