@@ -63,6 +63,7 @@ const FILL = `
 
 let server: PostgresServer
 let store: SharedStore
+let url: string
 
 beforeAll(async () => {
   server = await PostgresServer.start({
@@ -71,7 +72,8 @@ beforeAll(async () => {
     'auto_explain.log_nested_statements': 'on',
   })
   const database = await server.createDatabase()
-  store = await openStore(database.url)
+  url = database.url
+  store = await openStore(url)
   await server.query(FILL, database.name)
   await server.query('vacuum analyze', database.name)
 })
@@ -98,6 +100,9 @@ async function reconnect(n: number): Promise<void> {
 }
 
 let marks = 0
+
+/** Each row of them is work that waits, or a receiver of events. */
+const TABLES_OF_WORK = ['broadcast', 'dead_letter', 'erasure', 'event', 'event_order', 'imported', 'webhook']
 
 /** Tables that were read from end to end while `work` ran. */
 async function scannedBy(work: (n: number) => Promise<unknown>): Promise<string[]> {
@@ -178,4 +183,17 @@ describe('no table is read from end to end by', () => {
       expect(await scannedBy(call)).toEqual([])
     })
   }
+
+  test('a look for work in the background, but tables of such work', async () => {
+    const database = new URL(url).pathname.slice(1)
+    await server.query(
+      `insert into progress (name, position) select 'search', (select max(xid) + 1 from entry) || '.0.0'`,
+      database,
+    )
+    const scanned = await scannedBy(async (n) => {
+      await send(store, callerOf(n), logOf(n), 'to be indexed')
+      expect(await store.perform({ task: 'findWork', input: {} })).toContain('indexing')
+    })
+    expect(scanned.filter((table) => !TABLES_OF_WORK.includes(table))).toEqual([])
+  })
 })
