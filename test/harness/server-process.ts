@@ -8,6 +8,8 @@ import { until, within } from './wait.ts'
 export const REPO = new URL('../../', import.meta.url).pathname
 export const START_MS = 60_000
 export const STOP_MS = 20_000
+/** Asking takes time from the process that starts. */
+const READY_ASKED_EVERY_MS = 100
 const LOG_LINES_SHOWN = 80
 
 /** Loopback only, and no caps on rates: all tests come from one address. A test of a cap sets its own. */
@@ -100,6 +102,7 @@ export class ServerProcess {
       },
       () => `the server to be ready:\n${this.shownLog()}`,
       START_MS,
+      READY_ASKED_EVERY_MS,
     )
   }
 

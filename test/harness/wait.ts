@@ -1,16 +1,17 @@
 /** Waiting for conditions, never for time. */
 
 export const WAIT_MS = 15_000
-const POLL_MS = 10
+const POLL_MS = 20
 
 /**
  * Resolves with the first value of `condition` that is not false, null or undefined. Rejects after `timeoutMs`,
- * naming what was waited for.
+ * naming what was waited for. `everyMs`: more for a condition that costs something to ask.
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
   what: string | (() => string),
   timeoutMs = WAIT_MS,
+  everyMs = POLL_MS,
 ): Promise<NonNullable<Exclude<T, false>>> {
   const endAt = performance.now() + timeoutMs
   for (;;) {
@@ -21,7 +22,7 @@ export async function until<T>(
     if (performance.now() > endAt) {
       throw new Error(`waited ${timeoutMs} ms for ${typeof what === 'string' ? what : what()}`)
     }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    await new Promise((resolve) => setTimeout(resolve, everyMs))
   }
 }
 

@@ -48,10 +48,11 @@ export function peopleEndsContract(engine: () => StoreEngine): void {
       await befriend(store, alice, bob)
       await send(store, bob, directLog(alice, bob), 'before')
       const { version } = await store.run({ name: 'contacts.list', caller: bob, params: {} })
+      const issuedAt = thisSecond()
       await deactivate(store, alice)
-      expect(await refusalOf(check(store, alice, sid))).toBe('revoked')
-      expect(await refusalOf(check(store, alice, null))).toBe('revoked')
-      expect(await refusalOf(check(store, { ...alice, device: null }, null))).toBe('revoked')
+      expect(await refusalOf(check(store, alice, sid, issuedAt))).toBe('revoked')
+      expect(await refusalOf(check(store, alice, null, issuedAt))).toBe('revoked')
+      expect(await refusalOf(check(store, { ...alice, device: null }, null, issuedAt))).toBe('revoked')
       const refreshed = store.refresh({
         sid,
         refreshHash: 'refresh',
@@ -88,8 +89,9 @@ export function peopleEndsContract(engine: () => StoreEngine): void {
     test('of another issuer is taken up again by a later token, not by an old one', async () => {
       const store = shared()
       const [alice, bob] = await createFriends(store, 'alice', 'bob')
+      const issuedAt = thisSecond()
       await deactivate(store, alice)
-      expect(await refusalOf(check(store, { ...alice, device: null }, null))).toBe('revoked')
+      expect(await refusalOf(check(store, { ...alice, device: null }, null, issuedAt))).toBe('revoked')
       expect(await stateSeenBy(store, bob, alice)).toMatchObject({ state: 'deactivated' })
       await check(store, alice, null, Date.now() + NEXT_SECOND_MS)
       expect(await stateSeenBy(store, bob, alice)).toMatchObject({ state: 'active' })
