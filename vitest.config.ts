@@ -1,6 +1,7 @@
 /** Which tests run on one process, and which on a cluster. */
 import { readdirSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /**
  * What an app does over sockets is kept by one process and by a cluster alike, sender and receiver on different nodes:
@@ -26,6 +27,17 @@ const SYSTEM_TESTS = readdirSync(new URL('test/system', import.meta.url))
   .filter((name) => name.endsWith('.test.ts'))
   .filter((name) => !ONE_PROCESS_ONLY.has(name.slice(0, -'.test.ts'.length)))
 
+/** Small files that take minutes: at the end they would run alone. */
+const LONG = /\/test\/(contract\/store|faults|cluster)\//
+
+class LongFilesFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const isLong = ({ moduleId }: TestSpecification) => LONG.test(moduleId)
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
+
 const ENGINES_OF_THEIR_OWN = { postgresUrl: '', redisUrl: '' }
 
 export default defineConfig({
@@ -36,6 +48,7 @@ export default defineConfig({
     pool: 'forks',
     // One more than the two cores of the check: many tests wait for processes and leases.
     maxWorkers: 3,
+    sequence: { sequencer: LongFilesFirst },
     projects: [
       {
         extends: true,
