@@ -6,8 +6,10 @@
 import type { CommittedRow, EntryPosition } from '../operations/transaction.ts'
 import type { Work } from './work.ts'
 
-/** Ids of transactions looked at by one statement. */
-const STRETCH = 5000
+/** Ids of transactions looked at by one statement: at first few, since each may have a thousand entries, then more. */
+const NEAR = 20
+const STRETCH_MAX = 5000
+const GROWTH = 5
 
 /** The last entry that was read: its transaction, log and seq. */
 type Place = [xid: number, log: number, seq: number]
@@ -24,8 +26,8 @@ export async function readEntriesAfter(
   )
   const { oldest, xmin } = ends!
   let place: Place = position === '' ? [oldest ?? xmin, 0, 0] : parsePlace(position)
-  while (place[0] < xmin) {
-    const end = Math.min(place[0] + STRETCH, xmin)
+  for (let stretch = NEAR; place[0] < xmin; stretch = Math.min(stretch * GROWTH, STRETCH_MAX)) {
+    const end = Math.min(place[0] + stretch, xmin)
     const rows = await work.query<CommittedRow & { xid: number }>(
       `select xid, log, seq, kind, account, type, body from entry
        where xid >= $1 and xid < $4 and (xid, log, seq) > ($1, $2, $3) order by xid, log, seq limit $5`,
@@ -40,17 +42,17 @@ export async function readEntriesAfter(
   return { entries: [], position: place.join('.') }
 }
 
-/** Whether there are entries behind a position, or so many transactions without any that it should move on. */
+/** Whether there are entries behind a position, or some transactions, so that it should move on. */
 export async function hasEntriesAfter(work: Work, position: EntryPosition): Promise<boolean> {
   if (position === '') return true
   const place = parsePlace(position)
   // A count, and not `exists`: for a first row the planner may prefer to look through the whole table.
-  const [found] = await work.query<{ entries: number; isFar: boolean }>(
-    `select pg_snapshot_xmin(pg_current_snapshot())::text::bigint > $4 as "isFar",
-       (select count(*) from entry where xid >= $1 and xid < $4 and (xid, log, seq) > ($1, $2, $3)) as entries`,
-    [...place, place[0] + STRETCH],
+  const [found] = await work.query<{ waits: boolean }>(
+    `select case when pg_snapshot_xmin(pg_current_snapshot())::text::bigint > $4 then true else
+       (select count(*) > 0 from entry where xid >= $1 and xid < $4 and (xid, log, seq) > ($1, $2, $3)) end as waits`,
+    [...place, place[0] + NEAR],
   )
-  return found!.isFar || found!.entries > 0
+  return found!.waits
 }
 
 function parsePlace(position: EntryPosition): Place {
