@@ -10,7 +10,10 @@ import { SUSPENSIONS_WAIT } from './operator/suspensions.ts'
 import { WEBHOOKS_WAIT } from './operator/webhooks.ts'
 import type { Transaction } from './transaction.ts'
 
-/** SQL of rows that wait at the time `$1`, by the kind of work. */
+/**
+ * SQL that is true when there is such work at the time `$1`. Of what stands in large tables it asks for the least one of an
+ * index: for `exists` PostgreSQL may prefer to look through the table for a first row that is not there.
+ */
 const WAITING = {
   broadcasts: BROADCASTS_WAIT,
   dissolved: DISSOLVED_WAIT,
@@ -25,7 +28,7 @@ const WAITING = {
 export type WorkKind = keyof typeof WAITING | 'indexing'
 
 const KINDS = Object.keys(WAITING) as (keyof typeof WAITING)[]
-const LOOK = `select ${KINDS.map((kind) => `exists (${WAITING[kind]}) as ${kind}`).join(', ')}`
+const LOOK = `select ${KINDS.map((kind) => `${WAITING[kind]} as ${kind}`).join(', ')}`
 
 export const waitingWorkTasks = {
   /** The kinds of work of which there is some now; who takes it, finds that it was taken or finds what there is. */

@@ -37,6 +37,11 @@ const FILL = `
     select i, 1, ':y:', i, 0 from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into pin (log, seq, pinned_by, pinned_at) select i, 1, i, 0 from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into expiry (log, seq, due_at) select i, 1, 9e15::bigint from generate_series(1, ${ACCOUNTS - 1}) i;
+  insert into scheduled_send (account, id, target, type, body, due_at, made_at)
+    select i, 'later', 'd', 'text', '{}', 9e15::bigint, 0 from generate_series(1, ${ACCOUNTS}) i;
+  insert into event (seq, at, type, body) select i, 0, 'message.stored', '{}' from generate_series(1, ${ACCOUNTS}) i;
+  insert into broadcast (id, account, type, body, filter, state, reached, last, sent, made_at)
+    select i::text, 1, 'text', '{}', '{}', 'done', 0, 0, 0, i from generate_series(1, ${ACCOUNTS}) i;
   insert into replaced_body (log, seq, hash) select i, 1, '' from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into media_use (media, log, seq) select i::text, i, 1 from generate_series(1, ${ACCOUNTS - 1}) i;
   insert into message_search (log, seq, terms) select i, 1, 'word' from generate_series(1, ${ACCOUNTS - 1}) i;
@@ -101,8 +106,8 @@ async function reconnect(n: number): Promise<void> {
 
 let marks = 0
 
-/** Each row of them is work that waits, or a receiver of events. */
-const TABLES_OF_WORK = ['broadcast', 'dead_letter', 'erasure', 'event', 'event_order', 'imported', 'webhook']
+/** Few rows: each of them is work of now, a receiver of events or a position. The others of a look are large. */
+const SMALL_TABLES = ['dead_letter', 'erasure', 'event_order', 'imported', 'progress', 'webhook']
 
 /** Tables that were read from end to end while `work` ran. */
 async function scannedBy(work: (n: number) => Promise<unknown>): Promise<string[]> {
@@ -184,7 +189,7 @@ describe('no table is read from end to end by', () => {
     })
   }
 
-  test('a look for work in the background, but tables of such work', async () => {
+  test('a look for work in the background, but small ones', async () => {
     const database = new URL(url).pathname.slice(1)
     await server.query(
       `insert into progress (name, position) select 'search', (select max(xid) + 1 from entry) || '.0.0'`,
@@ -194,6 +199,6 @@ describe('no table is read from end to end by', () => {
       await send(store, callerOf(n), logOf(n), 'to be indexed')
       expect(await store.perform({ task: 'findWork', input: {} })).toContain('indexing')
     })
-    expect(scanned.filter((table) => !TABLES_OF_WORK.includes(table))).toEqual([])
+    expect(scanned.filter((table) => !SMALL_TABLES.includes(table))).toEqual([])
   })
 })

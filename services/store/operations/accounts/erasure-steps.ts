@@ -30,8 +30,9 @@ type Erasure = Person & { stage: Stage; log: number; seq: number }
 /** How long the rows of {@link LOGIN_PARTS} stay. */
 const LOGINS_KEPT_MS = 10 * 60 * 1000
 
-/** SQL of erasures that have a step to be done at `$1`. */
-export const ERASURE_WAITS = `select 1 from erasure where stage <> 'logins' or asked_at + ${LOGINS_KEPT_MS} <= $1`
+/** Whether an erasure has a step to be done at `$1`. */
+export const ERASURE_WAITS = `exists (
+  select 1 from erasure where stage <> 'logins' or asked_at + ${LOGINS_KEPT_MS} <= $1)`
 
 export const erasureTasks = {
   /** Does one step of the erasure that was asked for first; false when none is left to do. */

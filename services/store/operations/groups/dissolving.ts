@@ -35,8 +35,9 @@ export async function dissolve(tx: Transaction, caller: Caller, group: MyGroup):
   await tellGroup(tx, caller, group, 'dissolved', {})
 }
 
-/** SQL of dissolved groups that still have members. */
-export const DISSOLVED_WAIT = 'select 1 from chat_group where dissolved_at is not null and members > 0'
+/** Whether a dissolved group still has members. */
+export const DISSOLVED_WAIT = `(
+  select min(log) from chat_group where dissolved_at is not null and members > 0) is not null`
 
 export const groupDissolvingTasks = {
   /** Lets some members of a dissolved group out; answers how many. */

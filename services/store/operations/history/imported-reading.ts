@@ -12,8 +12,8 @@ export const READERS_EACH = 500
 /** A log with messages up to `head` that count as read, and the last member who was looked at. */
 type Imported = { log: number; head: number; messages: number; joined_seq: number; member: number }
 
-/** SQL of logs in which not everybody has read what was moved in. */
-export const IMPORTED_WAIT = 'select 1 from imported'
+/** Whether there is a log in which not everybody has read what was moved in. */
+export const IMPORTED_WAIT = 'exists (select 1 from imported)'
 
 export const importedReadingTasks = {
   /** Does one step; answers whether there may be more. */

@@ -4,8 +4,8 @@ import { WITHHELD } from '../../withheld.ts'
 import { emptyMessage, forgetContent } from '../entries/content.ts'
 import type { LogFacts, Transaction } from '../transaction.ts'
 
-/** SQL of messages whose time has come at `$1`. */
-export const EXPIRY_WAITS = 'select 1 from expiry where due_at <= $1'
+/** Whether the time of a message has come at `$1`. */
+export const EXPIRY_WAITS = '(select min(due_at) from expiry) <= $1'
 
 export const expiryTasks = {
   /**

@@ -84,8 +84,9 @@ type KnownSend = { target: string; type: string; bodyJson: string; sentHash: str
 
 type ScheduledRow = { n: number; id: string; target: string; type: string; body: string; due_at: number }
 
-/** SQL of messages that are to be sent at `$1`, and that nobody sends. */
-export const SCHEDULED_WAIT = 'select 1 from scheduled_send where due_at <= $1 and lease_until <= $1'
+/** Whether a message is to be sent at `$1` that nobody sends. */
+export const SCHEDULED_WAIT = `(
+  select min(due_at) from scheduled_send where due_at <= $1 and lease_until <= $1) is not null`
 
 export const scheduledTasks = {
   /** Schedules a message; the same one under the same id is scheduled once. */

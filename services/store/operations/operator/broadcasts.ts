@@ -136,8 +136,8 @@ export type BroadcastPage = {
   through: number
 }
 
-/** SQL of broadcasts that are not over. */
-export const BROADCASTS_WAIT = `select 1 from broadcast where state = 'running'`
+/** Whether a broadcast is not over. */
+export const BROADCASTS_WAIT = `(select min(made_at) from broadcast where state = 'running') is not null`
 
 export const broadcastTasks = {
   /** Takes the running broadcasts that no node has; answers their ids. */

@@ -46,8 +46,9 @@ export const suspensionOperations: OperatorOperations<'suspend' | 'unsuspend' | 
   },
 }
 
-/** SQL of suspensions whose time is over at `$1`. */
-export const SUSPENSIONS_WAIT = 'select 1 from account where suspended_until <= $1'
+/** Whether the time of a suspension is over at `$1`. */
+export const SUSPENSIONS_WAIT = `(
+  select min(suspended_until) from account where suspended_until is not null) <= $1`
 
 export const suspensionTasks = {
   /** Refuses `account_suspended`: for what was let in by a login, and was not stored at once. */

@@ -235,14 +235,14 @@ export type DeliveryOutcome =
   /** After the last attempt: the events become dead letters, or the webhook waits for its operator. */
   | { kind: 'givenUp'; error: string; pause: boolean }
 
-/** SQL of webhooks for which there may be something at `$1`. */
-export const WEBHOOKS_WAIT = `
+/** Whether there may be something for a webhook at `$1`. */
+export const WEBHOOKS_WAIT = `exists (
   select 1 from webhook, event_order
   where webhook.paused = 0 and webhook.next_at <= $1 and (
     webhook.acked < event_order.last
-    or exists (select 1 from event where seq is null)
+    or (select min(n) from event where seq is null) is not null
     or exists (select 1 from dead_letter where webhook = webhook.n and retry = 1)
-  )`
+  ))`
 
 export const webhookTasks = {
   /** At a start: what webhooks want is written down, also where the store was moved or its triggers are those of an earlier version. */

@@ -471,7 +471,7 @@ create table progress (
   position text not null
 );
 
--- Messages by what they are found by: terms of the text, whose it is and who may see it (services/store/operations/search.ts).
+-- Messages by what they are found by: terms of the text, whose it is and who may see it (services/store/operations/history/search.ts).
 create table message_search (
   log bigint not null,
   seq bigint not null,
