@@ -33,6 +33,13 @@ const dropped = { count: 0 }
 /** Messages that a wire with a filter loses. */
 let isLost = (message: Buffer) => message.includes(MARK)
 
+/** After the nodes, whose end is the hook of the shared server: hooks run from the last to the first. */
+afterAll(async () => {
+  for (const wire of wires) await wire[Symbol.asyncDispose]()
+  await redis?.[Symbol.asyncDispose]()
+  await postgres?.[Symbol.asyncDispose]()
+})
+
 const server = sharedServer(async () => {
   postgres = await PostgresServer.start()
   const database = await postgres.createDatabase()
@@ -52,11 +59,7 @@ const server = sharedServer(async () => {
     },
     backends: {
       env: { WOCHAT_DATABASE_URL: database.url, WOCHAT_REDIS_URL: redis.url },
-      async [Symbol.asyncDispose]() {
-        for (const wire of wires) await wire[Symbol.asyncDispose]()
-        await redis[Symbol.asyncDispose]()
-        await postgres[Symbol.asyncDispose]()
-      },
+      async [Symbol.asyncDispose]() {},
     },
     nodes: [...brokers, WORKER, WORKER],
   }

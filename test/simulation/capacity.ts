@@ -82,7 +82,7 @@ export const COSTS = {
     value: 29.7,
     unit: 'µs',
     what: 'PostgreSQL, one send within a batch',
-    source: 'measured, docs/benchmarks.md: C1, batches of some hundreds',
+    source: 'measured, row C1 of docs/benchmarks.md, at commit b3cc433; batches of some hundreds',
   },
   databaseConnectUs: {
     value: 400,
